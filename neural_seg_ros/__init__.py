@@ -1,0 +1,40 @@
+"""Label a live robot camera from the pixels alone: a convolutional neural field, refitted to every frame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from neural_seg_ros.annotations import Annotation, Box, Click, Mask, Region, Stroke
+from neural_seg_ros.config import FieldConfig, FitConfig, SessionConfig
+from neural_seg_ros.errors import NeuralSegError
+
+if TYPE_CHECKING:
+    from neural_seg_ros.result import Result
+    from neural_seg_ros.session import Session
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Annotation",
+    "Box",
+    "Click",
+    "FieldConfig",
+    "FitConfig",
+    "Mask",
+    "NeuralSegError",
+    "Region",
+    "Result",
+    "Session",
+    "SessionConfig",
+    "Stroke",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Session and Result bring torch with them; what only describes (options, annotations) starts without it.
+    if name in ("Session", "Result"):
+        from neural_seg_ros.result import Result
+        from neural_seg_ros.session import Session
+
+        return {"Session": Session, "Result": Result}[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

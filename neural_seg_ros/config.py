@@ -1,0 +1,121 @@
+"""Configuration of a session: frozen, validated once, loadable from YAML, mirrored as ROS parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from neural_seg_ros.errors import ConfigError
+from neural_seg_ros.options import flatten, from_flat, option, to_flat, validate
+
+
+@dataclass(frozen=True)
+class FieldConfig:
+    """The convolutional neural field and how it is fitted (thesis 2.3.4; symbols as there)."""
+
+    size: int = option(160, "longer side of the fitted image in pixels", low=8, high=2048)
+    code: str = option("fourier", "network input", choices=("xy", "fourier", "noise"))
+    octaves: int = option(6, "octave frequencies of the fourier code", low=1, high=12)
+    noise_channels: int = option(32, "channels of the noise code", low=1, high=256)
+    width: int = option(64, "filters of every convolution", low=8, high=512)
+    levels: int = option(4, "strided encoder layers", low=2, high=6)
+    skips: bool = option(False, "join encoder features to the decoder")
+    norm: str = option("batch", "normalisation between convolutions", choices=("batch", "group", "none"))
+    learning_rate: float = option(3e-3, "AMSGrad step size", low=1e-6, high=1.0)
+    clip_norm: float = option(1.0, "gradients are clipped to this norm", low=1e-6, high=1e6)
+    class_loss: str = option("ce", "loss of the class head", choices=("ce", "bce"))
+    class_weight: float = option(1.0, "weight of the class loss against the RGB loss", low=0.0, high=1e6)
+    consistency: float = option(1e-3, "lambda of the temporal consistency loss, 0 turns it off", low=0.0, high=1.0)
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if self.size < self.least_side:
+            raise ConfigError(f"size: got {self.size}, accepted: at least {self.least_side} with {self.levels} levels")
+
+    @property
+    def least_side(self) -> int:
+        """Least pixels of a side of the fitted image: each level of the encoder halves it, and two must be left."""
+        return int(2**self.levels + 1)
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How many steps ``Session.fit()`` makes when it is not told: the steps that are due for what is new."""
+
+    first_steps: int = option(
+        100, "steps on the first frame, before and after which clicks are answered", low=1, high=100_000
+    )
+    click_steps: int = option(20, "steps after an annotation", low=1, high=10_000)
+    frame_steps: int = option(3, "steps after a new frame", low=1, high=10_000)
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+@dataclass(frozen=True)
+class SessionConfig:
+    """Everything a Session needs to know; ``SessionConfig.preset(name)`` gives the starting points in PRESETS."""
+
+    answer: str = option("fused", "how labels are found", choices=("fused", "field"))
+    label_bits: int = option(
+        8, "8: classes 0-254, 255 unlabelled; 16: classes 0-65534, 65535 unlabelled", low=8, high=16
+    )
+    seed: int = option(0, "seed of the weights and the noise code", low=0, high=2**31 - 1)
+    border_prior: bool = option(True, "beside one object, presume the frame's border is background")
+    undo_megabytes: int = option(64, "memory for exact undo; older steps are undone by refitting", low=0, high=4096)
+    field: FieldConfig = dataclasses.field(default_factory=FieldConfig)
+    fit: FitConfig = dataclasses.field(default_factory=FitConfig)
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if self.label_bits not in (8, 16):
+            raise ConfigError(f"label_bits: got {self.label_bits}, accepted: 8 | 16")
+
+    @staticmethod
+    def preset(name: str, **changes: Any) -> SessionConfig:
+        """A named configuration with dotted options replaced: ``preset("cpu", seed=1, **{"field.width": 32})``."""
+        if name not in PRESETS:
+            raise ConfigError(f"preset: got {name!r}, accepted: {' | '.join(PRESETS)}")
+        return from_flat(PRESETS[name], changes)
+
+    @staticmethod
+    def from_dict(tree: Mapping[str, Any]) -> SessionConfig:
+        """From nested or dotted mappings; ``preset`` names the base (default ``cpu``)."""
+        flat = flatten(tree)
+        name = flat.pop("preset", "cpu")
+        return SessionConfig.preset(str(name), **flat)
+
+    @staticmethod
+    def from_yaml(path: str | Path) -> SessionConfig:
+        """From a YAML file of nested or dotted options. Raises ConfigError naming the file or the field."""
+        try:
+            tree = yaml.safe_load(Path(path).read_text())
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
+        if not isinstance(tree, Mapping):
+            raise ConfigError(f"{path}: got {type(tree).__name__}, accepted: a mapping of options")
+        return SessionConfig.from_dict(tree)
+
+    def to_dict(self) -> dict[str, Any]:
+        """``{dotted option: value}``; ``from_dict`` reads it back."""
+        return to_flat(self)
+
+    @property
+    def unlabelled(self) -> int:
+        """The label of a pixel without a class: 255, or 65535 with 16-bit labels."""
+        return int(2**self.label_bits - 1)
+
+
+PRESETS: dict[str, SessionConfig] = {
+    "cpu": SessionConfig(),
+    "gpu": SessionConfig(field=FieldConfig(size=256, width=128)),
+    "thesis": SessionConfig(
+        answer="field",
+        field=FieldConfig(size=256, code="xy", width=128, skips=False, class_loss="bce"),
+    ),
+}

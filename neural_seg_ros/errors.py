@@ -1,0 +1,29 @@
+"""Named errors for everything that comes from outside. Each message says what was given and what is accepted."""
+
+
+class NeuralSegError(ValueError):
+    """Base of every error a user can cause; the command line prints it as one line and exits with 2."""
+
+
+class ImageError(NeuralSegError):
+    """An image has a wrong dtype, shape, size or encoding."""
+
+
+class AnnotationError(NeuralSegError):
+    """An annotation lies outside the frame, is empty, or names a class that is not accepted."""
+
+
+class ConfigError(NeuralSegError):
+    """A configuration field is unknown, has the wrong type, or is out of range."""
+
+
+class SessionError(NeuralSegError):
+    """A session was driven in an order it cannot follow, for example annotated before it observed a frame."""
+
+
+class SessionFileError(NeuralSegError):
+    """A session file is missing, damaged, or written by a newer version."""
+
+
+class SourceError(NeuralSegError):
+    """A video, image folder, annotation file, bag or data set cannot be read."""

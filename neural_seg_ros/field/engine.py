@@ -1,0 +1,281 @@
+"""The fitting engine: one object that owns parameters, optimiser, target and masks of one field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neural_seg_ros.config import FieldConfig
+from neural_seg_ros.field.codes import make_code
+from neural_seg_ros.field.losses import class_loss, consistency_target, consistency_weights, psnr, rgb_loss
+from neural_seg_ros.field.network import FieldNetwork
+from neural_seg_ros.options import to_flat
+
+# The class head grows by doubling, so that a new class rarely touches the optimiser.
+FIRST_CLASSES = 8
+# A class that nobody has clicked yet starts improbable: its logit stays below what the others have learnt.
+UNSEEN_LOGIT = -4.0
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The state of a fit: steps made, the total and RGB loss of the last step, and its PSNR in dB."""
+
+    steps: int
+    total: float
+    rgb: float
+    psnr: float
+
+
+class Engine:
+    """Fits one field to one image of height x width pixels and to the annotations on it.
+
+    All tensors that a step reads or writes are allocated once; a new frame or annotation is written into them. Nothing
+    in a step waits for the device.
+    """
+
+    def __init__(self, config: FieldConfig, height: int, width: int, device: torch.device, seed: int = 0) -> None:
+        self.config = config
+        self.shape = (height, width)
+        self.device = device
+        self.seed = seed
+        self.steps = 0
+        self.class_count = 0
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = FieldNetwork(config, {"rgb": 3, "classes": FIRST_CLASSES})
+        _forget(network.heads["classes"])
+        self.network = _on_device(network, device)
+        self.optimiser = self._new_optimiser()
+        code = make_code(config, height, width, seed)
+        self._code = code.to(device, memory_format=torch.channels_last)
+        self._rgb = torch.zeros((1, 3, height, width), device=device).to(memory_format=torch.channels_last)
+        self._labels = torch.zeros((1, height, width), dtype=torch.int64, device=device)
+        self._annotated = torch.zeros((1, height, width), dtype=torch.bool, device=device)
+        self._weights = torch.zeros((1, height, width), device=device)
+        self._target = torch.zeros((1, height, width), dtype=torch.int64, device=device)
+        self._previous_is_known = False
+        self._total = torch.zeros((), device=device)
+        self._squared_error = torch.zeros((), device=device)
+
+    # -- what is fitted ------------------------------------------------------------------------------------------------
+
+    def set_target(self, image: Tensor) -> None:
+        """A new frame, (H, W, 3) uint8. What was annotated is forgotten; the consistency term stays (thesis 2.5.2)."""
+        self._rgb.copy_(image.to(self.device).permute(2, 0, 1)[None].float() / 255)
+        self.set_annotations(torch.zeros(self.shape, dtype=torch.int64), torch.zeros(self.shape), self.class_count)
+
+    def set_annotations(self, labels: Tensor, weights: Tensor, class_count: int) -> None:
+        """What the class head must answer.
+
+        labels: (H, W) int64 in [0, class_count), read where weights > 0
+        weights: (H, W) float32: 1 where a user annotated, less where it is only presumed, 0 elsewhere
+        class_count: N; a larger N than before adds classes without touching what the others have learnt
+        """
+        self._ensure_classes(class_count)
+        self._labels.copy_(labels[None])
+        self._weights.copy_(weights[None])
+        torch.gt(self._weights, 0, out=self._annotated)
+        torch.where(self._annotated, self._labels, self._target, out=self._target)
+        consistency_weights(self._weights, self.config.consistency, out=self._weights)
+
+    def forget_classes(self) -> None:
+        """Start the class head afresh; the RGB fit stays."""
+        _forget(self.network.heads["classes"])
+        for parameter in self.network.heads["classes"].parameters():
+            self.optimiser.state.pop(parameter, None)
+        self.class_count = 0
+        self._previous_is_known = False
+        self._annotated.zero_()
+        self._weights.zero_()
+
+    def reconfigure(self, config: FieldConfig) -> bool:
+        """Take new options of the fit. Returns False, with nothing changed, when they need another network or input."""
+        fitted = {"learning_rate", "clip_norm", "class_weight", "consistency"}
+        old, new = to_flat(self.config), to_flat(config)
+        if any(old[name] != new[name] for name in old.keys() - fitted):
+            return False
+        self.config = config
+        self.optimiser.param_groups[0]["lr"] = config.learning_rate
+        return True
+
+    def resized(self, height: int, width: int) -> Engine:
+        """An engine of another size that goes on from what this one knows: the network fits any size."""
+        engine = Engine(self.config, height, width, self.device, self.seed)
+        snapshot = self.snapshot()
+        for name in ("labels", "annotated", "weights", "target"):
+            old = snapshot[name]
+            new = functional.interpolate(old[None].float(), (height, width), mode="nearest")[0]
+            snapshot[name] = new.to(old.dtype)
+        engine.restore(snapshot)
+        return engine
+
+    def synchronise(self) -> None:
+        """Wait until the device has done what it was told."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    # -- the fit -------------------------------------------------------------------------------------------------------
+
+    def step(self, n: int = 1) -> None:
+        """Make ``n`` steps of AMSGrad on RGB loss + class weight * temporal consistency loss (thesis 2.3.3)."""
+        config = self.config
+        if self.class_count and not self._previous_is_known:
+            self._remember(self._class_logits())
+        for _ in range(n):
+            outputs = self._outputs()
+            total = reconstruction = rgb_loss(outputs["rgb"], self._rgb)
+            if self.class_count:
+                logits = outputs["classes"][:, : self.class_count]
+                total = total + config.class_weight * class_loss(logits, self._target, self._weights, config.class_loss)
+            self.optimiser.zero_grad(set_to_none=True)
+            total.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
+            self.optimiser.step()
+            if self.class_count:
+                self._remember(logits)
+            self._total.copy_(total.detach())
+            self._squared_error.copy_(reconstruction.detach())
+        self.steps += n
+
+    # -- what it has learnt --------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def prediction(self) -> Tensor:
+        """Class probabilities (N, H, W) float32 on the engine's device; they sum to 1 over N."""
+        logits = self._class_logits()[0]
+        if self.config.class_loss == "ce":
+            return logits.softmax(0)
+        scores = logits.sigmoid()
+        return scores / scores.sum(0).clamp_min(1e-6)
+
+    @torch.no_grad()
+    def features(self) -> Tensor:
+        """What the heads see: (F, H, W) float32 on the engine's device."""
+        features: Tensor = self.network.features(self._code)[0]
+        return features
+
+    @torch.no_grad()
+    def reconstruction(self) -> Tensor:
+        """The fitted image, (3, H, W) float32 in [0, 1], on the engine's device."""
+        return self._outputs()["rgb"][0]
+
+    @torch.no_grad()
+    def losses(self) -> Losses:
+        """Figures of the last step; waits for the device."""
+        mean_square = self._squared_error / 3
+        decibel = psnr(mean_square.sqrt(), torch.zeros_like(mean_square)) if self.steps else torch.zeros(())
+        return Losses(self.steps, float(self._total), float(self._squared_error), float(decibel))
+
+    # -- state ---------------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """A copy in main memory of all but the frame: what was learnt, and the masks. ``{name: tensor}``"""
+        state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        for name, parameter in self.network.named_parameters():
+            for key, value in self.optimiser.state.get(parameter, {}).items():
+                state[f"optimiser.{name}.{key}"] = value
+        state.update(labels=self._labels, annotated=self._annotated, weights=self._weights, target=self._target)
+        counters = [self.steps, self.class_count, int(self._previous_is_known)]
+        state["counters"] = torch.tensor(counters, dtype=torch.int64)
+        return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in state.items()}
+
+    def restore(self, snapshot: Mapping[str, Tensor]) -> None:
+        """Return to a snapshot of an engine with the same configuration and size.
+
+        Raises KeyError or RuntimeError, with the engine unusable, when the snapshot is of another one.
+        """
+        steps, class_count, known = (int(value) for value in snapshot["counters"])
+        self._grow_head(len(snapshot["network.heads.classes.bias"]))
+        weights = {name.removeprefix("network."): v for name, v in snapshot.items() if name.startswith("network.")}
+        self.network.load_state_dict(weights)
+        self.optimiser = self._new_optimiser()
+        for name, parameter in self.network.named_parameters():
+            state: dict[str, Any] = {}
+            for key in ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"):
+                value = snapshot.get(f"optimiser.{name}.{key}")
+                if value is not None:
+                    state[key] = _like(value, parameter)
+            if state:
+                self.optimiser.state[parameter] = state
+        self._labels.copy_(snapshot["labels"])
+        self._annotated.copy_(snapshot["annotated"])
+        self._weights.copy_(snapshot["weights"])
+        self._target.copy_(snapshot["target"])
+        self.steps, self.class_count, self._previous_is_known = steps, class_count, bool(known)
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _outputs(self) -> dict[str, Tensor]:
+        outputs: dict[str, Tensor] = self.network(self._code)
+        return outputs
+
+    @torch.no_grad()
+    def _class_logits(self) -> Tensor:
+        return self._outputs()["classes"][:, : self.class_count]
+
+    def _remember(self, logits: Tensor) -> None:
+        consistency_target(logits, self._labels, self._annotated, out=self._target)
+        self._previous_is_known = True
+
+    def _ensure_classes(self, count: int) -> None:
+        capacity = len(self.network.heads["classes"].bias)  # type: ignore[arg-type]
+        while capacity < count:
+            capacity *= 2
+        self._grow_head(capacity)
+        self.class_count = max(count, self.class_count)
+
+    @torch.no_grad()
+    def _grow_head(self, capacity: int) -> None:
+        """Give the class head ``capacity`` outputs, with the learnt ones and their moments in front."""
+        old = self.network.heads["classes"]
+        if len(old.bias) == capacity:  # type: ignore[arg-type]
+            return
+        new = nn.Conv2d(self.network.feature_channels, capacity, 3, padding=1)
+        _forget(new)
+        new = _on_device(new, self.device)
+        state = self.optimiser.state
+        for parameter, learnt in zip(new.parameters(), old.parameters(), strict=True):
+            kept = min(capacity, len(learnt))
+            parameter[:kept] = learnt[:kept]
+            moments = state.pop(learnt, None)
+            if moments is not None:
+                state[parameter] = {
+                    key: value if key == "step" else _padded(value, parameter) for key, value in moments.items()
+                }
+        self.network.heads["classes"] = new
+        self.optimiser.param_groups[0]["params"] = list(self.network.parameters())
+
+    def _new_optimiser(self) -> torch.optim.Adam:
+        parameters = self.network.parameters()
+        return torch.optim.Adam(parameters, lr=self.config.learning_rate, amsgrad=True, fused=True)
+
+
+def _on_device(network: Network, device: torch.device) -> Network:
+    # torch's own types do not know this keyword.
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _forget(head: nn.Module) -> None:
+    for name, parameter in head.named_parameters():
+        nn.init.constant_(parameter, UNSEEN_LOGIT if name == "bias" else 0.0)
+
+
+def _padded(moment: Tensor, parameter: Tensor) -> Tensor:
+    padded = torch.zeros_like(parameter)
+    kept = min(len(moment), len(padded))
+    padded[:kept] = moment[:kept]
+    return padded
+
+
+def _like(moment: Tensor, parameter: Tensor) -> Tensor:
+    if moment.ndim == 0:
+        return moment.clone().to(parameter.device)
+    return torch.zeros_like(parameter).copy_(moment)

@@ -1,0 +1,64 @@
+"""Losses as pure functions. B images of H x W pixels, N classes; x* and S are what the field predicts."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def rgb_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Reconstruction, thesis 2.3.1: the squared error of the colour, averaged over the pixels.
+
+        1 / (B H W) sum_bij ||x*_bij - x_bij||^2
+
+    predicted, target: (B, 3, H, W) in [0, 1]. Returns a scalar.
+    """
+    return functional.mse_loss(predicted, target) * predicted.shape[1]
+
+
+def class_loss(logits: Tensor, target: Tensor, weights: Tensor, kind: str) -> Tensor:
+    """Weighted cross-entropy of the class head, averaged over the pixels; thesis 2.3.3 with T and M given.
+
+        L = 1 / (B H W) sum_bij H(S_bij, T_bij) M_bij
+
+    H is ``ce``: -log softmax(logits)[T], or ``bce``, as in the papers: the sum over the classes of the binary
+    cross-entropy of sigmoid(logits) with the one-hot T.
+
+    logits: (B, N, H, W); target: (B, H, W) int64 in [0, N); weights: (B, H, W) >= 0. Returns a scalar.
+    """
+    if kind == "ce":
+        entropy = functional.cross_entropy(logits, target, reduction="none")
+    else:
+        # BCE with a one-hot target is sum_n softplus(z_n) - z_T: no one-hot tensor is needed.
+        chosen = logits.gather(1, target[:, None])[:, 0]
+        entropy = functional.softplus(logits).sum(1) - chosen
+    return (entropy * weights).mean()
+
+
+def consistency_weights(weights: Tensor, consistency: float, out: Tensor) -> Tensor:
+    """The mask M of the temporal consistency loss, thesis 2.3.3.
+
+        M_ij = w_ij where annotated (1 for what a user drew), lambda elsewhere
+
+    weights: float32, any shape, 0 where nothing is annotated; consistency: lambda. Writes into and returns ``out``.
+    """
+    out.copy_(weights)
+    return out.masked_fill_(weights == 0, consistency)
+
+
+def consistency_target(previous: Tensor, labels: Tensor, annotated: Tensor, out: Tensor) -> Tensor:
+    """The target T of the temporal consistency loss, thesis 2.3.3, hardened.
+
+        T_ij = y_ij where annotated, argmax_n S^k_ijn elsewhere
+
+    previous: (B, N, H, W) logits of the last iteration; labels: (B, H, W) int64, read where annotated;
+    annotated: (B, H, W) bool. Writes into and returns ``out`` (B, H, W) int64, without a gradient.
+    """
+    torch.argmax(previous.detach(), dim=1, out=out)
+    return torch.where(annotated, labels, out, out=out)
+
+
+def psnr(predicted: Tensor, target: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB, -10 log10 mean (x* - x)^2, of (B, 3, H, W) in [0, 1]. Returns a scalar."""
+    return -10 * torch.log10(functional.mse_loss(predicted, target).clamp_min(1e-12))

@@ -1,0 +1,85 @@
+"""The network of thesis 2.3.4: a strided encoder, a nearest-upsampling decoder and 3x3 convolutional heads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neural_seg_ros.config import FieldConfig
+from neural_seg_ros.field.codes import code_channels
+
+LEAK = 0.01
+
+
+class Block(nn.Module):
+    """3x3 convolution, normalisation, LeakyReLU: (B, C, H, W) to (B, width, ceil(H / stride), ceil(W / stride))."""
+
+    def __init__(self, channels: int, width: int, stride: int, norm: str) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=norm == "none")
+        self.norm = _norm(norm, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.leaky_relu(self.norm(self.convolution(x)), LEAK)
+
+
+class FieldNetwork(nn.Module):
+    """Encoder-decoder from a code to features, with named heads on them.
+
+    Encoder: ``levels`` blocks of stride 2. Decoder: ``levels - 1`` blocks, each after nearest upsampling to the size of
+    the encoder level it returns to, optionally joined with that level's features (skips). The heads see the features
+    upsampled once more to the size of the code, where with skips the code itself is joined again, so any input size
+    works, not only multiples of 2^levels.
+
+    heads: ``{name: output channels}``; ``rgb`` (3) and ``classes`` are those the engine uses.
+    """
+
+    def __init__(self, config: FieldConfig, heads: Mapping[str, int]) -> None:
+        super().__init__()
+        code, width = code_channels(config), config.width
+        self.skips = config.skips
+        joined = 2 * width if config.skips else width
+        self.encoder = nn.ModuleList(
+            Block(code if level == 0 else width, width, 2, config.norm) for level in range(config.levels)
+        )
+        self.decoder = nn.ModuleList(Block(joined, width, 1, config.norm) for _ in range(config.levels - 1))
+        self.feature_channels = width + code if config.skips else width
+        self.heads = nn.ModuleDict({name: head(self.feature_channels, out) for name, out in heads.items()})
+
+    def features(self, code: Tensor) -> Tensor:
+        """(B, code channels, H, W) to (B, feature_channels, H, W): what the heads see."""
+        encoded: list[Tensor] = []
+        x = code
+        for block in self.encoder:
+            x = block(x)
+            encoded.append(x)
+        for block, skip in zip(self.decoder, reversed(encoded[:-1]), strict=True):
+            x = functional.interpolate(x, size=skip.shape[-2:], mode="nearest")
+            x = block(torch.cat([x, skip], dim=1) if self.skips else x)
+        x = functional.interpolate(x, size=code.shape[-2:], mode="nearest")
+        return torch.cat([x, code], dim=1) if self.skips else x
+
+    def forward(self, code: Tensor) -> dict[str, Tensor]:
+        """``{head: (B, channels, H, W)}``: RGB in [0, 1] after a sigmoid, every other head as it is (logits)."""
+        features = self.features(code)
+        outputs = {name: module(features) for name, module in self.heads.items()}
+        outputs["rgb"] = outputs["rgb"].sigmoid()
+        return outputs
+
+
+def head(channels: int, outputs: int) -> nn.Conv2d:
+    """A 3x3 convolutional head."""
+    return nn.Conv2d(channels, outputs, 3, padding=1)
+
+
+def _norm(name: str, width: int) -> nn.Module:
+    if name == "batch":
+        # One image is the whole data set: its own statistics are the right ones, so none are tracked.
+        return nn.BatchNorm2d(width, track_running_stats=False)
+    if name == "group":
+        return nn.GroupNorm(math.gcd(8, width), width)
+    return nn.Identity()
