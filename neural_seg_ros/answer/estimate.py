@@ -1,0 +1,55 @@
+"""The interface of an answer, and what passes through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Class probabilities of one frame at any size (h, w).
+
+    image          (h, w, 3) uint8 RGB: the frame at that size
+    probabilities  (N, h, w) float32, summing to 1 over N
+    """
+
+    image: NDArray[np.uint8]
+    probabilities: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The annotations of one frame at some size (h, w), with what they imply.
+
+    image    (h, w, 3) uint8 RGB: the frame at that size
+    labels   (h, w) int64 channel in [0, count), read where weights > 0
+    weights  (h, w) float32: 1 where the user annotated, less where it is only presumed, 0 elsewhere
+    count    N, number of classes
+    """
+
+    image: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    count: int
+
+
+# Draws the frame's annotations at a given (height, width).
+Draw = Callable[[tuple[int, int]], Drawn]
+
+
+class Answer(Protocol):
+    """How labels are found from a frame, its annotations and the field. One object per session."""
+
+    def observe(self, frame: NDArray[np.uint8]) -> None:
+        """A new frame (H, W, 3): what was prepared for the last one is dropped. Cheap."""
+
+    def instant(self, draw: Draw) -> Estimate | None:
+        """What this frame's annotations say without any fit; the field is then taught it. None: wait for the field."""
+
+    def final(self, instant: Estimate | None, field: Callable[[], Estimate]) -> Estimate:
+        """The answer to show, from the instant estimate of this frame, if there is one, and the field's."""

@@ -1,0 +1,25 @@
+"""``answer: field``: the class head of the field as it is, the system of the papers (thesis 2.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_seg_ros.answer.estimate import Draw, Estimate
+
+
+class FieldAnswer:
+    """Clicks reach the labels through the fit alone."""
+
+    def observe(self, frame: NDArray[np.uint8]) -> None:
+        """Nothing to prepare."""
+
+    def instant(self, draw: Draw) -> Estimate | None:
+        """None: the field answers when it is fitted."""
+        return None
+
+    def final(self, instant: Estimate | None, field: Callable[[], Estimate]) -> Estimate:
+        """The field's estimate."""
+        return field()

@@ -1,0 +1,86 @@
+"""What a session answers, at the frame's full size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_seg_ros.answer.upsample import Upsampler
+from neural_seg_ros.rasterise import NOTHING
+
+Labels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Labels of one frame of H x W pixels.
+
+    labels      (H, W) uint8, or uint16 with 16-bit labels: class ids; 255 (65535) where unlabelled
+    confidence  (H, W) float32 in [0, 1]: the probability of the label
+    classes     class id of every channel of ``probabilities``, ascending
+    stamp       seconds, as given with the frame
+    """
+
+    labels: Labels
+    confidence: NDArray[np.float32]
+    classes: tuple[int, ...]
+    stamp: float
+    _source: FullSize | None = None
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float32]:
+        """(C, H, W) float32, summing to 1 over C; C is 0 before the first annotation. Computed when first asked for."""
+        height, width = self.labels.shape
+        full = np.empty((len(self.classes), height, width), np.float32)
+        if self._source is not None:
+            for rows, strip in self._source.strips():
+                full[:, rows] = strip
+        return full
+
+
+@dataclass(frozen=True)
+class FullSize:
+    """Full-size probabilities, strip by strip, certain where the user annotated this frame.
+
+    annotated: (H, W) int32 channel of what was drawn, NOTHING elsewhere.
+    """
+
+    upsampler: Upsampler
+    annotated: NDArray[np.int32] | None
+
+    def strips(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """(rows, probabilities (C, len(rows), W) float32), from the top of the frame down."""
+        for rows, strip in self.upsampler.strips():
+            if self.annotated is not None:
+                y, x = np.nonzero(self.annotated[rows] != NOTHING)
+                strip[:, y, x] = 0
+                strip[self.annotated[rows][y, x], y, x] = 1
+            yield rows, strip
+
+
+def empty_result(frame: NDArray[np.uint8], stamp: float, unlabelled: int) -> Result:
+    """Before the first annotation: nothing of the frame (H, W, 3) is labelled."""
+    height, width = frame.shape[:2]
+    labels: Labels = np.full((height, width), unlabelled, _dtype(unlabelled))  # type: ignore[assignment]
+    return Result(labels, np.zeros((height, width), np.float32), (), stamp)
+
+
+def full_size_result(source: FullSize, classes: tuple[int, ...], stamp: float, unlabelled: int) -> Result:
+    """The most probable class of every pixel; ``classes`` names the channels of ``source``."""
+    height, width = source.upsampler.frame.shape[:2]
+    dtype = _dtype(unlabelled)
+    ids = np.array(classes, dtype)
+    labels: Labels = np.empty((height, width), dtype)  # type: ignore[assignment]  # numpy types no union of dtypes
+    confidence = np.empty((height, width), np.float32)
+    for rows, strip in source.strips():
+        labels[rows] = ids[strip.argmax(0)]
+        strip.max(0, out=confidence[rows])
+    return Result(labels, confidence, classes, stamp, source)
+
+
+def _dtype(unlabelled: int) -> type[np.uint8] | type[np.uint16]:
+    return np.uint8 if unlabelled <= 255 else np.uint16

@@ -1,0 +1,410 @@
+"""The one object that every interface drives: observe, annotate, fit, result, undo, redo, clear, save, load."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from neural_seg_ros.annotations import Annotation, Mask, check_annotation, classes_of
+from neural_seg_ros.answer import Drawn, Estimate, make_answer
+from neural_seg_ros.answer.prior import PRESUMED_WEIGHT, border_prior, unlike_prior
+from neural_seg_ros.answer.upsample import guided_upsampler
+from neural_seg_ros.config import SessionConfig
+from neural_seg_ros.errors import AnnotationError, ConfigError, NeuralSegError, SessionError, SessionFileError
+from neural_seg_ros.field.engine import Engine, Losses
+from neural_seg_ros.image import check_image, field_shape, resize_image
+from neural_seg_ros.rasterise import NOTHING, rasterise
+from neural_seg_ros.result import FullSize, Result, empty_result, full_size_result
+from neural_seg_ros.session_file import annotation_from_json, annotation_to_json, read_session, write_session
+
+BACKGROUND = 0
+# How much the field is held to an instant answer, against 1 for what the user drew.
+TAUGHT_WEIGHT = 0.1
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An annotation and the frame it was made on: its stamp in seconds, its (height, width), its running number."""
+
+    annotation: Annotation
+    stamp: float
+    frame_size: tuple[int, int]
+    frame_number: int
+
+
+@dataclass(frozen=True)
+class _State:
+    """What undo and redo return to: everything learnt, and which class each channel of the class head stands for."""
+
+    engine: dict[str, Tensor]
+    channels: tuple[int, ...]
+
+    @property
+    def bytes(self) -> int:
+        return sum(tensor.nbytes for tensor in self.engine.values())
+
+
+class Session:
+    """Labels one camera's frames from a few annotations.
+
+        session = Session(SessionConfig.preset("cpu"))
+        session.observe(image)
+        session.annotate(Click(x=120, y=80, class_id=1))
+        session.fit()
+        labels = session.result().labels
+
+    The same configuration, device and sequence of calls gives the same results (``fit(seconds=...)`` excepted: how many
+    steps fit into a time is not fixed). Not thread-safe: one thread at a time may call it.
+    """
+
+    def __init__(self, config: SessionConfig | None = None, device: str = "auto") -> None:
+        self.config = config or SessionConfig()
+        self.device = _device(device)
+        self.stamp = 0.0
+        self.steps_due = 0
+        self._frame: NDArray[np.uint8] | None = None
+        self._frame_number = 0
+        self._image: NDArray[np.uint8] | None = None
+        self._engine: Engine | None = None
+        self._answer = make_answer(self.config.answer)
+        self._instant: Estimate | None = None
+        self._channels: tuple[int, ...] = ()
+        self._placed: list[Placed] = []
+        # The states before the newest annotations, and those that undo left behind; both end at the newest.
+        self._before: deque[_State] = deque()
+        self._undone: list[tuple[Placed, _State]] = []
+
+    # -- the main job --------------------------------------------------------------------------------------------------
+
+    def observe(self, image: NDArray[np.uint8], stamp: float = 0.0) -> None:
+        """Take a new frame of the same camera: (H, W, 3) uint8 RGB, stamp in seconds.
+
+        The field goes on from what it knows (thesis 2.5.2): earlier annotations stay with the frames they were made on,
+        their classes are carried by the temporal consistency loss. Raises ImageError.
+        """
+        image = check_image(image)
+        if not math.isfinite(stamp):
+            raise SessionError(f"stamp: got {stamp}, accepted: finite seconds")
+        self._frame = image.copy()
+        self._frame_number += 1
+        self.stamp = float(stamp)
+        self._look(first=self._engine is None)
+
+    def annotate(self, annotation: Annotation) -> None:
+        """Add an annotation in pixels of the frame observed last. Raises AnnotationError, SessionError without one."""
+        frame, engine = self._observed()
+        height, width = frame.shape[:2]
+        if not isinstance(annotation, Annotation):
+            given = type(annotation).__name__
+            raise AnnotationError(f"annotation: got {given}, accepted: Click | Box | Stroke | Region | Mask")
+        check_annotation(annotation, (height, width), self.config.unlabelled)
+        state = _State(engine.snapshot(), self._channels)
+        self._place(Placed(annotation, self.stamp, (height, width), self._frame_number), state)
+        self._undone.clear()
+        self._apply_annotations()
+
+    def fit(self, steps: int | None = None, seconds: float | None = None) -> int:
+        """Fit the field to the frame and its annotations: ``steps``, for ``seconds``, or the steps that are due.
+
+        Due are ``config.fit``'s steps for what is new since the last fit. Returns the number of steps made.
+        """
+        _, engine = self._observed()
+        if seconds is not None:
+            if steps is not None or not (math.isfinite(seconds) and seconds >= 0):
+                raise SessionError(f"fit: got steps {steps}, seconds {seconds}, accepted: one of them, not negative")
+            made = self._fit_for(engine, seconds)
+        else:
+            made = self.steps_due if steps is None else steps
+            if isinstance(made, bool) or not isinstance(made, int) or made < 0:
+                raise SessionError(f"fit: got steps {steps!r}, accepted: an integer, not negative")
+            engine.step(made)
+        self.steps_due = max(0, self.steps_due - made)
+        return made
+
+    def result(self) -> Result:
+        """The labels of the frame observed last, at its full size."""
+        frame, engine = self._observed()
+        unlabelled = self.config.unlabelled
+        if not self._channels:
+            return empty_result(frame, self.stamp, unlabelled)
+        estimate = self._answer.final(self._instant, lambda: self._field_estimate(engine))
+        # "Something else" is a class only until there is a real one beside background.
+        shown = [
+            c for c in sorted(self._channels) if c != unlabelled or set(self._channels) <= {BACKGROUND, unlabelled}
+        ]
+        probabilities = estimate.probabilities[[self._channels.index(c) for c in shown]]
+        upsampler = guided_upsampler(frame, estimate.image, probabilities)
+        source = FullSize(upsampler, self._certain(frame.shape[:2], tuple(shown)))
+        return full_size_result(source, tuple(shown), self.stamp, unlabelled)
+
+    # -- taking back ---------------------------------------------------------------------------------------------------
+
+    def undo(self) -> bool:
+        """Take the newest annotation back, with all that was learnt from it. Returns False when there is none.
+
+        Exact while ``config.undo_megabytes`` hold the state before the annotation; beyond that (and for annotations of
+        a loaded session) the classes are fitted afresh to the annotations that remain on the frame.
+        """
+        if not self._placed:
+            return False
+        _, engine = self._observed()
+        placed = self._placed.pop()
+        self._undone.append((placed, _State(engine.snapshot(), self._channels)))
+        if self._before:
+            self._return_to(self._before.pop())
+        else:
+            engine.forget_classes()
+            self._channels = ()
+            self.steps_due = max(self.steps_due, self.config.fit.first_steps)
+        self._apply_annotations()
+        return True
+
+    def redo(self) -> bool:
+        """Bring back what undo took, as it was when it was taken. Returns False when there is nothing."""
+        if not self._undone:
+            return False
+        _, engine = self._observed()
+        placed, after = self._undone.pop()
+        self._place(placed, _State(engine.snapshot(), self._channels))
+        self._return_to(after)
+        self._apply_annotations()
+        return True
+
+    def clear(self) -> None:
+        """Forget all annotations and classes; the fit to the frame stays."""
+        self._placed.clear()
+        self._before.clear()
+        self._undone.clear()
+        self._channels = ()
+        if self._engine is not None:
+            self._engine.forget_classes()
+
+    # -- state ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def frame(self) -> NDArray[np.uint8] | None:
+        """The frame observed last, (H, W, 3) uint8, or None."""
+        return self._frame
+
+    @property
+    def annotations(self) -> tuple[Placed, ...]:
+        """All annotations, oldest first."""
+        return tuple(self._placed)
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The class ids annotated so far, ascending."""
+        ids: set[int] = set()
+        for placed in self._placed:
+            ids |= classes_of(placed.annotation, self.config.unlabelled)
+        return tuple(sorted(ids))
+
+    def status(self) -> Losses:
+        """Steps made, loss and PSNR of the fit; waits for the device."""
+        return self._engine.losses() if self._engine is not None else Losses(0, 0.0, 0.0, 0.0)
+
+    def configure(self, config: SessionConfig) -> None:
+        """Change options. What was learnt stays, unless network, input or seed change: then it is fitted afresh."""
+        if config.label_bits != self.config.label_bits and self._placed:
+            raise ConfigError("label_bits: cannot change while there are annotations, accepted: after clear()")
+        afresh = (config.seed, config.label_bits) != (self.config.seed, self.config.label_bits)
+        if config.answer != self.config.answer:
+            self._answer = make_answer(config.answer)
+            if self._frame is not None:
+                self._answer.observe(self._frame)
+        self.config = config
+        if self._engine is None:
+            return
+        if afresh or not self._engine.reconfigure(config.field):
+            self._engine = None
+            self._channels = ()
+            self._before.clear()
+            self._undone.clear()
+            self._look(first=True)
+        self._apply_annotations()
+
+    def save(self, path: str | Path) -> None:
+        """Write everything but the undo states to one file, whole or not at all. Raises SessionFileError."""
+        frame, engine = self._observed()
+        tensors = {f"engine.{name}": tensor for name, tensor in engine.snapshot().items()}
+        tensors["frame"] = torch.from_numpy(frame)
+        entries = []
+        for number, placed in enumerate(self._placed):
+            if isinstance(placed.annotation, Mask):
+                values: dict[str, Any] = {"kind": "mask", "name": f"mask.{number}"}
+                tensors[f"mask.{number}"] = torch.from_numpy(placed.annotation.labels.copy())
+            else:
+                values = annotation_to_json(placed.annotation)
+            where = {"stamp": placed.stamp, "frame_size": placed.frame_size, "frame_number": placed.frame_number}
+            entries.append({"annotation": values, **where})
+        document = {
+            "config": self.config.to_dict(),
+            "stamp": self.stamp,
+            "frame_number": self._frame_number,
+            "steps_due": self.steps_due,
+            "channels": self._channels,
+            "annotations": entries,
+        }
+        write_session(path, document, tensors)
+
+    @staticmethod
+    def load(path: str | Path, device: str = "auto") -> Session:
+        """A session as it was saved. Raises SessionFileError for a missing, damaged or newer file."""
+        document, tensors = read_session(path)
+        try:
+            session = Session(SessionConfig.from_dict(document["config"]), device)
+            session.observe(tensors["frame"].numpy(), document["stamp"])
+            session._frame_number = int(document["frame_number"])
+            for entry in document["annotations"]:
+                annotation = annotation_from_json(entry["annotation"], tensors)
+                where = (float(entry["stamp"]), tuple(entry["frame_size"]), int(entry["frame_number"]))
+                session._placed.append(Placed(annotation, *where))
+            engine = {name.removeprefix("engine."): t for name, t in tensors.items() if name.startswith("engine.")}
+            session._channels = tuple(document["channels"])
+            session._apply_annotations()
+            session._return_to(_State(engine, session._channels))
+            session.steps_due = int(document["steps_due"])
+        except (NeuralSegError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise SessionFileError(f"{path}: damaged: {type(error).__name__}: {error}") from None
+        return session
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _observed(self) -> tuple[NDArray[np.uint8], Engine]:
+        if self._frame is None or self._engine is None:
+            raise SessionError("session: no frame yet, accepted: observe(image) first")
+        return self._frame, self._engine
+
+    def _look(self, first: bool) -> None:
+        """Make the frame the engine's target, at the field's size."""
+        assert self._frame is not None
+        config = self.config
+        frame_height, frame_width = self._frame.shape[:2]
+        height, width = field_shape(frame_height, frame_width, config.field.size, config.field.least_side)
+        self._image = resize_image(self._frame, height, width)
+        if self._engine is None:
+            self._engine = Engine(config.field, height, width, self.device, config.seed)
+        elif self._engine.shape != (height, width):
+            self._engine = self._engine.resized(height, width)
+            # Their tensors have the old size.
+            self._before.clear()
+            self._undone.clear()
+        self._engine.set_target(torch.from_numpy(self._image))
+        self._answer.observe(self._frame)
+        self._instant = None
+        self.steps_due = max(self.steps_due, config.fit.first_steps if first else config.fit.frame_steps)
+
+    def _place(self, placed: Placed, before: _State) -> None:
+        self._placed.append(placed)
+        self._before.append(before)
+        while len(self._before) * before.bytes > self.config.undo_megabytes * 2**20:
+            self._before.popleft()
+            if not self._before:
+                break
+
+    def _return_to(self, state: _State) -> None:
+        _, engine = self._observed()
+        engine.restore(state.engine)
+        self._channels = state.channels
+
+    def _apply_annotations(self) -> None:
+        """Draw the annotations of this frame, with what they imply, into the engine's masks."""
+        _, engine = self._observed()
+        self._name_channels()
+        drawn = self._draw(engine.shape)
+        labels, weights = drawn.labels, drawn.weights
+        self._instant = self._answer.instant(self._draw)
+        if self._instant is not None:
+            size = engine.shape[::-1]
+            taught = np.stack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in self._instant.probabilities])
+            labels = np.where(weights == 1, labels, taught.argmax(0))
+            weights = np.maximum(weights, TAUGHT_WEIGHT)
+        engine.set_annotations(torch.from_numpy(labels), torch.from_numpy(weights), len(self._channels))
+        if drawn.weights.any():
+            self.steps_due = max(self.steps_due, self.config.fit.click_steps)
+
+    def _name_channels(self) -> None:
+        """Give every annotated class, and the rest where only one is, a channel of the class head."""
+        known = dict.fromkeys(self._channels)
+        known.update(dict.fromkeys(self.classes))
+        if self._rest is not None:
+            known.setdefault(self._rest)
+        self._channels = tuple(known)
+
+    @property
+    def _rest(self) -> int | None:
+        """The class of what is not the one thing annotated so far, or None where there are several.
+
+        Beside one object it is background, beside background alone it is unlabelled.
+        """
+        if self.classes == (BACKGROUND,):
+            return self.config.unlabelled
+        return BACKGROUND if len(set(self.classes) - {BACKGROUND}) == 1 else None
+
+    def _draw(self, size: tuple[int, int]) -> Drawn:
+        """The annotations made on this very frame, and what is presumed, at (height, width)."""
+        assert self._frame is not None
+        image = resize_image(self._frame, *size)
+        ids = self._rasterise(size)
+        weights = (ids != NOTHING).astype(np.float32)
+        rest = self._rest
+        if rest is not None and self.config.border_prior and weights.any():
+            presumed = border_prior(ids, NOTHING) if rest == BACKGROUND else unlike_prior(image, ids, NOTHING)
+            ids[presumed] = rest
+            weights[presumed] = PRESUMED_WEIGHT
+        return Drawn(image, self._to_channels(ids, self._channels), weights, len(self._channels))
+
+    def _rasterise(self, size: tuple[int, int]) -> NDArray[np.int32]:
+        """(height, width) int32 class ids of the annotations made on this very frame."""
+        assert self._frame is not None
+        here = [placed.annotation for placed in self._placed if placed.frame_number == self._frame_number]
+        return rasterise(here, self._frame.shape[:2], size, self.config.unlabelled)
+
+    def _certain(self, size: tuple[int, int], channels: tuple[int, ...]) -> NDArray[np.int32] | None:
+        """(height, width) int32 channel of what was drawn on this frame, or None when nothing was."""
+        if not any(placed.frame_number == self._frame_number for placed in self._placed):
+            return None
+        ids = self._rasterise(size)
+        return np.where(ids == NOTHING, NOTHING, self._to_channels(ids, channels)).astype(np.int32)
+
+    @staticmethod
+    def _to_channels(ids: NDArray[np.int32], channels: tuple[int, ...]) -> NDArray[np.int64]:
+        """Class ids to channels; NOTHING becomes channel 0."""
+        table = np.zeros(max(channels, default=0) + 2, np.int64)
+        table[list(channels)] = np.arange(len(channels))
+        return table[np.where(ids == NOTHING, -1, ids)]
+
+    def _field_estimate(self, engine: Engine) -> Estimate:
+        assert self._image is not None
+        return Estimate(self._image, np.asarray(engine.prediction().cpu().numpy(), np.float32))
+
+    def _fit_for(self, engine: Engine, seconds: float) -> int:
+        deadline = time.monotonic() + seconds
+        made = 0
+        while time.monotonic() < deadline:
+            engine.step()
+            engine.synchronise()
+            made += 1
+        return made
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"device: got {name!r}, accepted: auto | cpu | cuda | cuda:N") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device: got {name!r}, but torch sees no CUDA device, accepted: auto | cpu")
+    return device

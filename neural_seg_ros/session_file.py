@@ -1,0 +1,85 @@
+"""The session file: safetensors plus JSON, whole or absent, versioned, checked by a digest, without pickle."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from neural_seg_ros.annotations import Annotation, Box, Click, Mask, Region, Stroke
+from neural_seg_ros.errors import SessionFileError
+from neural_seg_ros.files import write_bytes
+
+VERSION = 1
+_FORMAT = "neural_seg_ros session"
+_SHAPES: dict[str, type[Click] | type[Box] | type[Stroke] | type[Region]] = {
+    "click": Click,
+    "box": Box,
+    "stroke": Stroke,
+    "region": Region,
+}
+
+
+def write_session(path: str | Path, document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Write ``document`` (JSON values) and ``tensors`` to one file, replacing it only when all of it is on disk."""
+    text = json.dumps(document, sort_keys=True)
+    metadata = {"format": _FORMAT, "version": str(VERSION), "document": text, "digest": _digest(text, tensors)}
+    try:
+        write_bytes(path, safetensors.torch.save(dict(tensors), metadata))
+    except OSError as error:
+        raise SessionFileError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def read_session(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read what ``write_session`` wrote.
+
+    Raises SessionFileError when the file is missing, damaged, of another kind or of a newer version.
+    """
+    if not Path(path).is_file():
+        raise SessionFileError(f"{path}: no such file, accepted: a file written by save")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise SessionFileError(f"{path}: damaged, or not a session file: {' '.join(str(error).split())}") from None
+    if metadata.get("format") != _FORMAT or not metadata.get("version", "").isdecimal():
+        raise SessionFileError(f"{path}: not a session file, accepted: a file written by save")
+    version = int(metadata["version"])
+    if version > VERSION:
+        raise SessionFileError(f"{path}: version: got {version}, accepted: up to {VERSION}; update neural_seg_ros")
+    text = metadata.get("document", "")
+    if metadata.get("digest") != _digest(text, tensors):
+        raise SessionFileError(f"{path}: damaged: its content does not match its digest")
+    document: dict[str, Any] = json.loads(text)
+    return document, tensors
+
+
+def annotation_to_json(annotation: Click | Box | Stroke | Region) -> dict[str, Any]:
+    """An annotation other than a mask as JSON values."""
+    return {"kind": type(annotation).__name__.lower(), **dataclasses.asdict(annotation)}
+
+
+def annotation_from_json(values: Mapping[str, Any], masks: Mapping[str, Tensor]) -> Annotation:
+    """What ``annotation_to_json`` wrote; a mask is looked up in ``masks`` by its name."""
+    arguments = dict(values)
+    kind = arguments.pop("kind")
+    if kind == "mask":
+        return Mask(masks[arguments["name"]].numpy())
+    return _SHAPES[kind](**arguments)
+
+
+def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.view(-1).numpy().tobytes() if tensor.ndim else tensor.numpy().tobytes())
+    return digest.hexdigest()
