@@ -1,0 +1,98 @@
+"""Options that commands share: the session's configuration, a configuration file, progress."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+import yaml
+
+from neural_seg_ros.config import PRESETS, SessionConfig
+from neural_seg_ros.errors import ConfigError
+from neural_seg_ros.options import flatten, from_flat, options_of, parse
+
+T = TypeVar("T")
+_SESSION = "neural_seg_ros.session"
+
+
+def _read_config_file(context: typer.Context, path: Path | None) -> Path | None:
+    """Make the file's values the defaults of the command's options, and keep its ``session:`` section."""
+    if path is None or context.resilient_parsing:
+        return path
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, Mapping):
+        raise ConfigError(f"{path}: got {type(tree).__name__}, accepted: a mapping of options")
+    session = tree.get("session", {})
+    if not isinstance(session, Mapping):
+        raise ConfigError(f"{path}: session: got {session!r}, accepted: a mapping of session options")
+    known = {str(parameter.name) for parameter in context.command.params} - {"config", "help", "settings"}
+    given = {str(key).replace("-", "_"): value for key, value in tree.items() if key != "session" and value is not None}
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise ConfigError(f"{path}: {unknown[0]}: unknown option, accepted: {', '.join(sorted(known))}, session")
+    context.default_map = {key: value if isinstance(value, list) else str(value) for key, value in given.items()}
+    context.meta[_SESSION] = flatten(session)
+    return path
+
+
+Preset = Annotated[str, typer.Option(help=f"Starting point of the configuration: {' | '.join(PRESETS)}.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        is_eager=True,
+        callback=_read_config_file,
+        show_default=False,
+        help="YAML file: options of this command by name, and `session:` with session options. "
+        "Options on the command line win; paths are relative to where the command runs.",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Set a session option, such as field.width=32. Can be repeated."),
+]
+Device = Annotated[str, typer.Option(help="auto | cpu | cuda | cuda:N")]
+Answer = Annotated[str | None, typer.Option(help="How labels are found: fused | field.", show_default="as the preset")]
+Out = Annotated[Path, typer.Option(help="Folder for the results; made if it is missing.")]
+Annotations = Annotated[Path, typer.Option(help="YAML file of classes and annotations.")]
+
+
+def session_config(
+    context: typer.Context, preset: str, answer: str | None = None, settings: list[str] | None = None
+) -> SessionConfig:
+    """The preset, then the configuration file's ``session:`` section, then ``--answer``, then ``--set``.
+
+    Raises ConfigError naming the option.
+    """
+    config = SessionConfig.preset(preset, **context.meta.get(_SESSION, {}))
+    changes: dict[str, Any] = {} if answer is None else {"answer": answer}
+    options = {option.name: option for option in options_of(SessionConfig)}
+    for setting in settings or []:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set: got {setting!r}, accepted: NAME=VALUE, such as field.width=32")
+        if name not in options:
+            raise ConfigError(f"--set: got {name!r}, accepted: {', '.join(sorted(options))}")
+        changes[name] = parse(options[name], text)
+    return from_flat(config, changes)
+
+
+def progress(items: Iterable[T], description: str, total: int = 0) -> Iterator[T]:
+    """``items`` with a bar on stderr while it is a terminal; ``total`` 0 means unknown."""
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(items, description, total=total or None, console=Console(stderr=True), transient=True)
+
+
+def say(message: str) -> None:
+    """One line for the user on stderr; stdout is left to what a program may read."""
+    typer.echo(message, err=True)

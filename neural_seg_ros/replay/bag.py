@@ -1,0 +1,172 @@
+"""Images out of a rosbag (SQLite3, MCAP, ROS 1) in the order they were recorded, one at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.typesys import Stores, get_typestore
+
+from neural_seg_ros.errors import ImageError, SourceError
+from neural_seg_ros.image_message import to_rgb
+from neural_seg_ros.replay.truncated import TruncatedMcap, is_truncated_mcap
+from neural_seg_ros.video import DEFAULT_FPS, Frame
+
+IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+_STORAGES = (".mcap", ".db3")
+
+
+@dataclass(frozen=True, eq=False)
+class BagFrame(Frame):
+    """A frame and where it comes from.
+
+    index      counts the decoded images of the topic
+    stamp      of the message's header in seconds; of the recording where the header has none
+    timestamp  of the recording, nanoseconds
+    header     ``std_msgs/msg/Header`` of the message
+    """
+
+    timestamp: int
+    header: Any
+
+
+class Bag:
+    """An open bag: a context manager around one reader.
+
+    ``damage`` says why reading ended before the end of the bag, None if it did not.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Raises SourceError if there is no bag at ``path``: a folder with metadata.yaml, .mcap, .db3 or .bag."""
+        self.path = Path(path)
+        self.damage: str | None = None
+        self._stack = ExitStack()
+        try:
+            self._reader = AnyReader(self._storage_files(), default_typestore=get_typestore(Stores.LATEST))
+        except (AnyReaderError, OSError) as error:
+            raise SourceError(f"{self.path}: cannot be read as a bag: {_one_line(error)}") from None
+
+    def __enter__(self) -> Bag:
+        try:
+            self._stack.enter_context(self._reader)
+        except Exception as error:  # damaged bags fail in whatever part of rosbags meets the damage first
+            raise SourceError(f"{self.path}: cannot be read as a bag: {_one_line(error)}") from None
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    @property
+    def image_topics(self) -> dict[str, int]:
+        """Number of messages of each topic of raw or compressed images."""
+        counts: Counter[str] = Counter()
+        for connection in self._reader.connections:
+            if connection.msgtype in IMAGE_TYPES:
+                counts[connection.topic] += connection.msgcount
+        return dict(sorted(counts.items()))
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first to the last message of the bag."""
+        return max(0.0, float(self._reader.duration) * 1e-9)
+
+    def check_topic(self, topic: str) -> None:
+        """Raise SourceError naming the bag's image topics unless ``topic`` is one of them."""
+        if topic not in self.image_topics:
+            topics = ", ".join(self.image_topics) or "none, this bag has no image topics"
+            raise SourceError(f"image topic: got {topic!r}, accepted: {topics}")
+
+    def messages(self, topic: str) -> Iterator[tuple[int, Any]]:
+        """(timestamp in nanoseconds, message) of a topic; a message that cannot be deserialised is given as None."""
+        connections = [connection for connection in self._reader.connections if connection.topic == topic]
+        stream = self._reader.messages(connections)
+        while True:
+            try:
+                connection, timestamp, data = next(stream)
+            except StopIteration:
+                return
+            except Exception as error:  # as above: what was read so far is whole, what follows is lost
+                self.damage = _one_line(error)
+                return
+            try:
+                message = self._reader.deserialize(data, connection.msgtype)
+            except Exception:  # rosbags raises what its generated code runs into
+                message = None
+            yield timestamp, message
+
+    def _storage_files(self) -> list[Any]:
+        if not self.path.exists():
+            raise SourceError(f"{self.path}: no such bag, accepted: a bag folder, .mcap, .db3 or .bag")
+        if not self.path.is_dir():
+            return [self._whole(self.path)]
+        files = sorted(path for path in self.path.iterdir() if path.suffix in _STORAGES)
+        has_metadata = (self.path / "metadata.yaml").exists()
+        if has_metadata and not any(is_truncated_mcap(path) for path in files):
+            return [self.path]
+        if not files:
+            raise SourceError(f"{self.path}: no bag in this folder, accepted: metadata.yaml, .mcap or .db3 files")
+        # A recorder that was killed leaves its storage files without metadata, the last of them without an end.
+        if not has_metadata:
+            self.damage = "metadata.yaml is missing"
+        return [self._whole(path) for path in files]
+
+    def _whole(self, path: Path) -> Any:
+        if not is_truncated_mcap(path):
+            return path
+        self.damage = f"{path.name} ends in the middle"
+        return TruncatedMcap(path)
+
+
+class BagImages:
+    """The images of one topic as a FrameSource; every iteration reads the bag again.
+
+    ``skipped`` counts the messages of the last iteration that could not be decoded, by reason.
+    """
+
+    def __init__(self, bag: Bag, topic: str) -> None:
+        """Raises SourceError naming the bag's image topics if ``topic`` is none of them."""
+        bag.check_topic(topic)
+        self._bag = bag
+        self._topic = topic
+        self.skipped: Counter[str] = Counter()
+
+    @property
+    def count(self) -> int:
+        return self._bag.image_topics[self._topic]
+
+    @property
+    def fps(self) -> float:
+        """Mean rate of the topic over the bag, within 1 to 120 per second."""
+        if self.count < 2 or not self._bag.duration:
+            return DEFAULT_FPS
+        return min(120.0, max(1.0, (self.count - 1) / self._bag.duration))
+
+    def __iter__(self) -> Iterator[BagFrame]:
+        self.skipped.clear()
+        index = 0
+        for timestamp, message in self._bag.messages(self._topic):
+            if message is None:
+                self.skipped["message cannot be deserialised"] += 1
+                continue
+            try:
+                image = to_rgb(message)
+            except ImageError as error:
+                self.skipped[str(error)] += 1
+                continue
+            yield BagFrame(index, stamp_of(message.header, timestamp), image, timestamp, message.header)
+            index += 1
+
+
+def stamp_of(header: Any, timestamp: int) -> float:
+    """Seconds of a header's stamp, of the recording's ``timestamp`` (nanoseconds) where the stamp is zero."""
+    nanoseconds = int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+    return (nanoseconds or timestamp) * 1e-9
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
