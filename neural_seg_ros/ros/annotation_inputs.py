@@ -1,0 +1,125 @@
+"""Annotation messages to annotations; pixels of the frame that the message's stamp names.
+
+Every function checks its message and raises AnnotationError saying which field was given what, and what is accepted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import Point, PointStamped, PolygonStamped
+from visualization_msgs.msg import ImageMarker
+
+from neural_seg_ros.annotations import Annotation, Box, Click, Region, Stroke
+from neural_seg_ros.errors import AnnotationError
+
+MAX_POINTS = 10_000
+ClassNames = Mapping[int, str]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Put the annotations of a marker on the frame, in place of what its id drew before."""
+
+    marker_id: int
+    annotations: tuple[Annotation, ...]
+
+
+@dataclass(frozen=True)
+class Remove:
+    """Take back what the marker id drew."""
+
+    marker_id: int
+
+
+def stamp_of(header: Any) -> float | None:
+    """Seconds of a header's stamp, None if it is zero: the latest frame is meant."""
+    nanoseconds = int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+    return nanoseconds * 1e-9 if nanoseconds else None
+
+
+def click(message: PointStamped | Point, class_id: int) -> Click:
+    """A click at the point's x and y."""
+    point = message.point if hasattr(message, "point") else message
+    return Click(point.x, point.y, class_id)
+
+
+def box(message: PolygonStamped, class_id: int) -> Box:
+    """The bounding rectangle of two opposite or of four corners."""
+    points = _pixels("box", message.polygon.points)
+    if len(points) not in (2, 4):
+        raise AnnotationError(f"box: got {len(points)} points, accepted: 2 opposite or 4 corners")
+    xs, ys = zip(*points, strict=True)
+    return Box(min(xs), min(ys), max(xs), max(ys), class_id)
+
+
+def stroke(message: PolygonStamped, class_id: int, width: float = 1.0) -> Stroke:
+    """A line through the points, ``width`` pixels wide."""
+    return Stroke(_pixels("stroke", message.polygon.points), class_id, width)
+
+
+def region(message: PolygonStamped, class_id: int) -> Region:
+    """The polygon, filled."""
+    return Region(_pixels("region", message.polygon.points), class_id)
+
+
+def marker(message: ImageMarker, class_names: ClassNames, active_class: int) -> Draw | Remove:
+    """What an image marker asks for.
+
+    ``ns`` is the name or the id of a class, empty for ``active_class``. ``scale`` is the diameter of POINTS and CIRCLE
+    and the width of LINE_STRIP in pixels, 0 for one pixel. POINTS are clicks, a POLYGON is a filled region.
+    """
+    if message.action == ImageMarker.REMOVE:
+        return Remove(message.id)
+    if message.action != ImageMarker.ADD:
+        raise AnnotationError(f"annotation action: got {message.action}, accepted: 0 (ADD) | 1 (REMOVE)")
+    class_id = class_of(message.ns, class_names, active_class)
+    if not (math.isfinite(message.scale) and message.scale >= 0):
+        raise AnnotationError(f"annotation scale: got {message.scale}, accepted: a number of pixels from 0")
+    width = max(1.0, float(message.scale))
+    if message.type == ImageMarker.CIRCLE:
+        ((x, y),) = _pixels("annotation", [message.position])
+        return Draw(message.id, (Click(x, y, class_id, max(1.0, width / 2)),))
+    points = _pixels("annotation", message.points)
+    if not points:
+        raise AnnotationError(f"annotation points: got none, accepted: 1 to {MAX_POINTS} points")
+    if message.type == ImageMarker.POINTS:
+        return Draw(message.id, tuple(Click(x, y, class_id, max(1.0, width / 2)) for x, y in points))
+    if message.type == ImageMarker.LINE_STRIP:
+        return Draw(message.id, (Stroke(points, class_id, width),))
+    if message.type == ImageMarker.POLYGON:
+        return Draw(message.id, (Region(points, class_id),))
+    raise AnnotationError(
+        f"annotation type: got {message.type}, accepted: 0 (CIRCLE) | 1 (LINE_STRIP) | 3 (POLYGON) | 4 (POINTS)"
+    )
+
+
+def class_of(text: str, class_names: ClassNames, active_class: int) -> int:
+    """The class id that a text names: a declared name, any number from 0, or nothing for ``active_class``."""
+    wanted = text.strip()
+    if not wanted:
+        return active_class
+    for class_id, name in class_names.items():
+        if name == wanted:
+            return class_id
+    if wanted.isascii() and wanted.isdecimal() and len(wanted) <= 5:  # ids end at 65534
+        return int(wanted)
+    declared = ", ".join(f"{name} ({class_id})" for class_id, name in sorted(class_names.items())) or "none declared"
+    raise AnnotationError(f"annotation class: got {text!r}, accepted: a class id, or a name of class_names: {declared}")
+
+
+def _pixels(name: str, points: Iterable[Any]) -> tuple[tuple[float, float], ...]:
+    """(x, y) of points; z is ignored."""
+    listed = list(points)
+    if len(listed) > MAX_POINTS:
+        raise AnnotationError(f"{name}: got {len(listed)} points, accepted: at most {MAX_POINTS}")
+    pixels = np.array([(point.x, point.y) for point in listed], np.float64).reshape(-1, 2)
+    if not np.isfinite(pixels).all():
+        raise AnnotationError(
+            f"{name}: got a point that is not a number or infinite, accepted: finite pixel coordinates"
+        )
+    return tuple((float(x), float(y)) for x, y in pixels)

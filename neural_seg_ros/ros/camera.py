@@ -1,0 +1,137 @@
+"""The node ``camera``: a video file or a folder of images as a live camera."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import rclpy
+from numpy.typing import NDArray
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.task import Future
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from neural_seg_ros.errors import ConfigError, NeuralSegError
+from neural_seg_ros.image import resize_image
+from neural_seg_ros.options import option, options_of, validate
+from neural_seg_ros.ros.conversion import from_array
+from neural_seg_ros.ros.parameters import descriptor
+from neural_seg_ros.ros.qos import OUTPUT, OVERRIDES
+from neural_seg_ros.video import FrameSource, open_frames
+
+_JPEG_QUALITY = 90
+
+
+@dataclass(frozen=True)
+class CameraConfig:
+    """What the camera plays, fixed once the node runs."""
+
+    video: str = option("", "video file, folder of images or image to play")
+    rate: float = option(0.0, "frames per second, 0 for those of the video", low=0.0, high=1000.0)
+    loop: bool = option(True, "start again at the end; otherwise the node ends there")
+    width: int = option(0, "width of the published images in pixels, 0 for in proportion", low=0, high=32768)
+    height: int = option(0, "height of the published images in pixels, 0 for in proportion", low=0, high=32768)
+    frame_id: str = option("camera", "frame_id of the headers")
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if not self.video:
+            raise ConfigError("video: got nothing, accepted: path of a video file or of a folder of images")
+
+
+class Camera(Node):
+    """Publishes ``image_raw``, ``image_raw/compressed`` (jpeg) and ``camera_info``, stamped when they are published.
+
+    Only what has a subscriber is made. ``camera_info`` carries the size but no calibration. ``finished`` is done when
+    the video has ended and does not loop. Raises ConfigError for parameters that are not accepted and SourceError when
+    ``video`` cannot be read.
+    """
+
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__("camera", **node_options)
+        declared = {
+            entry.name: self.declare_parameter(entry.name, entry.default, descriptor(entry, read_only=True)).value
+            for entry in options_of(CameraConfig)
+        }
+        self._config = CameraConfig(**declared)
+        source = open_frames(self._config.video)
+        self.finished = Future()
+        self._frames = self._play(source)
+        self._image: Any = self._publisher(Image, "image_raw")
+        self._compressed: Any = self._publisher(CompressedImage, "image_raw/compressed")
+        self._info: Any = self._publisher(CameraInfo, "camera_info")
+        rate = self._config.rate or source.fps
+        self._timer = self.create_timer(1.0 / rate, self._publish_next)
+        self.get_logger().info(f"plays {self._config.video} at {rate:g} Hz")
+
+    def _publisher(self, kind: type, topic: str) -> Any:
+        return self.create_publisher(kind, topic, copy.copy(OUTPUT), qos_overriding_options=OVERRIDES)
+
+    def _play(self, source: FrameSource) -> Iterator[NDArray[np.uint8]]:
+        """Images of the source at the configured size, again and again when the camera loops."""
+        for _ in itertools.count() if self._config.loop else range(1):
+            for frame in source:
+                yield resize_image(frame.image, *self._size(*frame.image.shape[:2]))
+
+    def _size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) to publish of a frame of (height, width)."""
+        wanted_height, wanted_width = self._config.height, self._config.width
+        if not wanted_height and not wanted_width:
+            return height, width
+        return (
+            wanted_height or max(1, round(height * wanted_width / width)),
+            wanted_width or max(1, round(width * wanted_height / height)),
+        )
+
+    def _publish_next(self) -> None:
+        image = next(self._frames, None)
+        if image is None:
+            self._timer.cancel()
+            self.finished.set_result(None)
+            return
+        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._config.frame_id)
+        if self._image.get_subscription_count():
+            self._image.publish(from_array(image, "rgb8", header))
+        if self._compressed.get_subscription_count():
+            self._compressed.publish(_compress(image, header))
+        if self._info.get_subscription_count():
+            height, width = image.shape[:2]
+            self._info.publish(CameraInfo(header=header, height=height, width=width))
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Play until the end or until told to stop; 2 when parameters are not accepted or the video cannot be read."""
+    rclpy.init(args=args)
+    node = None
+    try:
+        node = Camera()
+        rclpy.spin_until_future_complete(node, node.finished)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except (NeuralSegError, ParameterException) as error:
+        print(f"camera: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+def _compress(image: NDArray[np.uint8], header: Header) -> CompressedImage:
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return CompressedImage(header=header, format="rgb8; jpeg compressed bgr8", data=data.tobytes())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""Which ROS there is: a sourced distribution, or its Python packages installed by pip."""
+
+from __future__ import annotations
+
+import importlib
+import os
+
+from neural_seg_ros.errors import NeuralSegError
+
+_INSTALL = (
+    "source a ROS 2 distribution (source /opt/ros/jazzy/setup.bash), or install its Python packages with "
+    "pip install 'neural_seg_ros[ros]'"
+)
+
+
+class RosMissingError(NeuralSegError):
+    """The ROS client library, or a message package, cannot be imported."""
+
+
+def require_ros() -> None:
+    """Raise RosMissingError, with how to get it, unless rclpy and the messages of the nodes can be imported.
+
+    A sourced distribution comes before pip's packages: it sets PYTHONPATH, which Python searches first.
+    """
+    for module in ("rclpy", "sensor_msgs.msg", "geometry_msgs.msg", "visualization_msgs.msg", "diagnostic_msgs.msg"):
+        reason = _import_failure(module)
+        if reason is not None:
+            raise RosMissingError(f"{module}: cannot be imported ({reason}), accepted: {_INSTALL}")
+
+
+def distribution() -> str:
+    """Name of the sourced distribution, for example ``jazzy``; ``wheels`` where none is sourced."""
+    return os.environ.get("ROS_DISTRO") or "wheels"
+
+
+def have_cv_bridge() -> bool:
+    """Whether images are converted by cv_bridge; otherwise by rosbags-image."""
+    return _import_failure("cv_bridge") is None
+
+
+def have_tf2() -> bool:
+    """Whether points of other frames can be transformed into the camera's."""
+    return _import_failure("tf2_ros") is None
+
+
+def have_vision_msgs() -> bool:
+    """Whether the names of classes are published as ``vision_msgs/LabelInfo``; otherwise as JSON in a String."""
+    return _import_failure("vision_msgs.msg") is None
+
+
+def _import_failure(module: str) -> str | None:
+    """Why a module cannot be imported, in one line; None if it can. A package that is there may still not load."""
+    try:
+        importlib.import_module(module)
+    except (ImportError, AttributeError) as error:
+        return " ".join(str(error).split())
+    return None

@@ -1,0 +1,160 @@
+"""A point in space to the pixel where a camera sees it: what RViz's Publish Point means in the image.
+
+CameraInfo describes the full sensor: K and D the image as the lens makes it, P the rectified one; region of interest
+and binning say which part of it is published, at which scale. Which of the two an image is, its topic tells by
+convention (REP 104): ``image_rect*`` is rectified, anything else is not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from geometry_msgs.msg import PointStamped
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo
+
+from neural_seg_ros.annotations import Click
+from neural_seg_ros.errors import AnnotationError
+
+try:
+    import tf2_ros
+except ImportError:
+    tf2_ros = None
+
+# Round trip through the lens model in normalised image coordinates. Where the model folds back on itself, far outside
+# the calibrated field of view, it brings points into the image that the camera cannot see.
+_ROUND_TRIP = 1e-2
+_FISHEYE = "equidistant"
+_COEFFICIENTS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), _FISHEYE: (4,)}
+
+
+def is_rectified(topic: str) -> bool:
+    """Whether images of a topic are rectified, by their name: image_rect, image_rect_color, image_rect/compressed."""
+    return any(part.startswith("image_rect") for part in topic.split("/"))
+
+
+def click_at(
+    point: NDArray[np.float64], info: CameraInfo, frame: tuple[int, int], rectified: bool, class_id: int
+) -> Click:
+    """The click on a frame of (height, width) where the camera sees ``point``.
+
+    point      (3,) x right, y down, z forward, metres, in the camera's optical frame
+    info       of the camera that made the frame
+    rectified  project by P; otherwise by K and D
+
+    Raises AnnotationError for a point behind the camera or outside the frame, and for a camera that is not calibrated.
+    """
+    x, y, z = (float(value) for value in point)
+    if not np.isfinite(point).all() or z <= 0:
+        raise AnnotationError(f"clicked_point: got ({x:g}, {y:g}, {z:g}), accepted: z > 0, in front of the camera")
+    _check_info(info, frame, rectified)
+    ray = np.array([x / z, y / z])
+    if rectified:
+        projected = np.asarray(info.p, np.float64).reshape(3, 4) @ np.array([x, y, z, 1.0])
+        pixel = projected[:2] / projected[2]
+    else:
+        pixel = _through_lens(ray, info)
+    u = (pixel[0] - info.roi.x_offset) / max(1, info.binning_x)
+    v = (pixel[1] - info.roi.y_offset) / max(1, info.binning_y)
+    height, width = frame
+    if not (-0.5 <= u < width - 0.5 and -0.5 <= v < height - 0.5):
+        raise AnnotationError(
+            f"clicked_point: got ({x:g}, {y:g}, {z:g}), seen at pixel ({u:.1f}, {v:.1f}) outside the frame, "
+            f"accepted: a point that the camera sees in its {width}x{height} pixels"
+        )
+    return Click(float(u), float(v), class_id)
+
+
+def published_size(info: CameraInfo) -> tuple[int, int]:
+    """(height, width) of the images that a CameraInfo belongs to."""
+    # A region of interest of size 0 is the full sensor.
+    width, height = info.roi.width or info.width, info.roi.height or info.height
+    return height // max(1, info.binning_y), width // max(1, info.binning_x)
+
+
+class CameraFrame:
+    """Brings points of other frames into the camera's: by TF where tf2_ros is installed."""
+
+    def __init__(self, node: Node) -> None:
+        self._buffer: Any = None
+        if tf2_ros is not None:
+            self._buffer = tf2_ros.Buffer(node=node)
+            self._listener = tf2_ros.TransformListener(self._buffer, node)
+
+    def point_in(self, frame_id: str, message: PointStamped) -> NDArray[np.float64]:
+        """(3,) the point in ``frame_id``, metres; a message without a frame is taken to be in it already.
+
+        Uses the transform at the message's stamp, or the newest one where that is not known yet. Raises
+        AnnotationError when there is no transform.
+        """
+        point = np.array([message.point.x, message.point.y, message.point.z], np.float64)
+        given = message.header.frame_id.lstrip("/")
+        wanted = frame_id.lstrip("/")
+        if given in ("", wanted):
+            return point
+        if self._buffer is None:
+            raise AnnotationError(
+                f"clicked_point frame: got {given!r}, accepted: {wanted!r} (any other frame needs tf2_ros, "
+                "which is not installed)"
+            )
+        stamp = Time.from_msg(message.header.stamp)
+        try:
+            moment = stamp if self._buffer.can_transform(wanted, given, stamp) else Time()
+            transform = self._buffer.lookup_transform(wanted, given, moment).transform
+        except tf2_ros.TransformException as error:
+            reason = " ".join(str(error).split())
+            raise AnnotationError(
+                f"clicked_point frame: got {given!r}, accepted: a frame with a transform to {wanted!r} ({reason})"
+            ) from None
+        return transform_point(transform, point)
+
+
+def transform_point(transform: Any, point: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``point`` (3,) rotated and moved by a ``geometry_msgs/Transform``."""
+    rotation, translation = transform.rotation, transform.translation
+    axis = np.array([rotation.x, rotation.y, rotation.z], np.float64)
+    turn = 2.0 * np.cross(axis, point)
+    rotated = point + rotation.w * turn + np.cross(axis, turn)
+    return np.asarray(rotated + np.array([translation.x, translation.y, translation.z]), np.float64)
+
+
+def _check_info(info: CameraInfo, frame: tuple[int, int], rectified: bool) -> None:
+    name, focal_lengths = ("p", (info.p[0], info.p[5])) if rectified else ("k", (info.k[0], info.k[4]))
+    if min(focal_lengths) <= 0:
+        given = "focal lengths {:g} and {:g}".format(*focal_lengths)
+        raise AnnotationError(f"camera_info {name}: got {given}, accepted: those of a calibrated camera, above 0")
+    model = info.distortion_model
+    if np.any(info.d) and not rectified and len(info.d) not in _COEFFICIENTS.get(model, ()):
+        accepted = ", ".join(f"{known} with {' or '.join(map(str, counts))}" for known, counts in _COEFFICIENTS.items())
+        raise AnnotationError(f"camera_info d: got {model!r} with {len(info.d)} coefficients, accepted: {accepted}")
+    height, width = published_size(info)
+    if (height, width) != frame:
+        raise AnnotationError(
+            f"camera_info: got the calibration of a {width}x{height} image, accepted: the frame's {frame[1]}x{frame[0]}"
+        )
+
+
+def _through_lens(ray: NDArray[np.float64], info: CameraInfo) -> NDArray[np.float64]:
+    """Pixel (2,) of the full sensor where the ray (x / z, y / z) arrives through the distorting lens."""
+    matrix = np.asarray(info.k, np.float64).reshape(3, 3)
+    distortion = np.asarray(info.d, np.float64)
+    if not distortion.any():
+        return np.asarray((matrix @ [*ray, 1.0])[:2], np.float64)
+    still = np.zeros(3)
+    point = np.array([[[*ray, 1.0]]])
+    if info.distortion_model == _FISHEYE:
+        pixel, _ = cv2.fisheye.projectPoints(point, still, still, matrix, distortion)
+        back = cv2.fisheye.undistortPoints(pixel, matrix, distortion)
+    else:
+        pixel, _ = cv2.projectPoints(point, still, still, matrix, distortion)
+        back = cv2.undistortPoints(pixel, matrix, distortion)
+    if not np.allclose(back.reshape(2), ray, atol=_ROUND_TRIP):
+        raise AnnotationError(
+            f"clicked_point: got a point {np.degrees(np.arctan(np.hypot(*ray))):.0f} degrees off the camera's axis, "
+            "accepted: a point within the field of view that the lens was calibrated for"
+        )
+    return np.asarray(pixel.reshape(2), np.float64)

@@ -1,0 +1,32 @@
+"""Quality of service of every topic by role; all can be overridden by parameters.
+
+A topic's profile is overridden with ``qos_overrides.<topic>.<subscription or publisher>.<policy>``, for example
+``qos_overrides./camera/image_raw.subscription.reliability: reliable``, when ``OVERRIDES`` (``LATCHED_OVERRIDES`` for
+latched topics) is given as ``qos_overriding_options``. rclpy writes what is overridden into the profile it was given:
+give it a copy, or the next topic gets the same.
+"""
+
+from __future__ import annotations
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+# Only the newest frame counts, and best effort matches reliable and best-effort cameras alike.
+IMAGE_INPUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+CAMERA_INFO_INPUT = IMAGE_INPUT
+# No click may be lost, and a drawing tool may send many at once.
+ANNOTATION_INPUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE)
+# Reliable matches every subscriber; RViz asks for it by default.
+OUTPUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
+# Kept for subscribers that come later.
+LATCHED = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+OVERRIDES = QoSOverridingOptions.with_default_policies()
+LATCHED_OVERRIDES = QoSOverridingOptions(
+    (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
+)
