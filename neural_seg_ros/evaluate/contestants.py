@@ -1,0 +1,57 @@
+"""Which labellers take part, chosen by name, and how a worker process builds one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from neural_seg_ros.config import SessionConfig
+from neural_seg_ros.errors import ConfigError
+from neural_seg_ros.evaluate.labeller import Labeller
+from neural_seg_ros.options import options_of
+
+Peers = Mapping[str, Callable[[], Labeller]]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A labeller's name and how a new one is built (picklable); ``config`` is what a session of our own was given."""
+
+    name: str
+    build: Callable[[], Labeller]
+    config: SessionConfig | None = None
+
+
+def choose(peers: str, answers: str, accepted: Peers, config: SessionConfig, device: str) -> tuple[Contestant, ...]:
+    """Contestants from comma-separated names; each of ``peers`` and ``answers`` may be ``all`` or ``none``.
+
+    Peers come first. Raises ConfigError for an unknown name or when nobody is left.
+    """
+    answer = next(entry for entry in options_of(SessionConfig) if entry.name == "answer")
+    chosen = [Contestant(name, accepted[name]) for name in _names("--peers", peers, tuple(accepted))]
+    for name in _names("--answers", answers, answer.choices):
+        answering = replace(config, answer=name)
+        chosen.append(Contestant(name, partial(_session, answering, device), answering))
+    if not chosen:
+        raise ConfigError("--peers, --answers: got none for both, accepted: at least one labeller")
+    return tuple(chosen)
+
+
+def _session(config: SessionConfig, device: str) -> Labeller:
+    # Peers alone need no torch.
+    from neural_seg_ros.evaluate.ours import SessionLabeller
+
+    return SessionLabeller(config, device)
+
+
+def _names(option: str, text: str, accepted: tuple[str, ...]) -> list[str]:
+    if text == "all":
+        return list(accepted)
+    if text == "none":
+        return []
+    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+    unknown = next((name for name in names if name not in accepted), None)
+    if unknown is not None:
+        raise ConfigError(f"{option}: got {unknown!r}, accepted: all | none | some of {','.join(accepted)}")
+    return names

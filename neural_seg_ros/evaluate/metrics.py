@@ -1,0 +1,86 @@
+"""Figures of merit as pure functions. Labels are (H, W) integer arrays; pixels whose truth is IGNORE never count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_seg_ros.evaluate.nearest import Labels, fill_from_nearest
+
+IGNORE = 255
+
+
+def iou(labels: Labels, truth: Labels, class_id: int = 1) -> float:
+    """Intersection over union of one class, |P & T| / |P | T|, in [0, 1]; 1 when neither has the class."""
+    judged = truth != IGNORE
+    predicted, wanted = (labels == class_id) & judged, truth == class_id
+    union = np.count_nonzero(predicted | wanted)
+    return float(np.count_nonzero(predicted & wanted) / union) if union else 1.0
+
+
+def mean_iou(labels: Labels, truth: Labels) -> float:
+    """Mean over the classes of the truth of ``iou``, in [0, 1]; 1 when nothing is judged."""
+    classes = [int(c) for c in np.unique(truth) if c != IGNORE]
+    return float(np.mean([iou(labels, truth, c) for c in classes])) if classes else 1.0
+
+
+def boundary_f(mask: NDArray[np.bool_], truth: Labels, tolerance: float = 2.0) -> float:
+    """Boundary F of an object mask (H, W) bool against a truth of 0, 1 and IGNORE, in [0, 1].
+
+    F = 2 p r / (p + r); p is the share of the mask's boundary within ``tolerance`` pixels of the true boundary, r the
+    share of the true boundary within ``tolerance`` of the mask's. Where a band is ignored the true boundary is taken
+    in its middle, and the tolerance around a pixel of it grows by its distance to the band's edge; the mask's boundary
+    on ignored pixels is not judged. A missing boundary is 1 if both are missing, else 0.
+    """
+    ignored = truth == IGNORE
+    found, wanted = _boundary(mask), _boundary(fill_from_nearest(truth, ignored) == 1)
+    if not found.any() or not wanted.any():
+        return float(found.any() == wanted.any())
+    judged = found & ~ignored
+    reach = tolerance + _distance_to(~ignored)
+    right = _distance_to(wanted) <= fill_from_nearest(reach, ~wanted)
+    precision = float(right[judged].mean()) if judged.any() else 1.0
+    recall = float((_distance_to(found) <= reach)[wanted].mean())
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def expected_calibration_error(confidence: NDArray[Any], correct: NDArray[np.bool_], bins: int = 15) -> float:
+    """ECE = sum over bins of |B| / n * |share correct in B - mean confidence in B|, in [0, 1].
+
+    ``confidence`` in [0, 1] and ``correct`` have the same shape; the bins divide [0, 1] evenly, the upper edge
+    belongs to a bin. 0 when they are empty.
+    """
+    values = np.asarray(confidence, np.float64).ravel()
+    if not values.size:
+        return 0.0
+    index = np.clip(np.ceil(values * bins).astype(np.int64) - 1, 0, bins - 1)
+    gap = np.bincount(index, np.asarray(correct, np.float64).ravel() - values, minlength=bins)
+    return float(np.abs(gap).sum() / values.size)
+
+
+def clicks_needed(ious: Sequence[float], quality: float, most: int = 20) -> int:
+    """NoC@quality: the first k <= ``most`` with IoU after k clicks >= ``quality``, and ``most`` when there is none.
+
+    ``ious[k - 1]`` is the IoU after k clicks.
+    """
+    reached = (k for k, value in enumerate(ious[:most], start=1) if value >= quality)
+    return next(reached, most)
+
+
+def _boundary(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels of the mask with a 4-neighbour outside it; the image's own side is no boundary."""
+    padded = np.pad(mask, 1, mode="edge")
+    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return mask & ~inner
+
+
+def _distance_to(pixels: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Euclidean distance of every pixel to the nearest of ``pixels``; very large where there is none."""
+    distance: NDArray[np.float32] = cv2.distanceTransform(
+        (~pixels).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
+    )
+    return distance

@@ -1,0 +1,34 @@
+"""Our own session as a labeller."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_seg_ros.annotations import Click
+from neural_seg_ros.config import SessionConfig
+from neural_seg_ros.evaluate.labeller import Labelling
+from neural_seg_ros.session import Session
+
+
+class SessionLabeller:
+    """A session per image: the first fit before the first click, then the steps that are due after every click."""
+
+    def __init__(self, config: SessionConfig, device: str = "auto") -> None:
+        self._config = dataclasses.replace(config, label_bits=8)
+        self._device = device
+
+    def start(self, image: NDArray[np.uint8]) -> None:
+        self._session = Session(self._config, self._device)
+        self._session.observe(image)
+        self._session.fit()
+
+    def label(self, clicks: Sequence[Click]) -> Labelling:
+        for click in clicks[len(self._session.annotations) :]:
+            self._session.annotate(click)
+        self._session.fit()
+        result = self._session.result()
+        return Labelling(result.labels.astype(np.uint8, copy=False), result.confidence)

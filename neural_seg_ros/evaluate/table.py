@@ -1,0 +1,24 @@
+"""Figures as texts in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Table:
+    """Texts in columns."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """The table as GitHub Markdown, the first column to the left, figures to the right."""
+        rule = ["---", *["---:"] * (len(self.head) - 1)]
+        return "".join(f"| {' | '.join(cells)} |\n" for cells in (self.head, rule, *self.rows))
+
+
+def padded(values: Sequence[float], length: int) -> list[float]:
+    """``values``, at least one, with the last repeated up to ``length``."""
+    return [*values, *[values[-1]] * (length - len(values))]
