@@ -24,7 +24,7 @@ class FieldConfig:
     noise_channels: int = option(32, "channels of the noise code", low=1, high=256)
     width: int = option(64, "filters of every convolution", low=8, high=512)
     levels: int = option(4, "strided encoder layers", low=2, high=6)
-    skips: bool = option(False, "join encoder features to the decoder")
+    skips: bool = option(True, "join encoder features to the decoder")
     norm: str = option("batch", "normalisation between convolutions", choices=("batch", "group", "none"))
     learning_rate: float = option(3e-3, "AMSGrad step size", low=1e-6, high=1.0)
     clip_norm: float = option(1.0, "gradients are clipped to this norm", low=1e-6, high=1e6)

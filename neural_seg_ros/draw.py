@@ -20,11 +20,11 @@ _WHITE: Rgb = (255, 255, 255)
 # Ordered so that the first classes of a scene, nearly all there are in practice, lie far apart, for colour-blind
 # viewers too; later classes follow the golden angle of hue.
 _FIRST: tuple[Rgb, ...] = (
-    (230, 159, 0),
+    (225, 50, 225),
     (0, 114, 255),
     (0, 200, 120),
+    (230, 159, 0),
     (240, 60, 60),
-    (200, 80, 240),
     (240, 228, 66),
     (0, 220, 255),
     (255, 130, 180),

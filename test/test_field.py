@@ -14,7 +14,7 @@ from neural_seg_ros.field.engine import FIRST_CLASSES, Engine
 from neural_seg_ros.field.losses import class_loss, consistency_target, consistency_weights, psnr, rgb_loss
 from neural_seg_ros.field.network import FieldNetwork
 
-TINY = FieldConfig(width=8, levels=2, octaves=3, class_weight=100.0)
+TINY = FieldConfig(width=8, levels=2, octaves=3, skips=False)
 CPU = torch.device("cpu")
 
 

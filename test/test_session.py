@@ -12,7 +12,14 @@ from neural_seg_ros import Annotation, Box, Click, Mask, NeuralSegError, Region,
 from neural_seg_ros.errors import AnnotationError, ConfigError, ImageError, SessionError, SessionFileError
 from neural_seg_ros.session_file import read_session, write_session
 
-TINY = {"field.size": 48, "field.width": 8, "field.levels": 2, "fit.first_steps": 60, "fit.click_steps": 40}
+TINY = {
+    "field.size": 48,
+    "field.width": 8,
+    "field.levels": 2,
+    "field.skips": False,
+    "fit.first_steps": 60,
+    "fit.click_steps": 40,
+}
 
 
 def config(answer: str = "field", **changes: object) -> SessionConfig:

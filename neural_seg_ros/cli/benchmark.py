@@ -23,8 +23,10 @@ def _benchmark() -> None:
 @app.command()
 def latency(
     context: typer.Context,
-    image: Annotated[Path, typer.Argument(help="A picture, as the camera would see it.")],
     out: common.Out,
+    image: Annotated[
+        Path | None, typer.Option(help="What the camera sees.", show_default="a cup of coffee, from scikit-image")
+    ] = None,
     width: Annotated[int, typer.Option(min=8, help="Frame width in pixels.")] = 640,
     height: Annotated[int, typer.Option(min=8, help="Frame height in pixels.")] = 480,
     clicks: Annotated[int, typer.Option(min=1, help="Clicks after the first.")] = 20,
@@ -36,6 +38,7 @@ def latency(
     config: common.Config = None,
 ) -> None:
     """Cold start, click to mask (p50, p95), frame to mask, step time and memory: metrics.json and table.md."""
+    import skimage.data
     import torch
 
     from neural_seg_ros.evaluate.latency import Latency, measure_latency
@@ -44,7 +47,7 @@ def latency(
     from neural_seg_ros.image import resize_image
     from neural_seg_ros.video import read_image
 
-    picture = resize_image(read_image(image), height, width)
+    picture = resize_image(skimage.data.coffee() if image is None else read_image(image), height, width)
     figures: dict[str, Latency] = {}
     for answer in common.progress(answers.split(","), "measuring"):
         settled = common.session_config(context, preset, answer, settings)

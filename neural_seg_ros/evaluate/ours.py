@@ -15,7 +15,10 @@ from neural_seg_ros.session import Session
 
 
 class SessionLabeller:
-    """A session per image: the first fit before the first click, then the steps that are due after every click."""
+    """A session per image: the first fit before the first click, then the steps that are due after every click.
+
+    ``answer: fused`` answers a click before any fit and the fit does not change it, so there is none.
+    """
 
     def __init__(self, config: SessionConfig, device: str = "auto") -> None:
         self._config = dataclasses.replace(config, label_bits=8)
@@ -24,11 +27,15 @@ class SessionLabeller:
     def start(self, image: NDArray[np.uint8]) -> None:
         self._session = Session(self._config, self._device)
         self._session.observe(image)
-        self._session.fit()
+        self._fit()
 
     def label(self, clicks: Sequence[Click]) -> Labelling:
         for click in clicks[len(self._session.annotations) :]:
             self._session.annotate(click)
-        self._session.fit()
+        self._fit()
         result = self._session.result()
         return Labelling(result.labels.astype(np.uint8, copy=False), result.confidence)
+
+    def _fit(self) -> None:
+        if self._config.answer == "field":
+            self._session.fit()

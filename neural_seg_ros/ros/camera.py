@@ -13,18 +13,17 @@ import cv2
 import numpy as np
 import rclpy
 from numpy.typing import NDArray
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from neural_seg_ros.errors import ConfigError, NeuralSegError
+from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.image import resize_image
 from neural_seg_ros.options import option, options_of, validate
 from neural_seg_ros.ros.conversion import from_array
 from neural_seg_ros.ros.parameters import descriptor
+from neural_seg_ros.ros.process import run_node
 from neural_seg_ros.ros.qos import OUTPUT, OVERRIDES
 from neural_seg_ros.video import FrameSource, open_frames
 
@@ -110,21 +109,7 @@ class Camera(Node):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Play until the end or until told to stop; 2 when parameters are not accepted or the video cannot be read."""
-    rclpy.init(args=args)
-    node = None
-    try:
-        node = Camera()
-        rclpy.spin_until_future_complete(node, node.finished)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except (NeuralSegError, ParameterException) as error:
-        print(f"camera: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    finally:
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run_node("camera", Camera, lambda node: rclpy.spin_until_future_complete(node, node.finished), args)
 
 
 def _compress(image: NDArray[np.uint8], header: Header) -> CompressedImage:

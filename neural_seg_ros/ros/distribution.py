@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 
 from neural_seg_ros.errors import NeuralSegError
 
@@ -26,21 +25,6 @@ def require_ros() -> None:
         reason = _import_failure(module)
         if reason is not None:
             raise RosMissingError(f"{module}: cannot be imported ({reason}), accepted: {_INSTALL}")
-
-
-def distribution() -> str:
-    """Name of the sourced distribution, for example ``jazzy``; ``wheels`` where none is sourced."""
-    return os.environ.get("ROS_DISTRO") or "wheels"
-
-
-def have_cv_bridge() -> bool:
-    """Whether images are converted by cv_bridge; otherwise by rosbags-image."""
-    return _import_failure("cv_bridge") is None
-
-
-def have_tf2() -> bool:
-    """Whether points of other frames can be transformed into the camera's."""
-    return _import_failure("tf2_ros") is None
 
 
 def have_vision_msgs() -> bool:

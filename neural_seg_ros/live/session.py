@@ -1,0 +1,127 @@
+"""The thread-safe face of a live session."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_seg_ros.annotations import Annotation
+from neural_seg_ros.config import SessionConfig
+from neural_seg_ros.live.config import LiveConfig
+from neural_seg_ros.live.inbox import Frame, Inbox
+from neural_seg_ros.live.status import Counters, LiveStatus
+from neural_seg_ros.live.worker import Listener, Worker
+
+if TYPE_CHECKING:
+    from neural_seg_ros.session import Session
+
+
+class LiveSession:
+    """Owns a Session and the one thread that touches it; every method may be called from any thread.
+
+    Frames go through a slot that holds only the newest: a frame replaced before it was taken is dropped, one that
+    waited longer than ``options.max_age`` is refused. Commands return a Future that the worker settles between slices
+    of the fit, with the error that Session raises. An annotation holds its frame until its steps are made, so that
+    the field learns the annotated pixels before they are forgotten with the frame.
+
+    make      builds a session from its configuration, in the worker
+    load      reads a session file, in the worker
+    listener  what the worker tells
+    """
+
+    def __init__(
+        self,
+        make: Callable[[SessionConfig], Session],
+        load: Callable[[Path], Session],
+        config: SessionConfig,
+        options: LiveConfig,
+        listener: Listener,
+        *,
+        enabled: bool = True,
+    ) -> None:
+        self._load = load
+        self._inbox = Inbox(options.ring, options.ring_bytes, enabled)
+        self._counters = Counters()
+        self._worker = Worker(make, config, options, self._inbox, self._counters, listener)
+        self._ready = self._inbox.submit(self._worker.start)
+        self._thread = threading.Thread(target=self._worker.run, name="neural_seg_worker")
+        self._thread.start()
+
+    def wait_ready(self, timeout: float | None = None) -> None:
+        """Block until the session is built; raises what building it raised."""
+        self._ready.result(timeout)
+
+    def close(self) -> None:
+        """Stop the worker and wait for it; commands that wait are refused with SessionError."""
+        self._inbox.close()
+        self._thread.join()
+
+    def offer_frame(self, decode: Callable[[], NDArray[np.uint8]], stamp: float, token: Any, size: int = 0) -> None:
+        """Make this the newest frame; returns at once.
+
+        decode  gives (H, W, 3) uint8 RGB, called in the worker and only for frames that are used
+        stamp   seconds; annotations refer to it
+        token   handed out again with the frame's results
+        size    bytes that ``decode`` keeps alive
+        """
+        replaced = self._inbox.put_frame(Frame(decode, stamp, token, size, time.monotonic()))
+        if replaced is not None:
+            self._counters.frame_in(replaced)
+
+    def annotate(self, annotation: Annotation, stamp: float | None = None) -> Future[None]:
+        """Annotate the newest frame, or the recent frame with this stamp (the nearest one where it is gone)."""
+        arrived = time.monotonic()
+        return self._inbox.submit(lambda: self._worker.annotate([annotation], stamp, arrived))
+
+    def draw(self, key: int, annotations: Sequence[Annotation], stamp: float | None = None) -> Future[None]:
+        """Annotate as ``annotate`` does, in place of what was drawn under the same key; none only takes that back."""
+        arrived = time.monotonic()
+        return self._inbox.submit(lambda: self._worker.draw(key, annotations, stamp, arrived))
+
+    def undo(self) -> Future[bool]:
+        """Take back the last annotation; False when there is none."""
+        return self._inbox.submit(self._worker.undo)
+
+    def redo(self) -> Future[bool]:
+        """Make again what was undone last; False when there is nothing."""
+        return self._inbox.submit(self._worker.redo)
+
+    def clear(self) -> Future[None]:
+        """Forget all annotations; the fit of the image stays."""
+        return self._inbox.submit(self._worker.clear)
+
+    def reset(self) -> Future[None]:
+        """Start over with a new session of the same configuration."""
+        return self._inbox.submit(self._worker.start)
+
+    def save(self, path: Path) -> Future[None]:
+        """Write the session to a file."""
+        return self._inbox.submit(lambda: self._worker.session.save(path))
+
+    def load(self, path: Path) -> Future[SessionConfig]:
+        """Go on with the session in a file, and give its configuration; after an error the running one goes on."""
+        return self._inbox.submit(lambda: self._worker.replace(self._load(path)))
+
+    def configure(self, config: SessionConfig) -> Future[None]:
+        """Apply new session options."""
+        return self._inbox.submit(lambda: self._worker.configure(config))
+
+    def set_options(self, options: LiveConfig) -> None:
+        """Apply new live options."""
+        self._worker.options = options
+        self._inbox.set_limits(options.ring, options.ring_bytes)
+
+    def enable(self, enabled: bool) -> None:
+        """Take frames and fit, or let frames pass and idle. Commands are executed either way."""
+        self._inbox.enable(enabled)
+
+    def status(self) -> LiveStatus:
+        """A snapshot of the counters."""
+        return self._counters.snapshot(self._inbox.enabled, self._inbox.depth)

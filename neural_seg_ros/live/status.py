@@ -1,0 +1,152 @@
+"""What a live session did: counters, rates and latencies that two threads may write and any may read."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+_WINDOW = 5.0
+_SAMPLES = 256
+
+
+@dataclass(frozen=True)
+class LiveStatus:
+    """A snapshot of a live session. Times are seconds, rates are per second over the last 5 s, -1 is not yet known.
+
+    frames_in     frames offered while enabled
+    processed     frames taken by the worker: fitted, or recognised as a still scene
+    dropped       frames replaced by a newer one before the worker took them
+    stale         frames refused because they had waited longer than ``max_age``
+    masks_out     results handed to the output
+    errors        exceptions in the worker; ``last_error`` is the text of the newest
+    click_latency p50 and p95 from an annotation's arrival to the first mask that knows it
+    mask_latency  p50 and p95 from a frame's arrival to its first mask
+    input_age     how long the frame taken last had waited; ``input_age_max`` of all so far
+    queue_depth   commands waiting for the worker
+    steps, loss, psnr  of the fit, read once a second; psnr in dB
+    """
+
+    enabled: bool
+    frames_in: int
+    processed: int
+    dropped: int
+    stale: int
+    masks_out: int
+    errors: int
+    last_error: str
+    fps_in: float
+    fps_out: float
+    steps_per_second: float
+    click_latency: tuple[float, float]
+    mask_latency: tuple[float, float]
+    input_age: float
+    input_age_max: float
+    queue_depth: int
+    steps: int
+    loss: float
+    psnr: float
+
+
+class Rate:
+    """Events per second over the last 5 s."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._events: deque[tuple[float, int]] = deque()
+        self._started = clock()
+
+    def add(self, count: int = 1) -> None:
+        self._events.append((self._clock(), count))
+        self._forget()
+
+    def value(self) -> float:
+        self._forget()
+        span = min(_WINDOW, self._clock() - self._started)
+        return sum(count for _, count in self._events) / span if span > 0 else 0.0
+
+    def _forget(self) -> None:
+        oldest = self._clock() - _WINDOW
+        while self._events and self._events[0][0] < oldest:
+            self._events.popleft()
+
+
+class Counters:
+    """The mutable side of LiveStatus; every method may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts = dict.fromkeys(("frames_in", "processed", "dropped", "stale", "masks_out", "errors"), 0)
+        self._last_error = ""
+        self._in, self._out, self._steps = Rate(), Rate(), Rate()
+        self._click_latency: deque[float] = deque(maxlen=_SAMPLES)
+        self._mask_latency: deque[float] = deque(maxlen=_SAMPLES)
+        self._age = self._age_max = -1.0
+        self._fit = (0, -1.0, -1.0)
+
+    def frame_in(self, replaced: bool) -> None:
+        with self._lock:
+            self._counts["frames_in"] += 1
+            self._counts["dropped"] += replaced
+            self._in.add()
+
+    def frame_taken(self, age: float) -> None:
+        with self._lock:
+            self._counts["processed"] += 1
+            self._age = age
+            self._age_max = max(self._age_max, age)
+
+    def frame_stale(self) -> None:
+        with self._lock:
+            self._counts["stale"] += 1
+
+    def mask_out(self, click_latencies: Iterable[float], mask_latency: float | None) -> None:
+        with self._lock:
+            self._counts["masks_out"] += 1
+            self._out.add()
+            self._click_latency.extend(click_latencies)
+            if mask_latency is not None:
+                self._mask_latency.append(mask_latency)
+
+    def fitted(self, steps: int) -> None:
+        with self._lock:
+            self._steps.add(steps)
+
+    def fit_status(self, steps: int, loss: float, psnr: float) -> None:
+        with self._lock:
+            self._fit = (steps, loss, psnr)
+
+    def error(self, text: str) -> None:
+        with self._lock:
+            self._counts["errors"] += 1
+            self._last_error = text
+
+    def snapshot(self, enabled: bool, queue_depth: int) -> LiveStatus:
+        with self._lock:
+            steps, loss, psnr = self._fit
+            return LiveStatus(
+                enabled=enabled,
+                **self._counts,
+                last_error=self._last_error,
+                fps_in=self._in.value(),
+                fps_out=self._out.value(),
+                steps_per_second=self._steps.value(),
+                click_latency=(percentile(self._click_latency, 50), percentile(self._click_latency, 95)),
+                mask_latency=(percentile(self._mask_latency, 50), percentile(self._mask_latency, 95)),
+                input_age=self._age,
+                input_age_max=self._age_max,
+                queue_depth=queue_depth,
+                steps=steps,
+                loss=loss,
+                psnr=psnr,
+            )
+
+
+def percentile(samples: Iterable[float], percent: float) -> float:
+    """The percentile of samples, -1 when there are none."""
+    values = np.fromiter(samples, np.float64)
+    return float(np.percentile(values, percent)) if values.size else -1.0

@@ -1,0 +1,316 @@
+"""The one thread that drives the Session of a live session."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_seg_ros.annotations import Annotation
+from neural_seg_ros.config import SessionConfig
+from neural_seg_ros.errors import AnnotationError
+from neural_seg_ros.live.config import LiveConfig
+from neural_seg_ros.live.inbox import Frame, Inbox
+from neural_seg_ros.live.status import Counters
+
+if TYPE_CHECKING:
+    from neural_seg_ros.result import Result
+    from neural_seg_ros.session import Session
+
+RgbImage = NDArray[np.uint8]
+
+_THUMBNAIL = (32, 24)
+_STATUS_PERIOD = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """A result with the frame it belongs to.
+
+    result      of the frame fitted last
+    token       what ``offer_frame`` was given with the frame
+    image       (H, W, 3) uint8 RGB of the frame
+    annotations those made on the frame
+    """
+
+    result: Result
+    token: Any
+    image: RgbImage
+    annotations: tuple[Annotation, ...]
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Whom the worker tells, in its own thread.
+
+    output  given every result
+    wanted  whether anyone wants results; nothing is computed for nobody
+    error   given every exception that no Future carries
+    notice  given one line where a request was met in another way than asked
+    """
+
+    output: Callable[[Output], None]
+    wanted: Callable[[], bool]
+    error: Callable[[Exception], None]
+    notice: Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """The frame that masks are published for, and the thumbnail of the frame that was fitted for it."""
+
+    frame: Frame
+    image: RgbImage
+    fitted: NDArray[np.float32]
+
+
+class Worker:
+    """Takes frames and commands from the inbox, fits in slices, and gives a result after each.
+
+    Only ``options`` may be set from another thread; all else belongs to the thread that is in ``run``.
+    """
+
+    session: Session
+
+    def __init__(
+        self,
+        make: Callable[[SessionConfig], Session],
+        config: SessionConfig,
+        options: LiveConfig,
+        inbox: Inbox,
+        counters: Counters,
+        listener: Listener,
+    ) -> None:
+        self.options = options
+        self._make = make
+        self._config = config
+        self._inbox = inbox
+        self._counters = counters
+        self._listener = listener
+        self._shown: _Shown | None = None
+        self._result: Result | None = None
+        self._unpublished = False
+        self._published_at = 0.0
+        self._status_at = 0.0
+        # Steps to make for an annotation before the next frame may be taken.
+        self._hold_steps = 0
+        # Due steps are left alone: there is no frame, or nothing new since the fit failed.
+        self._resting = True
+        # What ``draw`` put under each key.
+        self._drawn: dict[int, list[Annotation]] = {}
+        # Arrivals of annotations, and of the frame taken last, that no mask has answered yet.
+        self._answering: list[float] = []
+        self._taken: float | None = None
+
+    def run(self) -> None:
+        """Work until the inbox is closed."""
+        while self._inbox.wait(for_frame=not self._holds(), busy=self._steps_due() > 0, pause=self._until_publish()):
+            try:
+                self._inbox.run_commands()
+                if not self._holds():
+                    self._take_frame()
+                if self._inbox.enabled:
+                    self._fit_slice()
+                    self._publish()
+            except Exception as error:  # the worker must outlive whatever a frame, a driver or an output does
+                # What failed would fail again at once; it is tried again with the next frame or command.
+                self._resting, self._unpublished = True, False
+                self._counters.error(f"{type(error).__name__}: {error}")
+                self._listener.error(error)
+
+    # -- commands ------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin with a new session."""
+        self.replace(self._make(self._config))
+
+    def replace(self, session: Session) -> SessionConfig:
+        """Go on with another session, on the frame in view; gives its configuration."""
+        self.session = session
+        self._config = session.config
+        self._shown = None
+        self._answering.clear()
+        self._drawn.clear()
+        self._changed()
+        # A camera that stopped, or sent one picture only, must not leave the new session without a frame.
+        recent = self._inbox.recent_frames()
+        if recent:
+            self._show(recent[-1])
+        return session.config
+
+    def configure(self, config: SessionConfig) -> None:
+        """Apply new session options."""
+        self.session.configure(config)
+        self._config = config
+        self._changed()
+
+    def annotate(self, annotations: Sequence[Annotation], stamp: float | None, arrived: float) -> None:
+        """Annotate the frame of a stamp, or the newest; ``arrived`` starts the clock of the answer."""
+        self._choose_frame(stamp)
+        for annotation in annotations:
+            self.session.annotate(annotation)
+        self._hold_steps = self._config.fit.click_steps
+        self._answering.append(arrived)
+        self._changed()
+
+    def draw(self, key: int, annotations: Sequence[Annotation], stamp: float | None, arrived: float) -> None:
+        """Replace what was drawn under a key."""
+        self._erase(key)
+        if annotations:
+            self.annotate(annotations, stamp, arrived)
+            self._drawn[key] = list(annotations)
+
+    def undo(self) -> bool:
+        """Take back the last annotation; False when there is none."""
+        done = self.session.undo()
+        self._changed()
+        return done
+
+    def redo(self) -> bool:
+        """Make again what was undone last; False when there is nothing."""
+        done = self.session.redo()
+        self._changed()
+        return done
+
+    def clear(self) -> None:
+        """Forget all annotations; the fit of the image stays."""
+        self.session.clear()
+        self._drawn.clear()
+        self._changed()
+
+    # -- frames, fit, results ------------------------------------------------------------------------------------------
+
+    def _holds(self) -> bool:
+        return min(self._hold_steps, self._steps_due()) > 0
+
+    def _steps_due(self) -> int:
+        return 0 if self._resting else self.session.steps_due
+
+    def _until_publish(self) -> float | None:
+        return self._published_at + self.options.publish_period - time.monotonic() if self._unpublished else None
+
+    def _take_frame(self) -> None:
+        frame = self._inbox.take_frame()
+        if frame is None:
+            return
+        age = frame.age
+        if age > self.options.max_age:
+            self._counters.frame_stale()
+            return
+        self._taken = frame.arrived
+        self._counters.frame_taken(age)
+        image = frame.decode()
+        thumbnail = _thumbnail(image)
+        shown = self._shown
+        if shown and not self._steps_due() and _is_still(shown, image, thumbnail, self.options.still_threshold):
+            self._shown = _Shown(frame, image, shown.fitted)
+            self._unpublished = True
+        else:
+            self._observe(frame, image, thumbnail)
+
+    def _show(self, frame: Frame) -> None:
+        image = frame.decode()
+        self._observe(frame, image, _thumbnail(image))
+
+    def _observe(self, frame: Frame, image: RgbImage, thumbnail: NDArray[np.float32]) -> None:
+        self.session.observe(image, frame.stamp)
+        self._shown = _Shown(frame, image, thumbnail)
+        self._changed()
+
+    def _fit_slice(self) -> None:
+        steps = min(self._steps_due(), self.options.slice_steps)
+        if not steps:
+            return
+        self.session.fit(steps=steps)
+        self._hold_steps = max(0, self._hold_steps - steps)
+        self._counters.fitted(steps)
+        self._changed()
+        now = time.monotonic()
+        if now - self._status_at >= _STATUS_PERIOD:
+            self._status_at = now
+            status = self.session.status()
+            self._counters.fit_status(status.steps, status.total, status.psnr)
+
+    def _publish(self) -> None:
+        shown, until = self._shown, self._until_publish()
+        if shown is None or until is None or (until > 0 and not self._answering):
+            return
+        self._unpublished = False
+        self._published_at = time.monotonic()
+        answering, self._answering = self._answering, []
+        taken, self._taken = self._taken, None
+        if not self._listener.wanted():
+            return
+        if self._result is None:
+            self._result = self.session.result()
+        stamp = self.session.stamp
+        here = tuple(placed.annotation for placed in self.session.annotations if placed.stamp == stamp)
+        self._listener.output(Output(self._result, shown.frame.token, shown.image, here))
+        now = time.monotonic()
+        self._counters.mask_out([now - arrived for arrived in answering], None if taken is None else now - taken)
+
+    def _changed(self) -> None:
+        self._result = None
+        self._unpublished = self._shown is not None
+        self._resting = self._shown is None
+
+    # -- where annotations go ------------------------------------------------------------------------------------------
+
+    def _choose_frame(self, stamp: float | None) -> None:
+        recent = self._inbox.recent_frames()
+        if stamp is not None:
+            self._show_stamp(recent, stamp)
+        elif not self._holds():
+            # While a frame is held it is the one the user sees.
+            self._take_frame()
+            if self._shown is None and recent:
+                self._show(recent[-1])
+
+    def _show_stamp(self, recent: list[Frame], stamp: float) -> None:
+        if self._shown is not None:
+            recent.append(self._shown.frame)
+        if not recent:
+            return
+        # The newest of equals, as stamps come again when a bag is looped.
+        nearest = min(reversed(recent), key=lambda frame: abs(frame.stamp - stamp))
+        if nearest.stamp != stamp:
+            self._listener.notice(
+                f"annotation stamp: got {stamp:.6f}, which is not among the recent frames; "
+                f"placed on the nearest, {nearest.stamp:.6f}"
+            )
+        if self._shown is None or nearest is not self._shown.frame:
+            self._show(nearest)
+
+    def _erase(self, key: int) -> None:
+        """Undo back to the first annotation of a key and make the others again, which needs their frame."""
+        drawn = {id(annotation) for annotation in self._drawn.get(key, ())}
+        placed = self.session.annotations
+        first = next((number for number, entry in enumerate(placed) if id(entry.annotation) in drawn), len(placed))
+        others = [entry for entry in placed[first:] if id(entry.annotation) not in drawn]
+        if any(entry.stamp != self.session.stamp for entry in others):
+            raise AnnotationError(
+                f"annotation id: got {key}, drawn before annotations on other frames, "
+                "accepted: ids of the newest annotations"
+            )
+        for _ in placed[first:]:
+            self.session.undo()
+        for entry in others:
+            self.session.annotate(entry.annotation)
+        self._drawn.pop(key, None)
+        self._changed()
+
+
+def _thumbnail(image: RgbImage) -> NDArray[np.float32]:
+    """(24, 32, 3) float32 block means of an (H, W, 3) uint8 image."""
+    return np.asarray(cv2.resize(image, _THUMBNAIL, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _is_still(shown: _Shown, image: RgbImage, thumbnail: NDArray[np.float32], threshold: float) -> bool:
+    """Whether an image shows the fitted scene. The largest block counts: a small moving object must not be missed."""
+    same_size = shown.image.shape == image.shape
+    return same_size and threshold > 0 and float(np.abs(thumbnail - shown.fitted).max()) <= threshold

@@ -1,0 +1,72 @@
+"""What the segmenter publishes; nothing is computed for a topic without subscribers."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header, String
+
+from neural_seg_ros.draw import color_mask, overlay
+from neural_seg_ros.live import Output
+from neural_seg_ros.ros import qos
+from neural_seg_ros.ros.conversion import from_array
+
+try:
+    from vision_msgs.msg import LabelInfo, VisionClass
+except ImportError:
+    LabelInfo = None
+
+
+class Outputs:
+    """The publishers ~/mask, ~/confidence, ~/mask_color, ~/overlay and ~/labels of a lifecycle node."""
+
+    def __init__(self, node: LifecycleNode) -> None:
+        self._node = node
+        self._images: dict[str, Any] = {
+            name: node.create_lifecycle_publisher(
+                Image, f"~/{name}", copy.copy(qos.OUTPUT), qos_overriding_options=qos.OVERRIDES
+            )
+            for name in ("mask", "confidence", "mask_color", "overlay")
+        }
+        self._labels: Any = node.create_lifecycle_publisher(LabelInfo or String, "~/labels", qos.LATCHED)
+
+    def wanted(self) -> bool:
+        """Whether any image topic has a subscriber."""
+        return any(publisher.get_subscription_count() for publisher in self._images.values())
+
+    def publish(self, output: Output, unlabelled: int, overlay_alpha: float) -> None:
+        """Publish a result on the topics that have subscribers, each with the header of the input frame."""
+        labels, header = output.result.labels, output.token
+        mask_encoding = "mono8" if labels.dtype == np.uint8 else "mono16"
+        self._publish("mask", header, lambda: (labels, mask_encoding))
+        self._publish("confidence", header, lambda: ((output.result.confidence * 255 + 0.5).astype(np.uint8), "mono8"))
+        self._publish("mask_color", header, lambda: (color_mask(labels, unlabelled), "rgb8"))
+        self._publish(
+            "overlay",
+            header,
+            lambda: (overlay(output.image, labels, output.annotations, overlay_alpha, unlabelled), "rgb8"),
+        )
+
+    def publish_labels(self, class_names: Mapping[int, str], header: Header) -> None:
+        """Publish the names of the classes, kept for subscribers that come later."""
+        if LabelInfo is None:
+            self._labels.publish(String(data=json.dumps({str(key): name for key, name in class_names.items()})))
+            return
+        classes = [VisionClass(class_id=key, class_name=name) for key, name in class_names.items()]
+        self._labels.publish(LabelInfo(header=header, class_map=classes, threshold=0.0))
+
+    def destroy(self) -> None:
+        """Destroy the publishers."""
+        for publisher in (*self._images.values(), self._labels):
+            self._node.destroy_lifecycle_publisher(publisher)
+
+    def _publish(self, name: str, header: Header, draw: Callable[[], tuple[Any, str]]) -> None:
+        publisher = self._images[name]
+        if publisher.get_subscription_count():
+            publisher.publish(from_array(*draw(), header))

@@ -1,0 +1,184 @@
+"""ROS parameters from the one definition of every option."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    ParameterType,
+    SetParametersResult,
+)
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from neural_seg_ros.config import PRESETS, SessionConfig
+from neural_seg_ros.errors import ConfigError, NeuralSegError
+from neural_seg_ros.live import LiveConfig
+from neural_seg_ros.options import Option, from_flat, option, options_of, to_flat, validate
+
+LIVE = "live."
+CLASS_NAMES = "class_names"
+# Not empty, as rclpy cannot tell the type of an empty list.
+CLASS_NAMES_DEFAULT = ("0:background",)
+CLASS_NAMES_HELP = "names of classes, 'id:name' or 'name' for the id after the one before it, the first being 1"
+_TYPES = {
+    bool: ParameterType.PARAMETER_BOOL,
+    int: ParameterType.PARAMETER_INTEGER,
+    float: ParameterType.PARAMETER_DOUBLE,
+    str: ParameterType.PARAMETER_STRING,
+}
+
+
+@dataclass(frozen=True)
+class StartConfig:
+    """What is fixed once the node runs."""
+
+    preset: str = option("cpu", "gives the defaults of the session's parameters", choices=tuple(PRESETS))
+    device: str = option("auto", "where the field is fitted: auto, cpu, cuda or cuda:N")
+    autostart: bool = option(True, "configure and activate at once, without a lifecycle manager")
+    image_transport: str = option("raw", "subscribe to image or to image/compressed", choices=("raw", "compressed"))
+    session_directory: str = option("~/.ros/neural_seg", "the one directory sessions are saved to and loaded from")
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """What the node adds to its session, changeable at any time."""
+
+    active_class: int = option(1, "class of clicks, boxes, strokes and regions that name none", low=0, high=65534)
+    session_name: str = option("session", "file name, without suffix, of ~/save_session and ~/load_session")
+    overlay_alpha: float = option(0.45, "opacity of the classes in ~/overlay", low=0.0, high=1.0)
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if not self.session_name or self.session_name.startswith(".") or set(self.session_name) & set('/\\\0:*?"<>|'):
+            raise ConfigError(f"session_name: got {self.session_name!r}, accepted: a file name without directories")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All parameters as configurations; ``class_names`` maps class id to name."""
+
+    start: StartConfig
+    node: NodeConfig
+    live: LiveConfig
+    session: SessionConfig
+    class_names: Mapping[int, str]
+
+    def __post_init__(self) -> None:
+        if self.node.active_class >= self.session.unlabelled:
+            high = self.session.unlabelled - 1
+            raise ConfigError(f"active_class: got {self.node.active_class}, accepted: int in [0, {high}]")
+        for class_id in self.class_names:
+            if class_id >= self.session.unlabelled:
+                raise ConfigError(f"class_names: got id {class_id}, accepted: 0 to {self.session.unlabelled - 1}")
+
+
+class Parameters:
+    """Declares all parameters on a node and keeps ``settings`` equal to them.
+
+    apply is called with (old settings, new settings) before a change is accepted; what it raises as NeuralSegError
+    refuses the change and is its reason. Raises ConfigError for a start value that is not accepted.
+    """
+
+    def __init__(self, node: Node, apply: Callable[[Settings, Settings], None]) -> None:
+        self._node = node
+        self._apply = apply
+        start = StartConfig(**{o.name: self._declare(o, o.default, read_only=True) for o in options_of(StartConfig)})
+        preset = SessionConfig.preset(start.preset)
+        values: dict[str, Any] = {}
+        for source, prefix in ((NodeConfig(), ""), (LiveConfig(), LIVE), (preset, "")):
+            defaults = to_flat(source)
+            for entry in options_of(type(source)):
+                values[prefix + entry.name] = self._declare(entry, defaults[entry.name], prefix=prefix)
+        values[CLASS_NAMES] = self._declare_class_names()
+        self.settings = _changed(Settings(start, NodeConfig(), LiveConfig(), preset, {}), values)
+        node.add_on_set_parameters_callback(self._on_set)
+
+    def adopt(self, session: SessionConfig) -> None:
+        """Set the parameters to the configuration of a session that was loaded."""
+        self.settings = dataclasses.replace(self.settings, session=session)
+        self._node.set_parameters([Parameter(name, value=value) for name, value in to_flat(session).items()])
+
+    def _on_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
+        names = {CLASS_NAMES, *_names(self.settings)}
+        changes = {parameter.name: parameter.value for parameter in parameters if parameter.name in names}
+        try:
+            settings = _changed(self.settings, changes)
+            self._apply(self.settings, settings)
+        except NeuralSegError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self.settings = settings
+        return SetParametersResult(successful=True)
+
+    def _declare(self, entry: Option, default: Any, *, prefix: str = "", read_only: bool = False) -> Any:
+        return self._node.declare_parameter(prefix + entry.name, default, descriptor(entry, read_only)).value
+
+    def _declare_class_names(self) -> list[str]:
+        described = ParameterDescriptor(type=ParameterType.PARAMETER_STRING_ARRAY, description=CLASS_NAMES_HELP)
+        return list(self._node.declare_parameter(CLASS_NAMES, list(CLASS_NAMES_DEFAULT), described).value)
+
+
+def descriptor(entry: Option, read_only: bool = False) -> ParameterDescriptor:
+    """How ROS is told of an option: its type, description, range or choices."""
+    described = ParameterDescriptor(type=_TYPES[entry.kind], description=entry.description, read_only=read_only)
+    low = -math.inf if entry.low is None else entry.low
+    high = math.inf if entry.high is None else entry.high
+    if entry.kind is int and (entry.low is not None or entry.high is not None):
+        low, high = max(low, -(2**63)), min(high, sys.maxsize)
+        described.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=1)]
+    if entry.kind is float and (entry.low is not None or entry.high is not None):
+        low, high = max(low, -sys.float_info.max), min(high, sys.float_info.max)
+        described.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high))]
+    if entry.choices:
+        described.additional_constraints = f"one of: {entry.accepted}"
+    return described
+
+
+def parse_class_names(entries: Sequence[str]) -> dict[int, str]:
+    """``{id: name}`` of entries ``id:name`` or ``name``. Raises ConfigError naming the entry."""
+    names: dict[int, str] = {}
+    following = 1
+    for entry in entries:
+        head, colon, tail = entry.partition(":")
+        text, name = (head, tail.strip()) if colon else (str(following), head.strip())
+        if not text.strip().isdecimal() or not name:
+            raise ConfigError(f"{CLASS_NAMES}: got {entry!r}, accepted: 'id:name' or 'name'")
+        class_id = int(text)
+        if class_id in names or name in names.values():
+            raise ConfigError(f"{CLASS_NAMES}: got {entry!r} twice, accepted: every id and every name once")
+        names[class_id] = name
+        following = class_id + 1
+    return names
+
+
+def _names(settings: Settings) -> set[str]:
+    live = {LIVE + name for name in to_flat(settings.live)}
+    return {*to_flat(settings.node), *live, *to_flat(settings.session)}
+
+
+def _changed(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """Settings with parameters replaced. Raises ConfigError."""
+    live = {name.removeprefix(LIVE): value for name, value in values.items() if name.startswith(LIVE)}
+    node_names = to_flat(settings.node)
+    node = {name: value for name, value in values.items() if name in node_names}
+    session_names = to_flat(settings.session)
+    session = {name: value for name, value in values.items() if name in session_names}
+    class_names = values.get(CLASS_NAMES)
+    return Settings(
+        settings.start,
+        from_flat(settings.node, node),
+        from_flat(settings.live, live),
+        from_flat(settings.session, session),
+        settings.class_names if class_names is None else parse_class_names(class_names),
+    )

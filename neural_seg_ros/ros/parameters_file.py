@@ -1,0 +1,76 @@
+"""Writes config/segmenter.yaml: python -m neural_seg_ros.ros.parameters_file > config/segmenter.yaml"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from neural_seg_ros.config import SessionConfig
+from neural_seg_ros.live import LiveConfig
+from neural_seg_ros.options import Option, options_of, to_flat
+from neural_seg_ros.ros.parameters import (
+    CLASS_NAMES,
+    CLASS_NAMES_DEFAULT,
+    CLASS_NAMES_HELP,
+    LIVE,
+    NodeConfig,
+    StartConfig,
+)
+
+_HEAD = """\
+# Every parameter of the segmenter, with its default and what it accepts. Load a copy of this file with
+#   ros2 launch neural_seg_ros segmenter.launch.py params_file:=my.yaml
+/**/segmenter:
+  ros__parameters:
+"""
+_FIXED = "Fixed once the node runs."
+_CHANGEABLE = "All from here on can be changed while the node runs."
+_SESSION = (
+    "The session. These values are those of the preset cpu; they are commented out because one that is set here goes "
+    "before what the preset says."
+)
+_INDENT = "    "
+_COLUMNS = 108
+
+
+def parameters_file() -> str:
+    """The text of config/segmenter.yaml."""
+    blocks = [
+        _comment(_FIXED),
+        *_blocks(StartConfig()),
+        _comment(_CHANGEABLE),
+        *_blocks(NodeConfig()),
+        f"{_comment(CLASS_NAMES_HELP)}{_INDENT}{CLASS_NAMES}: {list(CLASS_NAMES_DEFAULT)}\n",
+        *_blocks(LiveConfig(), prefix=LIVE),
+        _comment(_SESSION),
+        *_blocks(SessionConfig(), mark="# "),
+    ]
+    return _HEAD + "\n".join(blocks)
+
+
+def _blocks(config: Any, prefix: str = "", mark: str = "") -> Iterator[str]:
+    defaults = to_flat(config)
+    for entry in options_of(type(config)):
+        yield f"{_comment(_described(entry))}{_INDENT}{mark}{prefix}{entry.name}: {_value(defaults[entry.name])}\n"
+
+
+def _described(entry: Option) -> str:
+    anything = entry.kind is str and not entry.choices
+    return entry.description if anything else f"{entry.description} ({entry.accepted})"
+
+
+def _comment(text: str) -> str:
+    return textwrap.fill(text, _COLUMNS, initial_indent=f"{_INDENT}# ", subsequent_indent=f"{_INDENT}# ") + "\n"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    # YAML takes 1e-06 for a text.
+    text = str(value)
+    return text.replace("e", ".0e") if isinstance(value, float) and "e" in text and "." not in text else text
+
+
+if __name__ == "__main__":
+    print(parameters_file(), end="")

@@ -1,0 +1,299 @@
+"""The lifecycle node ``segmenter``: a camera and annotations in, masks out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.executors import MultiThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool, Trigger
+
+from neural_seg_ros.errors import NeuralSegError, SessionError
+from neural_seg_ros.live import Listener, LiveSession, Output
+from neural_seg_ros.ros.diagnostics import diagnostics, resident_bytes
+from neural_seg_ros.ros.inputs import Inputs
+from neural_seg_ros.ros.outputs import Outputs
+from neural_seg_ros.ros.parameters import Parameters, Settings
+from neural_seg_ros.ros.process import run_node
+from neural_seg_ros.ros.projection import CameraFrame
+
+if TYPE_CHECKING:
+    from neural_seg_ros.session import Session
+
+T = TypeVar("T")
+
+SESSION_SUFFIX = ".safetensors"
+_ANSWER_SECONDS = 30.0
+_LOOK_SECONDS = 0.1
+_LOG_PERIOD = 5.0
+_THREADS = 3
+# The worker's Python must not hold the image callback up for the default 5 ms.
+_SWITCH_INTERVAL = 0.0005
+
+
+class Segmenter(LifecycleNode):
+    """Topics, services and parameters around a LiveSession.
+
+    Unconfigured it has parameters and diagnostics, inactive also a session, services and publishers, active also
+    subscriptions. Raises ConfigError or rclpy's ParameterException for parameters that are not accepted.
+    """
+
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__("segmenter", **node_options)
+        self._live: LiveSession | None = None
+        self._outputs: Outputs | None = None
+        self._inputs: Inputs | None = None
+        self._camera_frame: CameraFrame | None = None
+        self._commands: list[Any] = []
+        self._is_enabled = True
+        self._ros_parameters = Parameters(self, self._apply)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_timer(1.0, self._publish_diagnostics)
+        try:
+            if self._settings.start.autostart and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+                self.trigger_activate()
+        except BaseException:
+            # Nobody else can stop the worker of a node that was never made.
+            self.destroy_node()
+            raise
+
+    def destroy_node(self) -> None:
+        """Stop the worker, then destroy the node."""
+        self._unconfigure()
+        super().destroy_node()
+
+    # -- lifecycle -----------------------------------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Build the session, the publishers and the services."""
+        settings = self._settings
+        device = settings.start.device
+        self._outputs = Outputs(self)
+        self._live = LiveSession(
+            lambda config: _session_class()(config, device),
+            lambda path: _session_class().load(path, device),
+            settings.session,
+            settings.live,
+            Listener(self._publish, self._outputs.wanted, self._report, self._notify),
+            enabled=False,
+        )
+        try:
+            self._wait_ready(self._live)
+        except NeuralSegError as error:
+            if self.context.ok():
+                self.get_logger().error(str(error))
+            self._unconfigure()
+            return TransitionCallbackReturn.FAILURE
+        self._create_services(self._live)
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe, and fit unless ~/enable turned that off."""
+        assert self._live is not None
+        assert self._outputs is not None
+        result = super().on_activate(state)
+        self._publish_labels(self._settings)
+        self._live.enable(self._is_enabled)
+        # Its transform listener has no end of its own, so there is one for the node's life.
+        self._camera_frame = self._camera_frame or CameraFrame(self)
+        self._inputs = Inputs(self, self._live, lambda: self._settings, self._camera_frame)
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe and idle; the session stays."""
+        self._unsubscribe()
+        if self._live is not None:
+            self._live.enable(False)
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let the session go."""
+        self._unconfigure()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let everything go."""
+        self._unconfigure()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured."""
+        self._unconfigure()
+        return super().on_error(state)
+
+    def _wait_ready(self, live: LiveSession) -> None:
+        while self.context.ok():
+            try:
+                return live.wait_ready(_LOOK_SECONDS)
+            except FutureTimeoutError:
+                continue
+        raise SessionError("segmenter: told to stop while it started")
+
+    def _unsubscribe(self) -> None:
+        inputs, self._inputs = self._inputs, None
+        if inputs is not None:
+            inputs.destroy()
+
+    def _unconfigure(self) -> None:
+        self._unsubscribe()
+        live, self._live = self._live, None
+        if live is not None:
+            live.close()
+        commands, self._commands = self._commands, []
+        for service in commands:
+            self.destroy_service(service)
+        outputs, self._outputs = self._outputs, None
+        if outputs is not None:
+            outputs.destroy()
+
+    # -- services ------------------------------------------------------------------------------------------------------
+
+    def _create_services(self, live: LiveSession) -> None:
+        # A service waits for the worker, and must not keep images, parameters or lifecycle from being served.
+        group = MutuallyExclusiveCallbackGroup()
+        triggers: dict[str, Callable[[], str]] = {
+            "undo": lambda: _taken(_answer(live.undo()), "took back the last annotation", "nothing to undo"),
+            "redo": lambda: _taken(_answer(live.redo()), "made the annotation again", "nothing to redo"),
+            "clear": lambda: _said(_answer(live.clear()), "forgot all annotations"),
+            "reset": lambda: _said(_answer(live.reset()), "started over"),
+            "save_session": lambda: _said(_answer(live.save(self._session_path())), f"saved {self._session_path()}"),
+            "load_session": lambda: self._load(live),
+        }
+        for name, command in triggers.items():
+            self._commands.append(self.create_service(Trigger, f"~/{name}", _handler(command), callback_group=group))
+        self._commands.append(self.create_service(SetBool, "~/enable", self._on_enable, callback_group=group))
+
+    def _load(self, live: LiveSession) -> str:
+        path = self._session_path()
+        self._ros_parameters.adopt(_answer(live.load(path)))
+        return f"loaded {path}"
+
+    def _session_path(self) -> Path:
+        settings = self._settings
+        return Path(settings.start.session_directory).expanduser() / (settings.node.session_name + SESSION_SUFFIX)
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._is_enabled = request.data
+        if self._live is not None and self._inputs is not None:
+            self._live.enable(request.data)
+        response.success, response.message = True, "enabled" if request.data else "disabled"
+        return response
+
+    # -- parameters and output -----------------------------------------------------------------------------------------
+
+    @property
+    def _settings(self) -> Settings:
+        return self._ros_parameters.settings
+
+    def _apply(self, old: Settings, new: Settings) -> None:
+        live = self._live
+        if live is None:
+            return
+        if new.session != old.session:
+            _answer(live.configure(new.session))
+        if new.live != old.live:
+            live.set_options(new.live)
+        if new.class_names != old.class_names:
+            self._publish_labels(new)
+
+    def _publish_labels(self, settings: Settings) -> None:
+        if self._outputs is not None:
+            header = Header(stamp=self.get_clock().now().to_msg())
+            self._outputs.publish_labels(settings.class_names, header)
+
+    def _publish(self, output: Output) -> None:
+        outputs, settings = self._outputs, self._settings
+        if outputs is not None and self.context.ok():
+            outputs.publish(output, settings.session.unlabelled, settings.node.overlay_alpha)
+
+    def _report(self, error: Exception) -> None:
+        if not self.context.ok():
+            return
+        # Two lines of code, as rclpy throttles by line: an unknown encoding must not hide what else goes wrong.
+        if isinstance(error, NeuralSegError):
+            self.get_logger().error(str(error), throttle_duration_sec=_LOG_PERIOD)
+        else:
+            self.get_logger().error(f"{type(error).__name__}: {error}", throttle_duration_sec=_LOG_PERIOD)
+
+    def _notify(self, notice: str) -> None:
+        self.get_logger().warning(notice)
+
+    def _publish_diagnostics(self) -> None:
+        state = self._state_machine.current_state[1]
+        live, inputs = self._live, self._inputs
+        message = diagnostics(
+            name=self.get_fully_qualified_name(),
+            state=state,
+            status=None if live is None else live.status(),
+            callbacks=() if inputs is None else inputs.callback_seconds(),
+            memory=resident_bytes(),
+            device=self._settings.start.device,
+            stamp=self.get_clock().now().to_msg(),
+        )
+        self._diagnostics.publish(message)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the segmenter until it is told to stop; 2 when its parameters are not accepted."""
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+    return run_node("segmenter", Segmenter, _spin, args)
+
+
+def _spin(node: Segmenter) -> None:
+    executor = MultiThreadedExecutor(_THREADS)
+    executor.add_node(node)
+    executor.spin()
+
+
+def _session_class() -> type[Session]:
+    # torch takes seconds to import. Here that happens in the worker, so that the node answers to SIGINT meanwhile.
+    from neural_seg_ros.session import Session
+
+    return Session
+
+
+def _answer(future: Future[T]) -> T:
+    """What the worker answers. Raises the error a user made, or SessionError for any other and when it is busy."""
+    try:
+        return future.result(_ANSWER_SECONDS)
+    except FutureTimeoutError:
+        raise SessionError(f"session: busy, no answer within {_ANSWER_SECONDS:g} s") from None
+    except NeuralSegError:
+        raise
+    except Exception as error:  # out of memory, say: the caller is told, the node lives on
+        raise SessionError(f"session: {type(error).__name__}: {error}") from error
+
+
+def _said(_: object, message: str) -> str:
+    return message
+
+
+def _taken(done: bool, message: str, nothing: str) -> str:
+    if not done:
+        raise SessionError(nothing)
+    return message
+
+
+def _handler(command: Callable[[], str]) -> Callable[[Trigger.Request, Trigger.Response], Trigger.Response]:
+    """A service callback: success with the command's message, or failure with its error."""
+
+    def handle(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        try:
+            response.success, response.message = True, command()
+        except (NeuralSegError, OSError) as error:
+            response.success, response.message = False, str(error)
+        return response
+
+    return handle
+
+
+if __name__ == "__main__":
+    sys.exit(main())

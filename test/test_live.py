@@ -1,0 +1,450 @@
+"""A live session: which frames it takes, where annotations go, and what it tells."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neural_seg_ros import Click, SessionConfig
+from neural_seg_ros.errors import AnnotationError, ImageError, SessionError, SessionFileError
+from neural_seg_ros.live import Listener, LiveConfig, LiveSession, Output
+
+SECONDS = 10.0
+CONFIG = SessionConfig.preset("cpu", **{"fit.first_steps": 4, "fit.click_steps": 6, "fit.frame_steps": 2})
+
+
+class PlainSession:
+    """Keeps the books of a Session and fits nothing; ``gate`` lets a test hold the worker inside a fit."""
+
+    def __init__(self, config: SessionConfig) -> None:
+        self.config = config
+        self.frame: Any = None
+        self.stamp = 0.0
+        self.steps_due = 0
+        self.steps = 0
+        self.observed: list[float] = []
+        self.placed: list[Any] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.fitting = threading.Event()
+        self.fails: Exception | None = None
+
+    def observe(self, image: Any, stamp: float) -> None:
+        due = self.config.fit.first_steps if self.frame is None else self.config.fit.frame_steps
+        self.frame, self.stamp = image, stamp
+        self.observed.append(stamp)
+        self.steps_due = max(self.steps_due, due)
+
+    def annotate(self, annotation: Any) -> None:
+        if self.frame is None:
+            raise SessionError("session: no frame yet")
+        if annotation.x >= self.frame.shape[1]:
+            raise AnnotationError("click: outside")
+        self.placed.append(SimpleNamespace(annotation=annotation, stamp=self.stamp))
+        self.steps_due = max(self.steps_due, self.config.fit.click_steps)
+
+    def fit(self, steps: int) -> int:
+        self.fitting.set()
+        assert self.gate.wait(SECONDS)
+        if self.fails:
+            raise self.fails
+        self.steps += steps
+        self.steps_due = max(0, self.steps_due - steps)
+        return steps
+
+    def result(self) -> Any:
+        return SimpleNamespace(stamp=self.stamp, annotations=len(self.placed), steps=self.steps)
+
+    def undo(self) -> bool:
+        return bool(self.placed and self.placed.pop())
+
+    def redo(self) -> bool:
+        return False
+
+    def clear(self) -> None:
+        self.placed.clear()
+
+    def configure(self, config: SessionConfig) -> None:
+        self.config = config
+        self.steps_due = config.fit.first_steps
+
+    def save(self, path: Path) -> None:
+        path.write_text("saved")
+
+    def status(self) -> Any:
+        return SimpleNamespace(steps=self.steps, total=0.5, psnr=20.0)
+
+    @property
+    def annotations(self) -> tuple[Any, ...]:
+        return tuple(self.placed)
+
+
+class Rig:
+    """A live session, everything it said, and a way to wait for it."""
+
+    def __init__(self, **options: Any) -> None:
+        self.told = threading.Condition()
+        self.outputs: list[Output] = []
+        self.errors: list[Exception] = []
+        self.notices: list[str] = []
+        self.sessions: list[PlainSession] = []
+        self.has_audience = True
+        # A test machine may stop the worker for longer than a camera would allow.
+        self.live = LiveSession(
+            self._make,  # type: ignore[arg-type]
+            self._load,  # type: ignore[arg-type]
+            CONFIG,
+            LiveConfig(**{"max_age": 5.0, **options}),
+            Listener(
+                output=lambda output: self._tell(self.outputs, output),
+                wanted=lambda: self.has_audience,
+                error=lambda error: self._tell(self.errors, error),
+                notice=lambda notice: self._tell(self.notices, notice),
+            ),
+        )
+        self.live.wait_ready(SECONDS)
+
+    @property
+    def session(self) -> PlainSession:
+        return self.sessions[-1]
+
+    def frame(self, stamp: float, grey: int | None = None, size: tuple[int, int] = (48, 64)) -> None:
+        value = int(stamp * 40) % 256 if grey is None else grey
+        image = np.full((*size, 3), value, np.uint8)
+        self.live.offer_frame(lambda: image, stamp, f"frame {stamp:g}", image.nbytes)
+
+    def until(self, predicate: Callable[[], Any]) -> None:
+        with self.told:
+            assert self.told.wait_for(predicate, SECONDS), (self.outputs, self.errors, self.live.status())
+
+    def until_fitted(self) -> None:
+        """Wait until every step that is due was made and published."""
+        self.until(lambda: self.outputs and self.outputs[-1].result.steps == self.session.steps)
+        self.until(lambda: self.session.steps_due == 0 and self.outputs[-1].result.steps == self.session.steps)
+
+    def tokens(self) -> list[str]:
+        return [output.token for output in self.outputs]
+
+    def _tell(self, what: list[Any], item: Any) -> None:
+        with self.told:
+            what.append(item)
+            self.told.notify_all()
+
+    def _make(self, config: SessionConfig) -> PlainSession:
+        self.sessions.append(PlainSession(config))
+        return self.sessions[-1]
+
+    def _load(self, path: Path) -> PlainSession:
+        if not path.exists():
+            raise SessionFileError(f"{path}: missing")
+        return self._make(SessionConfig.preset("thesis"))
+
+
+def done(future: Future[Any]) -> Any:
+    return future.result(SECONDS)
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    made = Rig()
+    yield made
+    made.session.gate.set()
+    made.live.close()
+
+
+def test_a_frame_is_fitted_in_slices_and_every_slice_is_published(rig: Rig) -> None:
+    rig.frame(1.0)
+    rig.until_fitted()
+    assert rig.session.steps == CONFIG.fit.first_steps
+    assert [output.result.steps for output in rig.outputs] == [3, 4]
+    assert set(rig.tokens()) == {"frame 1"}
+
+
+def test_a_frame_replaced_before_it_is_taken_is_dropped_and_never_fitted(rig: Rig) -> None:
+    rig.session.gate.clear()
+    rig.frame(1.0)
+    assert rig.session.fitting.wait(SECONDS)
+    for stamp in (2.0, 3.0, 4.0):
+        rig.frame(stamp)
+    rig.session.gate.set()
+    rig.until(lambda: "frame 4" in rig.tokens())
+    assert rig.session.observed == [1.0, 4.0]
+    status = rig.live.status()
+    assert (status.frames_in, status.dropped, status.stale, status.processed) == (4, 2, 0, 2)
+
+
+def test_a_frame_that_waited_too_long_is_refused() -> None:
+    rig = Rig(max_age=0.001)
+    try:
+        rig.session.gate.clear()
+        rig.frame(1.0)
+        rig.session.fitting.wait(0.5)
+        if not rig.session.observed:
+            pytest.skip("the machine did not give the worker a turn within a millisecond")
+        rig.frame(2.0)
+        threading.Event().wait(0.01)
+        rig.session.gate.set()
+        rig.until_fitted()
+        assert rig.session.observed == [1.0]
+        assert rig.live.status().stale == 1
+        assert 0 <= rig.live.status().input_age_max <= 0.001
+    finally:
+        rig.session.gate.set()
+        rig.live.close()
+
+
+def test_a_still_scene_is_published_for_each_frame_without_a_fit(rig: Rig) -> None:
+    rig.frame(1.0, grey=100)
+    rig.until_fitted()
+    steps = rig.session.steps
+    rig.frame(2.0, grey=101)
+    rig.until(lambda: "frame 2" in rig.tokens())
+    assert rig.session.steps == steps
+    assert rig.session.observed == [1.0]
+    rig.frame(3.0, grey=120)
+    rig.until(lambda: "frame 3" in rig.tokens())
+    assert rig.session.observed == [1.0, 3.0]
+
+
+def test_a_small_moving_object_is_not_a_still_scene(rig: Rig) -> None:
+    images = [np.full((480, 640, 3), 90, np.uint8) for _ in range(2)]
+    images[1][100:120, 300:320] = 200
+    for stamp, image in enumerate(images):
+        rig.live.offer_frame(lambda image=image: image, float(stamp), f"frame {stamp}")
+        rig.until(lambda stamp=stamp: f"frame {stamp}" in rig.tokens())
+        rig.until_fitted()
+    assert rig.session.observed == [0.0, 1.0]
+
+
+def test_a_click_without_a_stamp_goes_to_the_newest_frame(rig: Rig) -> None:
+    rig.frame(1.0)
+    rig.until_fitted()
+    rig.frame(2.0)
+    done(rig.live.annotate(Click(3, 4, 1)))
+    rig.until(lambda: any(output.result.annotations for output in rig.outputs))
+    assert rig.session.placed[0].stamp == 2.0
+    assert rig.live.status().click_latency[0] > 0
+
+
+def test_a_click_on_a_past_frame_is_answered_with_that_frame_before_the_newest(rig: Rig) -> None:
+    for stamp in (1.0, 2.0, 3.0):
+        rig.frame(stamp)
+        rig.until(lambda stamp=stamp: f"frame {stamp:g}" in rig.tokens())
+    rig.until_fitted()
+    done(rig.live.annotate(Click(3, 4, 1), stamp=2.0))
+    rig.frame(4.0)
+    rig.until(lambda: "frame 4" in rig.tokens())
+    answered = [output for output in rig.outputs if output.result.annotations and output.token != "frame 4"]
+    assert {output.token for output in answered} == {"frame 2"}
+    assert answered[-1].result.steps - answered[0].result.steps < CONFIG.fit.click_steps
+    assert [placed.stamp for placed in rig.session.placed] == [2.0]
+    assert answered[0].annotations == (Click(3, 4, 1),)
+    assert not rig.notices
+
+
+def test_a_click_on_a_frame_that_is_gone_goes_to_the_nearest_and_says_so() -> None:
+    rig = Rig(ring=2)
+    try:
+        for stamp in (1.0, 2.0, 3.0):
+            rig.frame(stamp)
+        rig.until_fitted()
+        done(rig.live.annotate(Click(3, 4, 1), stamp=1.0))
+        assert rig.session.placed[0].stamp == 2.0
+        assert "1.0" in rig.notices[0]
+        assert "2.0" in rig.notices[0]
+    finally:
+        rig.live.close()
+
+
+def test_a_drawing_is_replaced_by_its_key_and_taken_back(rig: Rig) -> None:
+    first, second, other, again = (Click(x, 4, 1) for x in (1, 2, 3, 4))
+    rig.frame(1.0)
+    done(rig.live.draw(7, (first, second)))
+    done(rig.live.draw(8, (other,)))
+    done(rig.live.draw(7, (again,)))
+    assert [placed.annotation for placed in rig.session.placed] == [other, again]
+    done(rig.live.draw(7, ()))
+    done(rig.live.draw(7, ()))
+    assert [placed.annotation for placed in rig.session.placed] == [other]
+    rig.frame(2.0)
+    rig.until(lambda: "frame 2" in rig.tokens())
+
+
+def test_a_drawing_below_annotations_of_another_frame_stays_and_says_so(rig: Rig) -> None:
+    rig.frame(1.0)
+    done(rig.live.draw(7, (Click(1, 4, 1),)))
+    rig.until_fitted()
+    rig.frame(2.0)
+    rig.until(lambda: "frame 2" in rig.tokens())
+    done(rig.live.annotate(Click(2, 4, 1)))
+    rig.until_fitted()
+    rig.frame(3.0)
+    rig.until(lambda: "frame 3" in rig.tokens())
+    with pytest.raises(AnnotationError, match="7"):
+        done(rig.live.draw(7, ()))
+    assert len(rig.session.placed) == 2
+
+
+def test_memory_of_recent_frames_is_bounded() -> None:
+    rig = Rig(ring=1000, ring_megabytes=1)
+    try:
+        for stamp in range(10):
+            rig.live.offer_frame(lambda: np.zeros((48, 64, 3), np.uint8), float(stamp), stamp, size=400_000)
+        done(rig.live.annotate(Click(3, 4, 1), stamp=0.0))
+        assert rig.session.placed[0].stamp == 8.0
+    finally:
+        rig.live.close()
+
+
+def test_a_click_before_the_first_frame_is_refused(rig: Rig) -> None:
+    with pytest.raises(SessionError):
+        done(rig.live.annotate(Click(3, 4, 1)))
+    assert not rig.errors
+
+
+def test_a_click_outside_the_frame_is_refused_and_the_next_one_counts(rig: Rig) -> None:
+    rig.frame(1.0)
+    with pytest.raises(AnnotationError):
+        done(rig.live.annotate(Click(300, 4, 1)))
+    done(rig.live.annotate(Click(3, 4, 1)))
+    rig.until(lambda: any(output.result.annotations for output in rig.outputs))
+
+
+def test_a_frame_that_cannot_be_decoded_is_reported_and_the_next_is_fitted(rig: Rig) -> None:
+    def decode() -> Any:
+        raise ImageError("encoding: got 'nonsense'")
+
+    rig.live.offer_frame(decode, 1.0, "frame 1")
+    rig.until(lambda: rig.errors)
+    rig.frame(2.0)
+    rig.until_fitted()
+    assert rig.session.observed == [2.0]
+    status = rig.live.status()
+    assert status.errors == 1
+    assert "nonsense" in status.last_error
+
+
+def test_a_fit_that_fails_is_reported_once_and_tried_again_with_the_next_frame(rig: Rig) -> None:
+    rig.session.fails = RuntimeError("out of memory")
+    rig.frame(1.0)
+    rig.until(lambda: rig.errors)
+    done(rig.live.redo())  # a command passes through the worker, so that it had its chance to fail again
+    rig.session.fails = None
+    rig.frame(2.0)
+    rig.until_fitted()
+    assert "frame 2" in rig.tokens()
+    assert len(rig.errors) <= 2
+
+
+def test_disabled_it_neither_takes_frames_nor_fits_but_executes_commands(rig: Rig) -> None:
+    rig.frame(1.0)
+    rig.until_fitted()
+    rig.live.enable(False)
+    rig.frame(2.0)
+    done(rig.live.annotate(Click(3, 4, 1)))
+    assert rig.session.steps == CONFIG.fit.first_steps
+    assert rig.live.status().frames_in == 1
+    rig.live.enable(True)
+    rig.frame(3.0)
+    rig.until(lambda: "frame 3" in rig.tokens())
+    assert rig.session.observed == [1.0, 3.0]
+    assert rig.session.steps >= CONFIG.fit.first_steps + CONFIG.fit.click_steps
+
+
+def test_nothing_is_computed_for_nobody(rig: Rig) -> None:
+    rig.has_audience = False
+    rig.frame(1.0)
+    done(rig.live.annotate(Click(3, 4, 1)))
+    rig.frame(2.0)
+    done(rig.live.undo())
+    assert not rig.outputs
+    rig.has_audience = True
+    rig.frame(3.0)
+    rig.until(lambda: "frame 3" in rig.tokens())
+
+
+def test_time_may_jump_back_and_a_click_goes_to_the_newest_of_equal_stamps(rig: Rig) -> None:
+    for stamp, grey in ((1.0, 10), (2.0, 60), (1.0, 110), (2.0, 160), (0.5, 210)):
+        rig.frame(stamp, grey)
+        rig.until(lambda grey=grey: rig.outputs and rig.outputs[-1].image[0, 0, 0] == grey)
+    done(rig.live.annotate(Click(3, 4, 1), stamp=1.0))
+    assert rig.session.frame[0, 0, 0] == 110
+
+
+def test_a_resolution_change_is_observed_even_when_the_scene_looks_still(rig: Rig) -> None:
+    rig.frame(1.0, grey=100)
+    rig.until_fitted()
+    rig.frame(2.0, grey=100, size=(96, 128))
+    rig.until(lambda: "frame 2" in rig.tokens())
+    assert rig.outputs[-1].image.shape == (96, 128, 3)
+    assert rig.session.observed == [1.0, 2.0]
+
+
+def test_commands_answer(rig: Rig, tmp_path: Path) -> None:
+    rig.frame(1.0)
+    done(rig.live.annotate(Click(3, 4, 1)))
+    assert done(rig.live.undo()) is True
+    assert done(rig.live.undo()) is False
+    done(rig.live.annotate(Click(3, 4, 1)))
+    done(rig.live.clear())
+    assert not rig.session.placed
+    done(rig.live.save(tmp_path / "a"))
+    assert (tmp_path / "a").read_text() == "saved"
+    running = rig.session
+    with pytest.raises(SessionFileError):
+        done(rig.live.load(tmp_path / "b"))
+    assert rig.session is running
+    assert done(rig.live.load(tmp_path / "a")) == SessionConfig.preset("thesis")
+    done(rig.live.configure(CONFIG))
+    assert rig.session is not running
+    assert rig.session.config == CONFIG
+
+
+def test_after_reset_the_frame_in_view_is_fitted_again(rig: Rig) -> None:
+    rig.frame(1.0)
+    done(rig.live.annotate(Click(3, 4, 1)))
+    done(rig.live.reset())
+    rig.until_fitted()
+    assert len(rig.sessions) == 2
+    assert rig.session.observed == [1.0]
+    assert not rig.session.placed
+
+
+def test_masks_keep_their_period_and_the_last_state_is_published() -> None:
+    rig = Rig(publish_period=0.2)
+    try:
+        rig.frame(1.0)
+        rig.until_fitted()
+        assert [output.result.steps for output in rig.outputs] == [3, 4]
+        assert rig.live.status().masks_out == 2
+    finally:
+        rig.live.close()
+
+
+def test_after_close_commands_are_refused(rig: Rig) -> None:
+    rig.live.close()
+    with pytest.raises(SessionError):
+        done(rig.live.undo())
+
+
+def test_a_session_that_cannot_be_built_says_why() -> None:
+    def make(config: SessionConfig) -> Any:
+        raise SessionError("device: got 'tpu'")
+
+    live = LiveSession(
+        make,
+        make,  # type: ignore[arg-type]
+        CONFIG,
+        LiveConfig(),
+        Listener(print, lambda: True, print, print),
+    )
+    with pytest.raises(SessionError, match="tpu"):
+        live.wait_ready(SECONDS)
+    live.close()

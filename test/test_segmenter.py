@@ -1,0 +1,435 @@
+"""The segmenter over real DDS: what goes in, what comes out, and what it survives."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportError)
+
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import Point32, PointStamped, PolygonStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header, String
+from std_srvs.srv import SetBool, Trigger
+from visualization_msgs.msg import ImageMarker
+
+from neural_seg_ros.ros.conversion import from_array
+from neural_seg_ros.ros.distribution import have_vision_msgs
+from neural_seg_ros.ros.segmenter import Segmenter
+
+pytestmark = pytest.mark.ros
+
+HEIGHT, WIDTH = 48, 64
+TINY = {
+    "field.size": 32,
+    "field.width": 8,
+    "field.levels": 2,
+    "fit.first_steps": 3,
+    "fit.click_steps": 3,
+    "fit.frame_steps": 1,
+    # A test machine may stop the worker for longer than a camera would allow.
+    "live.max_age": 10.0,
+}
+
+
+def picture(seed: int = 0, height: int = HEIGHT, width: int = WIDTH) -> Any:
+    """(H, W, 3) uint8: a bright square on a dark, textured ground."""
+    image = np.random.default_rng(seed).integers(0, 60, (height, width, 3)).astype(np.uint8)
+    image[height // 4 : height // 2, width // 4 : width // 2] += 180
+    return image
+
+
+def header(second: float, frame_id: str = "camera") -> Header:
+    made = Header(frame_id=frame_id)
+    made.stamp.sec, made.stamp.nanosec = int(second), int(second % 1 * 1e9)
+    return made
+
+
+def seconds(message: Any) -> float:
+    return float(message.header.stamp.sec + message.header.stamp.nanosec * 1e-9)
+
+
+class Rig:
+    """A segmenter, a camera and a listener in one DDS domain."""
+
+    def __init__(self, probe: Any, **parameters: Any) -> None:
+        self.probe = probe
+        self.node = probe.add(Segmenter(parameter_overrides=overrides(parameters)))
+        self.camera = probe.node.create_publisher(Image, "/image", 1)
+        self.clicks = probe.node.create_publisher(PointStamped, "/segmenter/click", 10)
+        self.masks = probe.listen(Image, "/segmenter/mask")
+        self.diagnostics = probe.listen(DiagnosticArray, "/diagnostics")
+
+    def connected(self) -> Rig:
+        self.probe.until(lambda: self.camera.get_subscription_count() and self.clicks.get_subscription_count())
+        self.probe.until(lambda: self.node._outputs.wanted())
+        return self
+
+    def frame(self, second: float, image: Any = None, encoding: str = "rgb8") -> None:
+        self.camera.publish(from_array(picture(int(second)) if image is None else image, encoding, header(second)))
+
+    def masks_at(self, second: float) -> list[Any]:
+        return [mask for mask in self.masks if seconds(mask) == second]
+
+    def until_mask(self, second: float) -> Any:
+        """The newest mask of a frame, once there is one."""
+        self.probe.until(lambda: self.masks_at(second), what=f"a mask of the frame at {second} s")
+        return self.masks_at(second)[-1]
+
+    def show(self, second: float, **frame: Any) -> Any:
+        self.frame(second, **frame)
+        return self.until_mask(second)
+
+    def click(self, x: float, y: float, second: float = 0.0) -> None:
+        message = PointStamped(header=header(second))
+        message.point.x, message.point.y = float(x), float(y)
+        self.clicks.publish(message)
+
+    def until_labelled(self, second: float) -> Any:
+        """The newest mask of a frame, once it has the class 1."""
+        self.probe.until(
+            lambda: any(1 in mask.data for mask in self.masks_at(second)), what=f"a labelled mask at {second} s"
+        )
+        return next(mask for mask in reversed(self.masks_at(second)) if 1 in mask.data)
+
+    def until_empty(self) -> None:
+        """Wait for a mask of a session without annotations."""
+        self.probe.until(lambda: set(self.masks[-1].data) == {255}, what="an empty mask")
+
+    def until_remembered(self) -> None:
+        """Wait for a mask of a session that knows classes; how well so few steps carry them on is not the question."""
+        self.probe.until(lambda: 255 not in self.masks[-1].data, what="a labelled mask")
+
+    def trigger(self, name: str) -> Any:
+        return self.probe.call(Trigger, f"/segmenter/{name}")
+
+    def change(self, transition: int) -> bool:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        return bool(self.probe.call(ChangeState, "/segmenter/change_state", request).success)
+
+    def state(self) -> str:
+        return str(self.probe.call(GetState, "/segmenter/get_state").current_state.label)
+
+    def values(self) -> dict[str, str]:
+        """The newest diagnostics, after at least one more has come."""
+        known = len(self.diagnostics)
+        self.probe.until(lambda: len(self.diagnostics) > known, what="diagnostics")
+        return {entry.key: entry.value for entry in self.diagnostics[-1].status[0].values}
+
+
+def overrides(parameters: dict[str, Any]) -> list[Parameter]:
+    return [Parameter(name, value=value) for name, value in {**TINY, **parameters}.items()]
+
+
+@pytest.fixture
+def rig(probe: Any, tmp_path: Path) -> Rig:
+    return Rig(probe, session_directory=str(tmp_path)).connected()
+
+
+def test_a_click_labels_its_frame_and_the_mask_has_the_frames_header(rig: Rig) -> None:
+    before = rig.show(100.25)
+    assert set(before.data) == {255}
+    rig.click(20, 15, 100.25)
+    mask = rig.until_labelled(100.25)
+    assert mask.header == header(100.25)
+    assert (mask.encoding, mask.height, mask.width, mask.step) == ("mono8", HEIGHT, WIDTH, WIDTH)
+    labels = np.frombuffer(bytes(mask.data), np.uint8).reshape(HEIGHT, WIDTH)
+    assert labels[15, 20] == 1
+
+
+def test_a_click_on_a_past_frame_is_answered_with_its_header(rig: Rig) -> None:
+    for second in (1.5, 2.5, 3.5):
+        rig.show(second)
+    rig.click(20, 15, 2.5)
+    assert rig.until_labelled(2.5).header == header(2.5)
+
+
+def test_a_burst_of_frames_is_not_queued(rig: Rig) -> None:
+    rig.show(1.0)
+    for second in range(2, 40):
+        rig.frame(float(second))
+        rig.probe.executor.spin_once(timeout_sec=0)
+    rig.until_mask(39.0)
+    values = rig.values()
+    taken = int(values["frames processed"])
+    assert int(values["frames in"]) == taken + int(values["frames dropped"]) + int(values["frames stale"])
+    stamps = [seconds(mask) for mask in rig.masks]
+    assert stamps == sorted(stamps)
+
+
+@pytest.mark.parametrize("shape", ["box", "stroke", "region"])
+def test_a_polygon_labels_its_pixels(rig: Rig, shape: str) -> None:
+    publisher = rig.probe.node.create_publisher(PolygonStamped, f"/segmenter/{shape}", 1)
+    rig.probe.until(publisher.get_subscription_count)
+    rig.show(5.0)
+    corners = [(18, 14), (30, 20)] if shape == "box" else [(18, 14), (30, 14), (30, 20)]
+    message = PolygonStamped(header=header(5.0))
+    message.polygon.points = [Point32(x=float(x), y=float(y)) for x, y in corners]
+    publisher.publish(message)
+    mask = rig.until_labelled(5.0)
+    assert mask.data[14 * WIDTH + 20] == 1
+
+
+def test_a_marker_names_its_class_and_is_taken_back_by_its_id(rig: Rig) -> None:
+    rig.node.set_parameters([Parameter("class_names", value=["3:cup"])])
+    publisher = rig.probe.node.create_publisher(ImageMarker, "/segmenter/annotation", 1)
+    rig.probe.until(publisher.get_subscription_count)
+    rig.show(5.0)
+    message = ImageMarker(header=header(5.0), ns="cup", id=7, type=ImageMarker.POINTS)
+    message.points = [PointStamped().point]
+    message.points[0].x, message.points[0].y = 20.0, 15.0
+    publisher.publish(message)
+    rig.probe.until(lambda: any(3 in mask.data for mask in rig.masks))
+    message.action = ImageMarker.REMOVE
+    publisher.publish(message)
+    rig.until_empty()
+
+
+def test_a_point_in_space_is_projected_through_camera_info(rig: Rig) -> None:
+    infos = rig.probe.node.create_publisher(CameraInfo, "/camera_info", 1)
+    points = rig.probe.node.create_publisher(PointStamped, "/clicked_point", 1)
+    rig.probe.until(lambda: infos.get_subscription_count() and points.get_subscription_count())
+    rig.show(5.0)
+    info = CameraInfo(header=header(5.0), height=HEIGHT, width=WIDTH, distortion_model="plumb_bob")
+    info.k = [50.0, 0.0, 32.0, 0.0, 50.0, 24.0, 0.0, 0.0, 1.0]
+    infos.publish(info)
+    rig.probe.until(lambda: rig.node._inputs._camera_info is not None)
+    message = PointStamped(header=header(5.0))
+    message.point.x, message.point.y, message.point.z = -0.48, -0.36, 2.0
+    points.publish(message)
+    assert rig.until_labelled(5.0).data[15 * WIDTH + 20] == 1
+
+
+def test_compressed_images(probe: Any) -> None:
+    import cv2
+
+    rig = Rig(probe, image_transport="compressed")
+    camera = probe.node.create_publisher(CompressedImage, "/image/compressed", 1)
+    probe.until(lambda: camera.get_subscription_count() and rig.node._outputs.wanted())
+    data = cv2.imencode(".png", picture()[..., ::-1])[1].tobytes()
+    camera.publish(CompressedImage(header=header(4.5), format="png", data=data))
+    assert rig.until_mask(4.5).header == header(4.5)
+
+
+def test_services(rig: Rig, tmp_path: Path) -> None:
+    rig.show(5.0)
+    refused = rig.trigger("undo")
+    assert not refused.success
+    assert refused.message
+    rig.click(20, 15)
+    rig.until_labelled(5.0)
+    assert rig.trigger("save_session").success
+    assert [path.name for path in tmp_path.iterdir()] == ["session.safetensors"]
+    assert rig.trigger("undo").success
+    rig.until_empty()
+    assert rig.trigger("redo").success
+    rig.until_remembered()
+    assert rig.trigger("clear").success
+    rig.until_empty()
+    loaded = rig.trigger("load_session")
+    assert loaded.success, loaded.message
+    rig.until_remembered()
+    assert rig.trigger("reset").success
+    rig.until_empty()
+
+
+def test_a_damaged_session_file_is_refused_and_the_session_goes_on(rig: Rig, tmp_path: Path) -> None:
+    (tmp_path / "broken.safetensors").write_bytes(b"nonsense")
+    rig.show(5.0)
+    rig.click(20, 15)
+    rig.until_labelled(5.0)
+    rig.node.set_parameters([Parameter("session_name", value="broken")])
+    refused = rig.trigger("load_session")
+    assert not refused.success
+    assert "broken.safetensors" in refused.message
+    assert 255 not in rig.show(6.0).data
+
+
+def test_loading_a_session_brings_its_parameters(rig: Rig) -> None:
+    rig.show(5.0)
+    assert rig.node.set_parameters([Parameter("fit.click_steps", value=4)])[0].successful
+    assert rig.trigger("save_session").success
+    assert rig.node.set_parameters([Parameter("fit.click_steps", value=5)])[0].successful
+    assert rig.trigger("load_session").success
+    assert rig.node.get_parameter("fit.click_steps").value == 4
+
+
+def test_disabled_no_masks_come_and_enabled_they_do(rig: Rig) -> None:
+    rig.show(1.0)
+    assert rig.probe.call(SetBool, "/segmenter/enable", SetBool.Request(data=False)).success
+    rig.frame(2.0)
+    assert rig.values()["enabled"] == "False"
+    assert not rig.masks_at(2.0)
+    assert rig.probe.call(SetBool, "/segmenter/enable", SetBool.Request(data=True)).success
+    rig.show(3.0)
+
+
+def test_an_unknown_encoding_is_named_once_and_the_next_frame_is_taken(rig: Rig) -> None:
+    bad = from_array(picture(), "rgb8", header(1.0))
+    bad.encoding = "nonsense"
+    rig.camera.publish(bad)
+    rig.probe.until(lambda: rig.node._live.status().errors)
+    error = rig.values()["last error"]
+    assert "nonsense" in error
+    assert "rgb8" in error
+    rig.show(2.0)
+    rig.show(3.0, image=picture()[..., 0].copy(), encoding="mono8")
+
+
+def test_resolution_may_change_and_keeps_the_classes(rig: Rig) -> None:
+    rig.show(1.0)
+    rig.click(20, 15)
+    rig.until_labelled(1.0)
+    mask = rig.show(2.0, image=picture(0, 72, 96))
+    assert (mask.height, mask.width) == (72, 96)
+    mask = rig.show(3.0, image=picture(0, 40, 80))
+    assert (mask.height, mask.width) == (40, 80)
+    assert set(mask.data) <= {0, 1}
+
+
+def test_time_may_jump_back(rig: Rig) -> None:
+    for second in (10.0, 11.0, 5.0, 6.0):
+        rig.show(second)
+    rig.masks.clear()
+    rig.frame(10.0, image=picture(99))
+    assert rig.until_mask(10.0).header == header(10.0)
+
+
+def test_outputs_without_subscribers_are_not_published(rig: Rig) -> None:
+    rig.show(1.0)
+    published = []
+    publishers = rig.node._outputs._images
+    for name in ("confidence", "overlay"):
+
+        def publish(message: Any, name: str = name, publish: Any = publishers[name].publish) -> None:
+            published.append(name)
+            publish(message)
+
+        publishers[name].publish = publish
+    rig.show(2.0)
+    assert not published
+    overlays = rig.probe.listen(Image, "/segmenter/overlay")
+    rig.probe.until(lambda: publishers["overlay"].get_subscription_count())
+    rig.show(3.0)
+    rig.probe.until(lambda: any(seconds(message) == 3.0 for message in overlays))
+    assert overlays[-1].encoding == "rgb8"
+    assert set(published) == {"overlay"}
+
+
+def test_all_pictures_have_the_frames_header(rig: Rig) -> None:
+    topics = {"confidence": "mono8", "mask_color": "rgb8", "overlay": "rgb8"}
+    heard = {name: rig.probe.listen(Image, f"/segmenter/{name}") for name in topics}
+    rig.probe.until(lambda: all(rig.node._outputs._images[name].get_subscription_count() for name in topics))
+    rig.show(7.5)
+    for name, encoding in topics.items():
+        rig.probe.until(lambda name=name: heard[name], what=name)
+        assert heard[name][-1].header == header(7.5)
+        assert heard[name][-1].encoding == encoding
+
+
+def test_labels_are_there_for_who_comes_late(rig: Rig) -> None:
+    if have_vision_msgs():
+        pytest.skip("labels are vision_msgs/LabelInfo here")
+    assert rig.node.set_parameters([Parameter("class_names", value=["dog", "5:cat"])])[0].successful
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    heard = rig.probe.listen(String, "/segmenter/labels", latched)
+    rig.probe.until(lambda: heard)
+    assert json.loads(heard[-1].data) == {"1": "dog", "5": "cat"}
+
+
+def test_inactive_it_publishes_nothing_and_active_again_it_remembers(rig: Rig) -> None:
+    rig.show(1.0)
+    rig.click(20, 15)
+    rig.until_labelled(1.0)
+    assert rig.state() == "active"
+    assert rig.change(Transition.TRANSITION_DEACTIVATE)
+    assert rig.state() == "inactive"
+    rig.frame(2.0)
+    assert rig.values()["state"] == "inactive"
+    assert not rig.masks_at(2.0)
+    assert rig.change(Transition.TRANSITION_ACTIVATE)
+    rig.connected()
+    assert 255 not in rig.show(3.0).data
+
+
+def test_cleaned_up_and_configured_again_it_starts_afresh(rig: Rig) -> None:
+    rig.show(1.0)
+    rig.click(20, 15)
+    rig.until_labelled(1.0)
+    for transition in (
+        Transition.TRANSITION_DEACTIVATE,
+        Transition.TRANSITION_CLEANUP,
+        Transition.TRANSITION_CONFIGURE,
+        Transition.TRANSITION_ACTIVATE,
+    ):
+        assert rig.change(transition)
+    rig.connected()
+    assert set(rig.show(3.0).data) == {255}
+
+
+def test_without_autostart_it_waits_for_its_manager(probe: Any) -> None:
+    rig = Rig(probe, autostart=False)
+    assert rig.state() == "unconfigured"
+    assert rig.change(Transition.TRANSITION_CONFIGURE)
+    assert rig.change(Transition.TRANSITION_ACTIVATE)
+    rig.connected().show(1.0)
+
+
+def test_a_session_that_cannot_be_made_leaves_the_node_unconfigured(probe: Any) -> None:
+    rig = Rig(probe, device="nonsense")
+    assert rig.state() == "unconfigured"
+
+
+def test_subscribers_may_come_and_go(rig: Rig) -> None:
+    for second in range(1, 4):
+        subscription = rig.probe.node.create_subscription(Image, "/segmenter/overlay", lambda message: None, 1)
+        rig.show(float(second))
+        rig.probe.node.destroy_subscription(subscription)
+    rig.show(9.0)
+
+
+def test_a_refused_click_does_not_end_anything(rig: Rig) -> None:
+    rig.show(1.0)
+    rig.click(1000, 15)
+    rig.click(float("nan"), 15)
+    rig.click(20, 15)
+    rig.until_labelled(1.0)
+
+
+def test_sigint_ends_the_process_with_0(ros_domain: int, probe: Any) -> None:
+    arguments = [item for name, value in TINY.items() for item in ("-p", f"{name}:={value}")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "neural_seg_ros.ros.segmenter", "--ros-args", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])},
+    )
+    try:
+        masks = probe.listen(Image, "/segmenter/mask")
+        camera = probe.node.create_publisher(Image, "/image", 1)
+        probe.until(camera.get_subscription_count, 60, "the start of the node")
+
+        def masked() -> bool:
+            camera.publish(from_array(picture(), "rgb8", header(1.0)))
+            return bool(masks)
+
+        probe.until(masked, 60, "a mask")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
