@@ -67,7 +67,7 @@ def guided_upsampler(
 
         a = (cov(I) + epsilon 1)^-1 cov(I, p),  b = mean(p) - a . mean(I)    over windows of (2 RADIUS + 1)^2
     """
-    guide = image.astype(np.float32) / 255
+    guide = np.asarray(image, np.float32) / np.float32(255)
     mean = _window_mean(guide)
     pairs = [(i, j) for i in range(3) for j in range(i, 3)]
     products = _window_mean(np.stack([guide[..., i] * guide[..., j] for i, j in pairs], axis=-1).astype(np.float32))
