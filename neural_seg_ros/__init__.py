@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from neural_seg_ros.annotations import Annotation, Box, Click, Mask, Region, Stroke
@@ -11,6 +12,11 @@ from neural_seg_ros.errors import NeuralSegError
 if TYPE_CHECKING:
     from neural_seg_ros.result import Result
     from neural_seg_ros.session import Session
+
+# By default OpenMP's threads wait for each other in busy loops: beside a camera driver on the same cores that makes a
+# step of the fit several times slower (docs/benchmarks/latency.md). It is read when torch is first imported; a value that
+# the user has set wins.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
 

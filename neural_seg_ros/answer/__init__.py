@@ -2,7 +2,6 @@
 
 from neural_seg_ros.answer.estimate import Answer, Drawn, Estimate
 from neural_seg_ros.answer.field import FieldAnswer
-
 from neural_seg_ros.answer.fused import FusedAnswer
 
 __all__ = ["Answer", "Drawn", "Estimate", "make_answer"]
