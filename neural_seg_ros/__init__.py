@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from neural_seg_ros.session import Session
 
 # By default OpenMP's threads wait for each other in busy loops: beside a camera driver on the same cores that makes a
-# step of the fit several times slower (docs/benchmarks/latency.md). It is read when torch is first imported; a value that
+# step of the fit several times slower (docs/benchmarks/latency.md). Read when torch is first imported; a value that
 # the user has set wins.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

