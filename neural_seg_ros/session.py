@@ -78,6 +78,8 @@ class Session:
         self._engine: Engine | None = None
         self._answer = make_answer(self.config.answer)
         self._instant: Estimate | None = None
+        # What the field knew of this frame before the first annotation on it.
+        self._carried: Estimate | None = None
         self._channels: tuple[int, ...] = ()
         self._placed: list[Placed] = []
         # The states before the newest annotations, and those that undo left behind; both end at the newest.
@@ -108,6 +110,8 @@ class Session:
             given = type(annotation).__name__
             raise AnnotationError(f"annotation: got {given}, accepted: Click | Box | Stroke | Region | Mask")
         check_annotation(annotation, (height, width), self.config.unlabelled)
+        if not self._annotated_here:
+            self._carried = self._field_estimate(engine) if self._placed else None
         state = _State(engine.snapshot(), self._channels)
         self._place(Placed(annotation, self.stamp, (height, width), self._frame_number), state)
         self._undone.clear()
@@ -186,6 +190,7 @@ class Session:
         self._before.clear()
         self._undone.clear()
         self._channels = ()
+        self._instant = self._carried = None
         if self._engine is not None:
             self._engine.forget_classes()
 
@@ -238,6 +243,8 @@ class Session:
         frame, engine = self._observed()
         tensors = {f"engine.{name}": tensor for name, tensor in engine.snapshot().items()}
         tensors["frame"] = torch.from_numpy(frame)
+        if self._carried is not None:
+            tensors["carried"] = torch.from_numpy(self._carried.probabilities)
         entries = []
         for number, placed in enumerate(self._placed):
             if isinstance(placed.annotation, Mask):
@@ -270,6 +277,8 @@ class Session:
                 where = (float(entry["stamp"]), tuple(entry["frame_size"]), int(entry["frame_number"]))
                 session._placed.append(Placed(annotation, *where))
             engine = {name.removeprefix("engine."): t for name, t in tensors.items() if name.startswith("engine.")}
+            if "carried" in tensors and session._image is not None:
+                session._carried = Estimate(session._image, tensors["carried"].numpy())
             session._channels = tuple(document["channels"])
             session._apply_annotations()
             session._return_to(_State(engine, session._channels))
@@ -301,7 +310,7 @@ class Session:
             self._undone.clear()
         self._engine.set_target(torch.from_numpy(self._image))
         self._answer.observe(self._frame)
-        self._instant = None
+        self._instant = self._carried = None
         self.steps_due = max(self.steps_due, config.fit.first_steps if first else config.fit.frame_steps)
 
     def _place(self, placed: Placed, before: _State) -> None:
@@ -323,7 +332,7 @@ class Session:
         self._name_channels()
         drawn = self._draw(engine.shape)
         labels, weights = drawn.labels, drawn.weights
-        self._instant = self._answer.instant(self._draw)
+        self._instant = self._answer.instant(self._draw, self._carried)
         if self._instant is not None:
             size = engine.shape[::-1]
             taught = np.stack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in self._instant.probabilities])
@@ -367,12 +376,16 @@ class Session:
     def _rasterise(self, size: tuple[int, int]) -> NDArray[np.int32]:
         """(height, width) int32 class ids of the annotations made on this very frame."""
         assert self._frame is not None
-        here = [placed.annotation for placed in self._placed if placed.frame_number == self._frame_number]
-        return rasterise(here, self._frame.shape[:2], size, self.config.unlabelled)
+        return rasterise(self._annotated_here, self._frame.shape[:2], size, self.config.unlabelled)
+
+    @property
+    def _annotated_here(self) -> list[Annotation]:
+        """The annotations made on this very frame, oldest first."""
+        return [placed.annotation for placed in self._placed if placed.frame_number == self._frame_number]
 
     def _certain(self, size: tuple[int, int], channels: tuple[int, ...]) -> NDArray[np.int32] | None:
         """(height, width) int32 channel of what was drawn on this frame, or None when nothing was."""
-        if not any(placed.frame_number == self._frame_number for placed in self._placed):
+        if not self._annotated_here:
             return None
         ids = self._rasterise(size)
         return np.where(ids == NOTHING, NOTHING, self._to_channels(ids, channels)).astype(np.int32)

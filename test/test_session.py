@@ -146,6 +146,24 @@ def test_labels_follow_to_a_new_frame(session: Session) -> None:
     assert [placed.stamp for placed in session.annotations] == [12.5, 12.5]
 
 
+@pytest.mark.parametrize("later", [Click(5, 90, 0), Click(110, 85, 2)])
+def test_a_click_on_a_later_frame_keeps_what_was_said_before(session: Session, later: Click, tmp_path: Path) -> None:
+    session.annotate(Click(64, 48, 1))
+    session.annotate(Click(10, 10, 0))
+    session.fit(60)
+    image, disc = disc_image(shift=1)
+    session.observe(image, stamp=1.0)
+    session.fit(10)
+    session.annotate(later)
+    session.fit()
+    labels = session.result().labels
+    assert iou(labels == 1, disc) > 0.7
+    assert labels[int(later.y), int(later.x)] == later.class_id
+    session.save(tmp_path / "later.session")
+    loaded = Session.load(tmp_path / "later.session", device="cpu")
+    assert np.array_equal(loaded.result().labels, labels)
+
+
 def test_a_frame_of_another_shape_keeps_what_was_learnt(session: Session) -> None:
     session.annotate(Click(64, 48, 1))
     session.annotate(Click(10, 10, 0))

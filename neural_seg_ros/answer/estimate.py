@@ -48,8 +48,11 @@ class Answer(Protocol):
     def observe(self, frame: NDArray[np.uint8]) -> None:
         """A new frame (H, W, 3): what was prepared for the last one is dropped. Cheap."""
 
-    def instant(self, draw: Draw) -> Estimate | None:
-        """What this frame's annotations say without any fit; the field is then taught it. None: wait for the field."""
+    def instant(self, draw: Draw, carried: Estimate | None) -> Estimate | None:
+        """What this frame's annotations say without any fit; the field is then taught it. None: wait for the field.
+
+        carried is what the field knew of this frame before its first annotation; None where nothing was known.
+        """
 
     def final(self, instant: Estimate | None, field: Callable[[], Estimate]) -> Estimate:
         """The answer to show, from the instant estimate of this frame, if there is one, and the field's."""

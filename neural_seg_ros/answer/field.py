@@ -16,7 +16,7 @@ class FieldAnswer:
     def observe(self, frame: NDArray[np.uint8]) -> None:
         """Nothing to prepare."""
 
-    def instant(self, draw: Draw) -> Estimate | None:
+    def instant(self, draw: Draw, carried: Estimate | None) -> Estimate | None:
         """None: the field answers when it is fitted."""
         return None
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from neural_seg_ros.answer.estimate import Draw, Estimate
 from neural_seg_ros.answer.graph import graph_answer
+from neural_seg_ros.answer.memory import recall
 from neural_seg_ros.image import MIN_SIDE, field_shape, resize_image
 from neural_seg_ros.regions import Regions, prepare_regions
 
@@ -27,8 +28,8 @@ class FusedAnswer:
         self._frame = frame
         self._regions = None
 
-    def instant(self, draw: Draw) -> Estimate | None:
-        """The region graph's answer, at 300 pixels of longer side."""
+    def instant(self, draw: Draw, carried: Estimate | None) -> Estimate | None:
+        """The region graph's answer to this frame's annotations and what it remembers, at 300 pixels."""
         assert self._frame is not None
         frame_height, frame_width = self._frame.shape[:2]
         height, width = field_shape(frame_height, frame_width, GRAPH_SIZE, MIN_SIDE)
@@ -37,6 +38,8 @@ class FusedAnswer:
             return None
         if self._regions is None:
             self._regions = prepare_regions(resize_image(self._frame, height, width))
+        if carried is not None:
+            drawn = recall(drawn, carried)
         probabilities = graph_answer(self._regions, drawn.labels, drawn.weights, drawn.count)
         return Estimate(drawn.image, probabilities)
 
