@@ -7,7 +7,6 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -15,31 +14,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from neural_seg_ros.annotations import Annotation, Mask, check_annotation, classes_of
+from neural_seg_ros.annotations import Annotation, check_annotation
 from neural_seg_ros.answer import Drawn, Estimate, make_answer
-from neural_seg_ros.answer.prior import PRESUMED_WEIGHT, border_prior, unlike_prior
 from neural_seg_ros.answer.upsample import guided_upsampler
 from neural_seg_ros.config import SessionConfig
+from neural_seg_ros.device import choose_device
 from neural_seg_ros.errors import AnnotationError, ConfigError, NeuralSegError, SessionError, SessionFileError
 from neural_seg_ros.field.engine import Engine, Losses
 from neural_seg_ros.image import check_image, field_shape, resize_image
+from neural_seg_ros.placed import BACKGROUND, Placed, classes_among, draw, extended, to_channels
 from neural_seg_ros.rasterise import NOTHING, rasterise
 from neural_seg_ros.result import FullSize, Result, empty_result, full_size_result
-from neural_seg_ros.session_file import annotation_from_json, annotation_to_json, read_session, write_session
+from neural_seg_ros.session_file import placed_from_json, placed_to_json, read_session, write_session
 
-BACKGROUND = 0
 # How much the field is held to an instant answer, against 1 for what the user drew.
 TAUGHT_WEIGHT = 0.1
-
-
-@dataclass(frozen=True)
-class Placed:
-    """An annotation and the frame it was made on: its stamp in seconds, its (height, width), its running number."""
-
-    annotation: Annotation
-    stamp: float
-    frame_size: tuple[int, int]
-    frame_number: int
 
 
 @dataclass(frozen=True)
@@ -69,7 +58,7 @@ class Session:
 
     def __init__(self, config: SessionConfig | None = None, device: str = "auto") -> None:
         self.config = config or SessionConfig()
-        self.device = _device(device)
+        self.device = choose_device(device)
         self.stamp = 0.0
         self.steps_due = 0
         self._frame: NDArray[np.uint8] | None = None
@@ -148,7 +137,7 @@ class Session:
         ]
         probabilities = estimate.probabilities[[self._channels.index(c) for c in shown]]
         upsampler = guided_upsampler(frame, estimate.image, probabilities)
-        source = FullSize(upsampler, self._certain(frame.shape[:2], tuple(shown)))
+        source = FullSize(upsampler, self._certain(frame, tuple(shown)))
         return full_size_result(source, tuple(shown), self.stamp, unlabelled)
 
     # -- taking back ---------------------------------------------------------------------------------------------------
@@ -209,10 +198,7 @@ class Session:
     @property
     def classes(self) -> tuple[int, ...]:
         """The class ids annotated so far, ascending."""
-        ids: set[int] = set()
-        for placed in self._placed:
-            ids |= classes_of(placed.annotation, self.config.unlabelled)
-        return tuple(sorted(ids))
+        return classes_among(self._placed, self.config.unlabelled)
 
     def status(self) -> Losses:
         """Steps made, loss and PSNR of the fit; waits for the device."""
@@ -245,15 +231,8 @@ class Session:
         tensors["frame"] = torch.from_numpy(frame)
         if self._carried is not None:
             tensors["carried"] = torch.from_numpy(self._carried.probabilities)
-        entries = []
-        for number, placed in enumerate(self._placed):
-            if isinstance(placed.annotation, Mask):
-                values: dict[str, Any] = {"kind": "mask", "name": f"mask.{number}"}
-                tensors[f"mask.{number}"] = torch.from_numpy(placed.annotation.labels.copy())
-            else:
-                values = annotation_to_json(placed.annotation)
-            where = {"stamp": placed.stamp, "frame_size": placed.frame_size, "frame_number": placed.frame_number}
-            entries.append({"annotation": values, **where})
+        entries, masks = placed_to_json(self._placed)
+        tensors.update(masks)
         document = {
             "config": self.config.to_dict(),
             "stamp": self.stamp,
@@ -272,10 +251,7 @@ class Session:
             session = Session(SessionConfig.from_dict(document["config"]), device)
             session.observe(tensors["frame"].numpy(), document["stamp"])
             session._frame_number = int(document["frame_number"])
-            for entry in document["annotations"]:
-                annotation = annotation_from_json(entry["annotation"], tensors)
-                where = (float(entry["stamp"]), tuple(entry["frame_size"]), int(entry["frame_number"]))
-                session._placed.append(Placed(annotation, *where))
+            session._placed = placed_from_json(document["annotations"], tensors)
             engine = {name.removeprefix("engine."): t for name, t in tensors.items() if name.startswith("engine.")}
             if "carried" in tensors and session._image is not None:
                 session._carried = Estimate(session._image, tensors["carried"].numpy())
@@ -329,7 +305,7 @@ class Session:
     def _apply_annotations(self) -> None:
         """Draw the annotations of this frame, with what they imply, into the engine's masks."""
         _, engine = self._observed()
-        self._name_channels()
+        self._channels = extended(self._channels, self.classes, self.config.unlabelled)
         drawn = self._draw(engine.shape)
         labels, weights = drawn.labels, drawn.weights
         self._instant = self._answer.instant(self._draw, self._carried)
@@ -342,60 +318,23 @@ class Session:
         if drawn.weights.any():
             self.steps_due = max(self.steps_due, self.config.fit.click_steps)
 
-    def _name_channels(self) -> None:
-        """Give every annotated class, and the rest where only one is, a channel of the class head."""
-        known = dict.fromkeys(self._channels)
-        known.update(dict.fromkeys(self.classes))
-        if self._rest is not None:
-            known.setdefault(self._rest)
-        self._channels = tuple(known)
-
-    @property
-    def _rest(self) -> int | None:
-        """The class of what is not the one thing annotated so far, or None where there are several.
-
-        Beside one object it is background, beside background alone it is unlabelled.
-        """
-        if self.classes == (BACKGROUND,):
-            return self.config.unlabelled
-        return BACKGROUND if len(set(self.classes) - {BACKGROUND}) == 1 else None
-
     def _draw(self, size: tuple[int, int]) -> Drawn:
         """The annotations made on this very frame, and what is presumed, at (height, width)."""
         assert self._frame is not None
-        image = resize_image(self._frame, *size)
-        ids = self._rasterise(size)
-        weights = (ids != NOTHING).astype(np.float32)
-        rest = self._rest
-        if rest is not None and self.config.border_prior and weights.any():
-            presumed = border_prior(ids, NOTHING) if rest == BACKGROUND else unlike_prior(image, ids, NOTHING)
-            ids[presumed] = rest
-            weights[presumed] = PRESUMED_WEIGHT
-        return Drawn(image, self._to_channels(ids, self._channels), weights, len(self._channels))
-
-    def _rasterise(self, size: tuple[int, int]) -> NDArray[np.int32]:
-        """(height, width) int32 class ids of the annotations made on this very frame."""
-        assert self._frame is not None
-        return rasterise(self._annotated_here, self._frame.shape[:2], size, self.config.unlabelled)
+        return draw(self._annotated_here, self.classes, self._channels, self._frame, size, self.config)
 
     @property
     def _annotated_here(self) -> list[Annotation]:
         """The annotations made on this very frame, oldest first."""
         return [placed.annotation for placed in self._placed if placed.frame_number == self._frame_number]
 
-    def _certain(self, size: tuple[int, int], channels: tuple[int, ...]) -> NDArray[np.int32] | None:
-        """(height, width) int32 channel of what was drawn on this frame, or None when nothing was."""
+    def _certain(self, frame: NDArray[np.uint8], channels: tuple[int, ...]) -> NDArray[np.int32] | None:
+        """(H, W) int32 channel of what was drawn on this frame, or None when nothing was."""
         if not self._annotated_here:
             return None
-        ids = self._rasterise(size)
-        return np.where(ids == NOTHING, NOTHING, self._to_channels(ids, channels)).astype(np.int32)
-
-    @staticmethod
-    def _to_channels(ids: NDArray[np.int32], channels: tuple[int, ...]) -> NDArray[np.int64]:
-        """Class ids to channels; NOTHING becomes channel 0."""
-        table = np.zeros(max(channels, default=0) + 2, np.int64)
-        table[list(channels)] = np.arange(len(channels))
-        return table[np.where(ids == NOTHING, -1, ids)]
+        size = frame.shape[:2]
+        ids = rasterise(self._annotated_here, size, size, self.config.unlabelled)
+        return np.where(ids == NOTHING, NOTHING, to_channels(ids, channels)).astype(np.int32)
 
     def _field_estimate(self, engine: Engine) -> Estimate:
         assert self._image is not None
@@ -409,15 +348,3 @@ class Session:
             engine.synchronise()
             made += 1
         return made
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"device: got {name!r}, accepted: auto | cpu | cuda | cuda:N") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device: got {name!r}, but torch sees no CUDA device, accepted: auto | cpu")
-    return device

@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from neural_seg_ros.annotations import Annotation, Box, Click, Mask, Region, Stroke
+from neural_seg_ros.annotations import Box, Click, Mask, Region, Stroke
 from neural_seg_ros.errors import SessionFileError
 from neural_seg_ros.files import write_bytes
+from neural_seg_ros.placed import Placed
 
 VERSION = 1
 _FORMAT = "neural_seg_ros session"
@@ -62,18 +64,32 @@ def read_session(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return document, tensors
 
 
-def annotation_to_json(annotation: Click | Box | Stroke | Region) -> dict[str, Any]:
-    """An annotation other than a mask as JSON values."""
-    return {"kind": type(annotation).__name__.lower(), **dataclasses.asdict(annotation)}
+def placed_to_json(placed: Sequence[Placed]) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    """Annotations as JSON values, and the tensors of dense masks that these name."""
+    entries, masks = [], {}
+    for number, each in enumerate(placed):
+        annotation = each.annotation
+        if isinstance(annotation, Mask):
+            name = f"mask.{number}"
+            masks[name] = torch.from_numpy(annotation.labels.copy())
+            values: dict[str, Any] = {"kind": "mask", "name": name}
+        else:
+            values = {"kind": type(annotation).__name__.lower(), **dataclasses.asdict(annotation)}
+        where = {"stamp": each.stamp, "frame_size": each.frame_size, "frame_number": each.frame_number}
+        entries.append({"annotation": values, **where})
+    return entries, masks
 
 
-def annotation_from_json(values: Mapping[str, Any], masks: Mapping[str, Tensor]) -> Annotation:
-    """What ``annotation_to_json`` wrote; a mask is looked up in ``masks`` by its name."""
-    arguments = dict(values)
-    kind = arguments.pop("kind")
-    if kind == "mask":
-        return Mask(masks[arguments["name"]].numpy())
-    return _SHAPES[kind](**arguments)
+def placed_from_json(entries: Sequence[Mapping[str, Any]], masks: Mapping[str, Tensor]) -> list[Placed]:
+    """What ``placed_to_json`` gave. Raises KeyError, TypeError or AnnotationError when it is something else."""
+    placed = []
+    for entry in entries:
+        values = dict(entry["annotation"])
+        kind = values.pop("kind")
+        annotation = Mask(masks[values["name"]].numpy()) if kind == "mask" else _SHAPES[kind](**values)
+        height, width = entry["frame_size"]
+        placed.append(Placed(annotation, float(entry["stamp"]), (int(height), int(width)), int(entry["frame_number"])))
+    return placed
 
 
 def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
