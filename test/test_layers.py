@@ -1,0 +1,58 @@
+"""Imports point downwards only (docs/architecture.md)."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "neural_seg_ros"
+# From the top down; a module may import from its own layer and from those below.
+LAYERS = (
+    ("ros", "cli"),
+    ("live", "replay"),
+    ("evaluate",),
+    ("session",),
+    ("session_file", "result", "annotation_file"),
+    ("placed", "label_file", "draw"),
+    ("answer", "field", "device", "image_message", "video"),
+    ("regions",),
+    ("rasterise", "config"),
+    ("annotations", "options", "image", "files"),
+    ("errors",),
+)
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def layer_of(module: str) -> str:
+    """``session`` of ``neural_seg_ros.session``, ``ros`` of ``neural_seg_ros.ros.camera``."""
+    return module.split(".")[1]
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of this package that a file imports, wherever in it, but for types alone."""
+    tree = ast.parse(path.read_text())
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("neural_seg_ros."):
+            names.add(node.module)
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_downwards(path: Path) -> None:
+    own = layer_of("neural_seg_ros." + path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."))
+    for module in imported(path):
+        other = layer_of(module)
+        allowed = other == own or RANK[other] > RANK[own] or (own, other) == ("cli", "ros")
+        assert allowed, f"{own} imports {module}"
+
+
+def test_describing_a_session_needs_no_torch() -> None:
+    code = "import sys, neural_seg_ros; neural_seg_ros.SessionConfig(); print('torch' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert answer.stdout.strip() == "False"
