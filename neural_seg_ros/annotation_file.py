@@ -15,7 +15,6 @@ one of 0 and 255 only is black and white, its white is class 1.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from neural_seg_ros.annotations import Annotation, Box, Click, Mask, Region, Stroke
+from neural_seg_ros.annotations import Annotation, Box, Click, Mask, Region, Stroke, is_number
 from neural_seg_ros.errors import AnnotationError, SourceError
 from neural_seg_ros.label_file import from_binary, is_binary, read_labels
 
@@ -78,7 +77,7 @@ def read_annotation_file(path: str | Path) -> AnnotationFile:
     path = Path(path)
     try:
         tree = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise AnnotationError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, Mapping):
         raise AnnotationError(f"{path}: got {type(tree).__name__}, accepted: a mapping with classes and annotations")
@@ -141,7 +140,7 @@ def _place(item: Mapping[str, Any]) -> tuple[int | None, float | None]:
             raise AnnotationError(f"frame: got {frame!r}, accepted: an index from 0")
         return frame, None
     stamp = item["stamp"]
-    if not _is_number(stamp):
+    if not is_number(stamp):
         raise AnnotationError(f"stamp: got {stamp!r}, accepted: a number of seconds")
     return None, float(stamp)
 
@@ -179,17 +178,13 @@ def _class_id(given: Any, classes: dict[int, str]) -> int:
 
 
 def _numbers(shape: str, given: Any, count: int) -> tuple[float, ...]:
-    if not isinstance(given, list) or len(given) != count or not all(_is_number(value) for value in given):
+    if not isinstance(given, list) or len(given) != count or not all(is_number(value) for value in given):
         raise AnnotationError(f"{shape}: got {given!r}, accepted: {_SHAPES[shape]} in pixels")
     return tuple(float(value) for value in given)
 
 
 def _extra(item: Mapping[str, Any], name: str) -> float:
     given = item.get(name, 1)
-    if not _is_number(given):
+    if not is_number(given):
         raise AnnotationError(f"{name}: got {given!r}, accepted: a number of pixels above 0")
     return float(given)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import numbers
-import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -157,7 +156,7 @@ def bounds_of(annotation: Click | Box | Stroke | Region) -> tuple[float, float, 
 def _coordinates(name: str, annotation: Click | Box, *fields: str) -> None:
     """Make the fields floats, or raise AnnotationError."""
     values = tuple(getattr(annotation, field) for field in fields)
-    if not all(_is_number(value) for value in values):
+    if not all(is_number(value) for value in values):
         raise AnnotationError(f"{name}: got {values}, accepted: finite pixel coordinates")
     for field, value in zip(fields, values, strict=True):
         object.__setattr__(annotation, field, float(value))
@@ -165,14 +164,19 @@ def _coordinates(name: str, annotation: Click | Box, *fields: str) -> None:
 
 def _pixels(name: str, annotation: Click | Stroke, field: str) -> None:
     value = getattr(annotation, field)
-    if not _is_number(value) or value <= 0:
+    if not is_number(value) or value <= 0:
         raise AnnotationError(f"{name}: got {value!r}, accepted: a number of pixels above 0")
     object.__setattr__(annotation, field, float(value))
 
 
-def _is_number(value: object) -> bool:
-    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return is_real and math.isfinite(typing.cast(float, value))
+def is_number(value: object) -> bool:
+    """Whether a value is a finite real number, of Python or NumPy, that a float can hold."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _class_id(name: str, annotation: Click | Box | Stroke | Region) -> None:
@@ -188,5 +192,6 @@ def _points(name: str, points: Sequence[Sequence[float]], at_least: int) -> tupl
     except (TypeError, ValueError):
         array = np.empty(0)
     if array.ndim != 2 or array.shape[1] != 2 or len(array) < at_least or not np.isfinite(array).all():
-        raise AnnotationError(f"{name}: got {len(points)} points, accepted: at least {at_least} finite (x, y) pairs")
+        given = f"{len(array)} points" if array.ndim == 2 else repr(points)[:80]
+        raise AnnotationError(f"{name}: got {given}, accepted: at least {at_least} finite (x, y) pairs")
     return tuple((float(x), float(y)) for x, y in array)

@@ -25,6 +25,7 @@ class FieldConfig:
     width: int = option(64, "filters of every convolution", low=8, high=512)
     levels: int = option(4, "strided encoder layers", low=2, high=6)
     skips: bool = option(True, "join encoder features to the decoder")
+    extra_heads: str = option("", "more heads on the features, as name:channels with commas, such as contours:4")
     norm: str = option("batch", "normalisation between convolutions", choices=("batch", "group", "none"))
     learning_rate: float = option(3e-3, "AMSGrad step size", low=1e-6, high=1.0)
     clip_norm: float = option(1.0, "gradients are clipped to this norm", low=1e-6, high=1e6)
@@ -36,6 +37,20 @@ class FieldConfig:
         validate(self)
         if self.size < self.least_side:
             raise ConfigError(f"size: got {self.size}, accepted: at least {self.least_side} with {self.levels} levels")
+
+        self.heads()
+
+    def heads(self) -> dict[str, int]:
+        """``{name: channels}`` of the extra heads. Raises ConfigError."""
+        heads: dict[str, int] = {}
+        for entry in filter(None, self.extra_heads.split(",")):
+            name, _, channels = (part.strip() for part in entry.partition(":"))
+            taken = name in heads or name in ("rgb", "classes")
+            if not name.isidentifier() or taken or not channels.isdecimal() or not 1 <= int(channels) <= 4096:
+                accepted = "name:channels with commas; new names, 1 to 4096 channels"
+                raise ConfigError(f"extra_heads: got {entry.strip()!r}, accepted: {accepted}")
+            heads[name] = int(channels)
+        return heads
 
     @property
     def least_side(self) -> int:
@@ -50,7 +65,7 @@ class FitConfig:
     first_steps: int = option(
         100, "steps on the first frame, before and after which clicks are answered", low=1, high=100_000
     )
-    click_steps: int = option(20, "steps after an annotation", low=1, high=10_000)
+    click_steps: int = option(20, "steps after an annotation; with answer field each of several adds its own", low=1, high=10_000)
     frame_steps: int = option(3, "steps after a new frame", low=1, high=10_000)
 
     def __post_init__(self) -> None:
@@ -67,7 +82,12 @@ class SessionConfig:
     )
     seed: int = option(0, "seed of the weights and the noise code", low=0, high=2**31 - 1)
     border_prior: bool = option(True, "beside one object, presume the frame's border is background")
-    undo_megabytes: int = option(64, "memory for exact undo; older steps are undone by refitting", low=0, high=4096)
+    undo_megabytes: int = option(
+        128,
+        "memory for exact undo and redo",
+        low=0,
+        high=4096,
+    )
     field: FieldConfig = dataclasses.field(default_factory=FieldConfig)
     fit: FitConfig = dataclasses.field(default_factory=FitConfig)
 
@@ -77,7 +97,7 @@ class SessionConfig:
             raise ConfigError(f"label_bits: got {self.label_bits}, accepted: 8 | 16")
 
     @staticmethod
-    def preset(name: str, **changes: Any) -> SessionConfig:
+    def preset(name: str, /, **changes: Any) -> SessionConfig:
         """A named configuration with dotted options replaced: ``preset("cpu", seed=1, **{"field.width": 32})``."""
         if name not in PRESETS:
             raise ConfigError(f"preset: got {name!r}, accepted: {' | '.join(PRESETS)}")
@@ -95,7 +115,7 @@ class SessionConfig:
         """From a YAML file of nested or dotted options. Raises ConfigError naming the file or the field."""
         try:
             tree = yaml.safe_load(Path(path).read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except (OSError, ValueError, yaml.YAMLError) as error:
             raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
         if not isinstance(tree, Mapping):
             raise ConfigError(f"{path}: got {type(tree).__name__}, accepted: a mapping of options")

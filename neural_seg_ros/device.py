@@ -13,8 +13,11 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         raise ConfigError(f"device: got {name!r}, accepted: auto | cpu | cuda | cuda:N") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device: got {name!r}, but torch sees no CUDA device, accepted: auto | cpu")
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device: got {name!r}, accepted: auto | cpu | cuda | cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        seen = torch.cuda.device_count()
+        raise ConfigError(f"device: got {name!r}, but torch sees {seen} CUDA devices, accepted: auto | cpu")
     return device

@@ -32,6 +32,7 @@ _FIRST: tuple[Rgb, ...] = (
     (130, 255, 60),
 )
 _CAPTION_HEIGHT = 22
+_THICKEST = 32_767  # what OpenCV draws
 
 
 def palette(class_id: int) -> Rgb:
@@ -143,7 +144,7 @@ def _draw(image: RgbImage, annotation: Annotation) -> None:
         thickness = max(thickness, round(annotation.width))
     closed = isinstance(annotation, Box | Region)
     for line_color, line_thickness in ((_WHITE, thickness + 2), (color, thickness)):
-        cv2.polylines(image, [points], closed, line_color, line_thickness, cv2.LINE_AA)
+        cv2.polylines(image, [points], closed, line_color, min(line_thickness, _THICKEST), cv2.LINE_AA)
 
 
 def _draw_click(image: RgbImage, click: Click, color: Rgb, radius: int) -> None:

@@ -12,7 +12,8 @@ from neural_seg_ros.errors import ImageError
 
 MIN_SIDE = 8
 MAX_SIDE = 32_768
-ACCEPTED = f"(H, W, 3) uint8 RGB with sides of {MIN_SIDE} to {MAX_SIDE} pixels"
+MAX_PIXELS = 100_000_000
+ACCEPTED = f"(H, W, 3) uint8 RGB with sides of {MIN_SIDE} to {MAX_SIDE} and at most {MAX_PIXELS:,} pixels"
 
 
 def check_image(image: Any) -> NDArray[np.uint8]:
@@ -24,7 +25,7 @@ def check_image(image: Any) -> NDArray[np.uint8]:
     if image.ndim != 3 or image.shape[2] != 3:
         raise ImageError(f"image shape: got {image.shape}, accepted: {ACCEPTED}")
     height, width = image.shape[:2]
-    if min(height, width) < MIN_SIDE or max(height, width) > MAX_SIDE:
+    if min(height, width) < MIN_SIDE or max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
         raise ImageError(f"image size: got {width}x{height}, accepted: {ACCEPTED}")
     return image
 

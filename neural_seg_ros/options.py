@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -50,8 +51,8 @@ class Option:
     def check(self, value: Any) -> Any:
         """Return ``value`` as this option's kind, or raise ConfigError naming the field and what it accepts."""
         given = value
-        if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
+        if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+            value = float(value) if self.kind is float else int(value)
         wrong_kind = not isinstance(value, self.kind) or (self.kind is not bool and isinstance(value, bool))
         if wrong_kind or (isinstance(value, float) and not math.isfinite(value)):
             raise ConfigError(f"{self.name}: got {given!r}, accepted: {self.accepted}")

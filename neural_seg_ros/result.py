@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_seg_ros.answer.upsample import Upsampler
+from neural_seg_ros.placed import to_channels
 from neural_seg_ros.rasterise import NOTHING
 
 Labels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -46,19 +47,22 @@ class Result:
 class FullSize:
     """Full-size probabilities, strip by strip, certain where the user annotated this frame.
 
-    annotated: (H, W) int32 channel of what was drawn, NOTHING elsewhere.
+    annotated  (H, W) int32 class ids of what was drawn, NOTHING elsewhere; None where nothing was
+    classes    class id of every channel
     """
 
     upsampler: Upsampler
     annotated: NDArray[np.int32] | None
+    classes: tuple[int, ...]
 
     def strips(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """(rows, probabilities (C, len(rows), W) float32), from the top of the frame down."""
         for rows, strip in self.upsampler.strips():
             if self.annotated is not None:
-                y, x = np.nonzero(self.annotated[rows] != NOTHING)
+                drawn = self.annotated[rows]
+                y, x = np.nonzero(drawn != NOTHING)
                 strip[:, y, x] = 0
-                strip[self.annotated[rows][y, x], y, x] = 1
+                strip[to_channels(drawn[y, x], self.classes), y, x] = 1
             yield rows, strip
 
 
@@ -69,17 +73,17 @@ def empty_result(frame: NDArray[np.uint8], stamp: float, unlabelled: int) -> Res
     return Result(labels, np.zeros((height, width), np.float32), (), stamp)
 
 
-def full_size_result(source: FullSize, classes: tuple[int, ...], stamp: float, unlabelled: int) -> Result:
-    """The most probable class of every pixel; ``classes`` names the channels of ``source``."""
+def full_size_result(source: FullSize, stamp: float, unlabelled: int) -> Result:
+    """The most probable class of every pixel."""
     height, width = source.upsampler.frame.shape[:2]
     dtype = _dtype(unlabelled)
-    ids = np.array(classes, dtype)
+    ids = np.array(source.classes, dtype)
     labels: Labels = np.empty((height, width), dtype)  # type: ignore[assignment]  # numpy types no union of dtypes
     confidence = np.empty((height, width), np.float32)
     for rows, strip in source.strips():
         labels[rows] = ids[strip.argmax(0)]
         strip.max(0, out=confidence[rows])
-    return Result(labels, confidence, classes, stamp, source)
+    return Result(labels, confidence, source.classes, stamp, source)
 
 
 def _dtype(unlabelled: int) -> type[np.uint8] | type[np.uint16]:

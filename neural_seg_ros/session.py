@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections import deque
-from dataclasses import dataclass
+import zlib
+from numbers import Integral
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from neural_seg_ros.annotations import Annotation, check_annotation
+from neural_seg_ros.annotations import Annotation, check_annotation, classes_of, is_number
 from neural_seg_ros.answer import Drawn, Estimate, make_answer
 from neural_seg_ros.answer.upsample import guided_upsampler
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.device import choose_device
 from neural_seg_ros.errors import AnnotationError, ConfigError, NeuralSegError, SessionError, SessionFileError
 from neural_seg_ros.field.engine import Engine, Losses
+from neural_seg_ros.history import History, State
 from neural_seg_ros.image import check_image, field_shape, resize_image
-from neural_seg_ros.placed import BACKGROUND, Placed, classes_among, draw, extended, to_channels
-from neural_seg_ros.rasterise import NOTHING, rasterise
+from neural_seg_ros.placed import Placed, classes_among, draw, extended, rest_of
+from neural_seg_ros.rasterise import rasterise
 from neural_seg_ros.result import FullSize, Result, empty_result, full_size_result
 from neural_seg_ros.session_file import placed_from_json, placed_to_json, read_session, write_session
 
 # How much the field is held to an instant answer, against 1 for what the user drew.
 TAUGHT_WEIGHT = 0.1
-
-
-@dataclass(frozen=True)
-class _State:
-    """What undo and redo return to: everything learnt, and which class each channel of the class head stands for."""
-
-    engine: dict[str, Tensor]
-    channels: tuple[int, ...]
-
-    @property
-    def bytes(self) -> int:
-        return sum(tensor.nbytes for tensor in self.engine.values())
+# Steps for at most so many annotations are due at a time.
+MANY_CLICKS = 15
+# Every class is a channel of full-size probabilities: more of them at a time would not fit into memory.
+MAX_CLASSES = 1024
 
 
 class Session:
@@ -57,12 +48,16 @@ class Session:
     """
 
     def __init__(self, config: SessionConfig | None = None, device: str = "auto") -> None:
-        self.config = config or SessionConfig()
+        self.config = _checked(config or SessionConfig())
         self.device = choose_device(device)
         self.stamp = 0.0
         self.steps_due = 0
         self._frame: NDArray[np.uint8] | None = None
         self._frame_number = 0
+        self._frames = 0
+        # The numbers of annotated frames, by stamp and checksum: one that is observed again is the same frame.
+        self._frame_key = (0.0, 0)
+        self._known: dict[tuple[float, int], int] = {}
         self._image: NDArray[np.uint8] | None = None
         self._engine: Engine | None = None
         self._answer = make_answer(self.config.answer)
@@ -70,10 +65,7 @@ class Session:
         # What the field knew of this frame before the first annotation on it.
         self._carried: Estimate | None = None
         self._channels: tuple[int, ...] = ()
-        self._placed: list[Placed] = []
-        # The states before the newest annotations, and those that undo left behind; both end at the newest.
-        self._before: deque[_State] = deque()
-        self._undone: list[tuple[Placed, _State]] = []
+        self._history = History(self.config.undo_megabytes)
 
     # -- the main job --------------------------------------------------------------------------------------------------
 
@@ -81,30 +73,43 @@ class Session:
         """Take a new frame of the same camera: (H, W, 3) uint8 RGB, stamp in seconds.
 
         The field goes on from what it knows (thesis 2.5.2): earlier annotations stay with the frames they were made on,
-        their classes are carried by the temporal consistency loss. Raises ImageError.
+        their classes are carried by the temporal consistency loss. A frame that was annotated before (same stamp, same
+        pixels) takes its annotations up again. Raises ImageError.
         """
         image = check_image(image)
-        if not math.isfinite(stamp):
-            raise SessionError(f"stamp: got {stamp}, accepted: finite seconds")
+        if not is_number(stamp):
+            raise SessionError(f"stamp: got {stamp!r}, accepted: finite seconds")
         self._frame = image.copy()
-        self._frame_number += 1
+        self._frames += 1
         self.stamp = float(stamp)
+        self._frame_key = (self.stamp, zlib.crc32(self._frame.data))
+        self._frame_number = self._known.get(self._frame_key, self._frames)
         self._look(first=self._engine is None)
+        if self._annotated_here:
+            self._carry()
+            self._apply_annotations()
 
     def annotate(self, annotation: Annotation) -> None:
         """Add an annotation in pixels of the frame observed last. Raises AnnotationError, SessionError without one."""
-        frame, engine = self._observed()
+        frame, _ = self._observed()
         height, width = frame.shape[:2]
         if not isinstance(annotation, Annotation):
             given = type(annotation).__name__
             raise AnnotationError(f"annotation: got {given}, accepted: Click | Box | Stroke | Region | Mask")
         check_annotation(annotation, (height, width), self.config.unlabelled)
+        count = len({*self.classes, *classes_of(annotation, self.config.unlabelled)})
+        if count > MAX_CLASSES:
+            raise AnnotationError(f"classes: got {count} different ones, accepted: up to {MAX_CLASSES} at a time")
         if not self._annotated_here:
-            self._carried = self._field_estimate(engine) if self._placed else None
-        state = _State(engine.snapshot(), self._channels)
-        self._place(Placed(annotation, self.stamp, (height, width), self._frame_number), state)
-        self._undone.clear()
+            self._carry()
+        self._known[self._frame_key] = self._frame_number
+        placed = Placed(annotation, self.stamp, (height, width), self._frame_number)
+        self._history.add(placed, self._state())
+        due = self.steps_due + self.config.fit.click_steps
         self._apply_annotations()
+        if self._instant is None:
+            # Each annotation reaches the labels through the fit alone, and many classes at once need many steps.
+            self.steps_due = max(self.steps_due, min(due, MANY_CLICKS * self.config.fit.click_steps))
 
     def fit(self, steps: int | None = None, seconds: float | None = None) -> int:
         """Fit the field to the frame and its annotations: ``steps``, for ``seconds``, or the steps that are due.
@@ -113,13 +118,15 @@ class Session:
         """
         _, engine = self._observed()
         if seconds is not None:
-            if steps is not None or not (math.isfinite(seconds) and seconds >= 0):
-                raise SessionError(f"fit: got steps {steps}, seconds {seconds}, accepted: one of them, not negative")
+            if steps is not None or not is_number(seconds) or seconds < 0:
+                raise SessionError(
+                    f"fit: got steps {steps!r}, seconds {seconds!r}, accepted: one of them, not negative"
+                )
             made = self._fit_for(engine, seconds)
         else:
-            made = self.steps_due if steps is None else steps
-            if isinstance(made, bool) or not isinstance(made, int) or made < 0:
+            if steps is not None and (isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 0):
                 raise SessionError(f"fit: got steps {steps!r}, accepted: an integer, not negative")
+            made = self.steps_due if steps is None else int(steps)
             engine.step(made)
         self.steps_due = max(0, self.steps_due - made)
         return made
@@ -128,56 +135,48 @@ class Session:
         """The labels of the frame observed last, at its full size."""
         frame, engine = self._observed()
         unlabelled = self.config.unlabelled
-        if not self._channels:
+        if not self._history.placed:
             return empty_result(frame, self.stamp, unlabelled)
         estimate = self._answer.final(self._instant, lambda: self._field_estimate(engine))
-        # "Something else" is a class only until there is a real one beside background.
-        shown = [
-            c for c in sorted(self._channels) if c != unlabelled or set(self._channels) <= {BACKGROUND, unlabelled}
-        ]
-        probabilities = estimate.probabilities[[self._channels.index(c) for c in shown]]
+        shown = self._shown
+        probabilities = estimate.probabilities[[self._channels.index(class_id) for class_id in shown]]
         upsampler = guided_upsampler(frame, estimate.image, probabilities)
-        source = FullSize(upsampler, self._certain(frame, tuple(shown)))
-        return full_size_result(source, tuple(shown), self.stamp, unlabelled)
+        source = FullSize(upsampler, self._certain(frame), shown)
+        return full_size_result(source, self.stamp, unlabelled)
 
     # -- taking back ---------------------------------------------------------------------------------------------------
 
     def undo(self) -> bool:
         """Take the newest annotation back, with all that was learnt from it. Returns False when there is none.
 
-        Exact while ``config.undo_megabytes`` hold the state before the annotation; beyond that (and for annotations of
-        a loaded session) the classes are fitted afresh to the annotations that remain on the frame.
+        Exact while ``config.undo_megabytes`` hold the state before the annotation; the steps that the fit thereby loses
+        are due again. Beyond that (and for annotations of a loaded session) what was learnt stays, and the fit goes on
+        with the annotations that remain.
         """
-        if not self._placed:
+        if not self._history.placed:
             return False
-        _, engine = self._observed()
-        placed = self._placed.pop()
-        self._undone.append((placed, _State(engine.snapshot(), self._channels)))
-        if self._before:
-            self._return_to(self._before.pop())
-        else:
-            engine.forget_classes()
-            self._channels = ()
-            self.steps_due = max(self.steps_due, self.config.fit.first_steps)
+        before = self._history.undo(self._state())
+        if before is not None:
+            self._return_to(before)
+        if not self._annotated_here:
+            self._carried = None
         self._apply_annotations()
         return True
 
     def redo(self) -> bool:
-        """Bring back what undo took, as it was when it was taken. Returns False when there is nothing."""
-        if not self._undone:
+        """Bring back what undo took, as it was when it was taken. Returns False when there is nothing (any more)."""
+        if not self._history.can_redo():
             return False
-        _, engine = self._observed()
-        placed, after = self._undone.pop()
-        self._place(placed, _State(engine.snapshot(), self._channels))
-        self._return_to(after)
+        if not self._annotated_here:
+            self._carry()
+        self._return_to(self._history.redo(self._state()))
         self._apply_annotations()
         return True
 
     def clear(self) -> None:
         """Forget all annotations and classes; the fit to the frame stays."""
-        self._placed.clear()
-        self._before.clear()
-        self._undone.clear()
+        self._history = History(self.config.undo_megabytes)
+        self._known.clear()
         self._channels = ()
         self._instant = self._carried = None
         if self._engine is not None:
@@ -187,18 +186,27 @@ class Session:
 
     @property
     def frame(self) -> NDArray[np.uint8] | None:
-        """The frame observed last, (H, W, 3) uint8, or None."""
-        return self._frame
+        """The frame observed last, (H, W, 3) uint8, read-only, or None."""
+        if self._frame is None:
+            return None
+        view = self._frame.view()
+        view.setflags(write=False)
+        return view
+
+    @property
+    def frame_number(self) -> int:
+        """The number that annotations on the frame observed last are placed with."""
+        return self._frame_number
 
     @property
     def annotations(self) -> tuple[Placed, ...]:
         """All annotations, oldest first."""
-        return tuple(self._placed)
+        return tuple(self._history.placed)
 
     @property
     def classes(self) -> tuple[int, ...]:
         """The class ids annotated so far, ascending."""
-        return classes_among(self._placed, self.config.unlabelled)
+        return classes_among(self._history.placed, self.config.unlabelled)
 
     def status(self) -> Losses:
         """Steps made, loss and PSNR of the fit; waits for the device."""
@@ -206,22 +214,26 @@ class Session:
 
     def configure(self, config: SessionConfig) -> None:
         """Change options. What was learnt stays, unless network, input or seed change: then it is fitted afresh."""
-        if config.label_bits != self.config.label_bits and self._placed:
+        config = _checked(config)
+        if config.label_bits != self.config.label_bits and self._history.placed:
             raise ConfigError("label_bits: cannot change while there are annotations, accepted: after clear()")
         afresh = (config.seed, config.label_bits) != (self.config.seed, self.config.label_bits)
+        old = self._engine
+        remade = old is not None and (afresh or not old.reconfigure(config.field))
+        # A new engine may not fit into the device's memory: then nothing has changed yet.
+        engine = self._new_engine(config) if remade else old
         if config.answer != self.config.answer:
             self._answer = make_answer(config.answer)
             if self._frame is not None:
                 self._answer.observe(self._frame)
-        self.config = config
-        if self._engine is None:
+        self.config, self._engine = config, engine
+        if engine is None:
             return
-        if afresh or not self._engine.reconfigure(config.field):
-            self._engine = None
+        if remade:
             self._channels = ()
-            self._before.clear()
-            self._undone.clear()
+            self._history.forget_states()
             self._look(first=True)
+        self._history.resize(config.undo_megabytes)
         self._apply_annotations()
 
     def save(self, path: str | Path) -> None:
@@ -231,7 +243,7 @@ class Session:
         tensors["frame"] = torch.from_numpy(frame)
         if self._carried is not None:
             tensors["carried"] = torch.from_numpy(self._carried.probabilities)
-        entries, masks = placed_to_json(self._placed)
+        entries, masks = placed_to_json(self._history.placed)
         tensors.update(masks)
         document = {
             "config": self.config.to_dict(),
@@ -250,14 +262,15 @@ class Session:
         try:
             session = Session(SessionConfig.from_dict(document["config"]), device)
             session.observe(tensors["frame"].numpy(), document["stamp"])
-            session._frame_number = int(document["frame_number"])
-            session._placed = placed_from_json(document["annotations"], tensors)
+            session._frame_number = session._frames = int(document["frame_number"])
+            session._known[session._frame_key] = session._frame_number
+            session._history.placed.extend(placed_from_json(document["annotations"], tensors))
             engine = {name.removeprefix("engine."): t for name, t in tensors.items() if name.startswith("engine.")}
             if "carried" in tensors and session._image is not None:
                 session._carried = Estimate(session._image, tensors["carried"].numpy())
             session._channels = tuple(document["channels"])
             session._apply_annotations()
-            session._return_to(_State(engine, session._channels))
+            session._return_to(State(engine, session._channels))
             session.steps_due = int(document["steps_due"])
         except (NeuralSegError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise SessionFileError(f"{path}: damaged: {type(error).__name__}: {error}") from None
@@ -274,33 +287,43 @@ class Session:
         """Make the frame the engine's target, at the field's size."""
         assert self._frame is not None
         config = self.config
-        frame_height, frame_width = self._frame.shape[:2]
-        height, width = field_shape(frame_height, frame_width, config.field.size, config.field.least_side)
+        height, width = self._field_shape(config)
         self._image = resize_image(self._frame, height, width)
         if self._engine is None:
-            self._engine = Engine(config.field, height, width, self.device, config.seed)
+            self._engine = self._new_engine(config)
         elif self._engine.shape != (height, width):
             self._engine = self._engine.resized(height, width)
-            # Their tensors have the old size.
-            self._before.clear()
-            self._undone.clear()
+            self._history.forget_states()
         self._engine.set_target(torch.from_numpy(self._image))
         self._answer.observe(self._frame)
         self._instant = self._carried = None
         self.steps_due = max(self.steps_due, config.fit.first_steps if first else config.fit.frame_steps)
 
-    def _place(self, placed: Placed, before: _State) -> None:
-        self._placed.append(placed)
-        self._before.append(before)
-        while len(self._before) * before.bytes > self.config.undo_megabytes * 2**20:
-            self._before.popleft()
-            if not self._before:
-                break
+    def _field_shape(self, config: SessionConfig) -> tuple[int, int]:
+        assert self._frame is not None
+        height, width = self._frame.shape[:2]
+        return field_shape(height, width, config.field.size, config.field.least_side)
 
-    def _return_to(self, state: _State) -> None:
+    def _new_engine(self, config: SessionConfig) -> Engine:
+        return Engine(config.field, *self._field_shape(config), self.device, config.seed)
+
+    def _carry(self) -> None:
+        """Keep what the field says of this frame now, where it knows anything from other frames."""
         _, engine = self._observed()
+        elsewhere = any(placed.frame_number != self._frame_number for placed in self._history.placed)
+        self._carried = self._field_estimate(engine) if elsewhere else None
+
+    def _state(self) -> State:
+        _, engine = self._observed()
+        return State(engine.snapshot(), self._channels)
+
+    def _return_to(self, state: State) -> None:
+        _, engine = self._observed()
+        steps = engine.steps
         engine.restore(state.engine)
         self._channels = state.channels
+        lost = min(steps - engine.steps, self.config.fit.first_steps)
+        self.steps_due = max(self.steps_due, lost)
 
     def _apply_annotations(self) -> None:
         """Draw the annotations of this frame, with what they imply, into the engine's masks."""
@@ -308,7 +331,7 @@ class Session:
         self._channels = extended(self._channels, self.classes, self.config.unlabelled)
         drawn = self._draw(engine.shape)
         labels, weights = drawn.labels, drawn.weights
-        self._instant = self._answer.instant(self._draw, self._carried)
+        self._instant = self._answer.instant(self._draw, self._remembered)
         if self._instant is not None:
             size = engine.shape[::-1]
             taught = np.stack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in self._instant.probabilities])
@@ -326,15 +349,29 @@ class Session:
     @property
     def _annotated_here(self) -> list[Annotation]:
         """The annotations made on this very frame, oldest first."""
-        return [placed.annotation for placed in self._placed if placed.frame_number == self._frame_number]
+        return [placed.annotation for placed in self._history.placed if placed.frame_number == self._frame_number]
 
-    def _certain(self, frame: NDArray[np.uint8], channels: tuple[int, ...]) -> NDArray[np.int32] | None:
-        """(H, W) int32 channel of what was drawn on this frame, or None when nothing was."""
-        if not self._annotated_here:
+    @property
+    def _shown(self) -> tuple[int, ...]:
+        """The classes of the answer, ascending: those annotated, and the rest beside a single one."""
+        rest = rest_of(self.classes, self.config.unlabelled)
+        return self.classes if rest is None else tuple(sorted({*self.classes, rest}))
+
+    @property
+    def _remembered(self) -> Estimate | None:
+        """What the field carried to this frame of the classes that are shown."""
+        if self._carried is None:
             return None
+        hidden = [channel for channel, class_id in enumerate(self._channels) if class_id not in self._shown]
+        probabilities = self._carried.probabilities.copy()
+        probabilities[[channel for channel in hidden if channel < len(probabilities)]] = 0
+        return Estimate(self._carried.image, probabilities)
+
+    def _certain(self, frame: NDArray[np.uint8]) -> NDArray[np.int32] | None:
+        """(H, W) int32 class ids of what was drawn on this frame, NOTHING elsewhere, or None when nothing was."""
         size = frame.shape[:2]
-        ids = rasterise(self._annotated_here, size, size, self.config.unlabelled)
-        return np.where(ids == NOTHING, NOTHING, to_channels(ids, channels)).astype(np.int32)
+        here = self._annotated_here
+        return rasterise(here, size, size, self.config.unlabelled) if here else None
 
     def _field_estimate(self, engine: Engine) -> Estimate:
         assert self._image is not None
@@ -348,3 +385,9 @@ class Session:
             engine.synchronise()
             made += 1
         return made
+
+
+def _checked(config: SessionConfig) -> SessionConfig:
+    if not isinstance(config, SessionConfig):
+        raise ConfigError(f"config: got {type(config).__name__}, accepted: SessionConfig")
+    return config

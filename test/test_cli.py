@@ -48,6 +48,13 @@ def neural_seg(*arguments: object) -> int:
     return run([str(argument) for argument in arguments])
 
 
+def test_entries_on_no_frame_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (folder / "clicks.yaml").open("a") as clicks:
+        clicks.write("  - {frame: 7, class: 1, click: [20, 24]}\n")
+    assert segment(folder, *QUICK) == 0
+    assert "1 of 3 entries are on no frame" in capsys.readouterr().err
+
+
 def segment(folder: Path, *extra: object) -> int:
     image, clicks = folder / "frames" / "00000.png", folder / "clicks.yaml"
     return neural_seg("segment", image, "--annotations", clicks, "--out", folder / "out", *extra)

@@ -11,7 +11,7 @@ import torch
 from neural_seg_ros.config import FieldConfig
 from neural_seg_ros.field.codes import code_channels, fourier_code, make_code, noise_code, xy_code
 from neural_seg_ros.field.engine import FIRST_CLASSES, Engine
-from neural_seg_ros.field.losses import class_loss, consistency_target, consistency_weights, psnr, rgb_loss
+from neural_seg_ros.field.losses import class_loss, consistency_mask, consistency_target, psnr, rgb_loss
 from neural_seg_ros.field.network import FieldNetwork
 
 TINY = FieldConfig(width=8, levels=2, octaves=3, skips=False)
@@ -91,7 +91,7 @@ def test_class_loss_is_the_weighted_entropy_written_out(kind: str) -> None:
 
 def test_consistency_mask_is_one_where_annotated_and_lambda_elsewhere() -> None:
     weights = torch.tensor([[1.0, 0.0], [0.1, 0.0]])
-    mask = consistency_weights(weights, 0.001, out=torch.empty(2, 2))
+    mask = consistency_mask(weights, 0.001, out=torch.empty(2, 2))
     assert torch.allclose(mask, torch.tensor([[1.0, 0.001], [0.1, 0.001]]))
 
 
@@ -154,7 +154,7 @@ def test_a_new_frame_empties_the_annotations_but_keeps_the_consistency() -> None
     before = engine.prediction().argmax(0)
     engine.set_target(_picture().flip(0))
     assert not engine.snapshot()["annotated"].any()
-    assert torch.allclose(engine.snapshot()["weights"], torch.tensor(TINY.consistency))
+    assert torch.allclose(engine.snapshot()["mask"], torch.tensor(TINY.consistency))
     engine.step(3)
     assert (engine.prediction().argmax(0) == before).float().mean() > 0.95
 
@@ -210,3 +210,11 @@ def test_a_resized_engine_goes_on_from_what_it_knows() -> None:
     labels = wider.prediction().argmax(0)
     right = torch.arange(48).expand(24, 48) >= 24
     assert (labels == right).float().mean() > 0.7
+
+
+def test_extra_heads_are_named_in_the_configuration() -> None:
+    engine = Engine(FieldConfig(width=8, levels=2, extra_heads="contours:4, depth:1"), 24, 32, CPU)
+    engine.set_target(_picture())
+    engine.step(2)
+    assert engine.head("contours").shape == (4, 24, 32)
+    assert engine.head("depth").shape == (1, 24, 32)

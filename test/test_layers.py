@@ -16,7 +16,7 @@ LAYERS = (
     ("live", "replay"),
     ("evaluate",),
     ("session",),
-    ("session_file", "result", "annotation_file"),
+    ("session_file", "history", "result", "annotation_file"),
     ("placed", "label_file", "draw"),
     ("answer", "field", "device", "image_message", "video"),
     ("regions",),

@@ -193,7 +193,7 @@ def test_undo_and_redo_return_exactly(session: Session) -> None:
     assert (session.result().labels == 255).all()
 
 
-def test_undo_without_a_kept_state_fits_the_rest_afresh() -> None:
+def test_undo_without_a_kept_state_takes_the_class_back() -> None:
     session = Session(config(undo_megabytes=0), device="cpu")
     image, disc = disc_image()
     session.observe(image)
@@ -202,10 +202,89 @@ def test_undo_without_a_kept_state_fits_the_rest_afresh() -> None:
         session.annotate(click)
         session.fit()
     assert session.undo()
-    session.fit()
+    assert not session.redo(), "without memory there is nothing to go back to"
+    session.fit(100)
     labels = session.result().labels
     assert set(np.unique(labels)) == {0, 1}
     assert iou(labels == 1, disc) > 0.8
+
+
+def test_undo_after_loading_on_a_later_frame_keeps_the_other_classes(session: Session, tmp_path: Path) -> None:
+    session.annotate(Click(64, 48, 7))
+    session.annotate(Click(10, 10, 0))
+    session.fit(60)
+    image, disc = disc_image(shift=1)
+    session.observe(image, stamp=1.0)
+    session.annotate(Click(110, 85, 2))
+    session.annotate(Click(110, 10, 3))
+    session.save(tmp_path / "a.session")
+    loaded = Session.load(tmp_path / "a.session", device="cpu")
+    assert loaded.undo()
+    loaded.fit()
+    labels = loaded.result().labels
+    assert set(np.unique(labels)) == {0, 2, 7}
+    assert iou(labels == 7, disc) > 0.7
+
+
+def test_the_steps_that_undo_takes_back_are_due_again() -> None:
+    session = Session(config(), device="cpu")
+    session.observe(disc_image()[0])
+    session.annotate(Click(64, 48, 1))
+    session.fit()
+    session.undo()
+    assert session.status().steps == 0
+    assert session.steps_due == 60
+
+
+def test_undo_and_redo_share_one_bounded_memory() -> None:
+    session = Session(config(undo_megabytes=1), device="cpu")
+    session.observe(disc_image()[0])
+    for x in range(40):
+        session.annotate(Click(20 + x, 48, 1))
+    kept = 0
+    while session.undo():
+        kept += 1
+    assert kept == 40, "every annotation can be taken back, with or without its state"
+    redone = 0
+    while session.redo():
+        redone += 1
+    assert 0 < redone < 40
+
+
+def test_a_frame_that_comes_back_has_its_annotations_again(session: Session) -> None:
+    first, second = disc_image()[0], disc_image(shift=2)[0]
+    session.annotate(Click(64, 48, 1))
+    number = session.frame_number
+    session.observe(second, stamp=13.0)
+    assert session.frame_number != number
+    session.observe(first, stamp=12.5)
+    assert session.frame_number == number
+    session.annotate(Click(10, 10, 0))
+    labels = session.result().labels
+    assert [labels[48, 64], labels[10, 10]] == [1, 0]
+
+
+def test_figures_survive_a_file_and_a_new_shape(session: Session, tmp_path: Path) -> None:
+    before = session.status()
+    session.save(tmp_path / "a.session")
+    assert Session.load(tmp_path / "a.session", device="cpu").status() == before
+    session.observe(disc_image(96, 96)[0])
+    assert session.status() == before
+
+
+def test_the_order_of_clicks_does_not_leave_a_class_behind() -> None:
+    session = Session(config("fused"), device="cpu")
+    session.observe(disc_image()[0])
+    session.annotate(Click(64, 48, 1))
+    session.annotate(Click(10, 10, 2))
+    assert session.result().classes == (1, 2)
+
+
+def test_more_classes_than_memory_holds_are_refused() -> None:
+    session = Session(config(label_bits=16), device="cpu")
+    session.observe(disc_image()[0])
+    with pytest.raises(AnnotationError, match="accepted: up to 1024"):
+        session.annotate(Mask(np.arange(96 * 128, dtype=np.uint16).reshape(96, 128)))
 
 
 def test_clear_forgets_annotations_and_keeps_the_image(session: Session) -> None:
@@ -317,7 +396,9 @@ def test_a_bad_image_is_refused_and_the_session_lives_on(session: Session, image
         (lambda: Click(64, 48, 1, radius=0), "radius"),
         (lambda: Box(10, 10, 10, 40, 1), "zero area"),
         (lambda: Box(200, 10, 300, 40, 1), "outside"),
-        (lambda: Stroke((), 1), "stroke: got 0 points"),
+        (lambda: Stroke((), 1), "stroke: got .., accepted: at least 1"),
+        (lambda: Stroke(None, 1), "stroke: got None"),  # type: ignore[arg-type]
+        (lambda: Click(10**400, 1, 1), "finite"),
         (lambda: Stroke(((1, 1),), 1, width=-2), "width"),
         (lambda: Region(((1, 1), (5, 5)), 1), "at least 3"),
         (lambda: Region(((1, 1), (5, 5), (9, 9)), 1), "zero area"),
@@ -338,11 +419,22 @@ def test_calls_out_of_order_say_what_is_missing() -> None:
         with pytest.raises(SessionError, match="observe"):
             call()
     session.observe(disc_image()[0])
-    for bad in ({"steps": -1}, {"steps": 1.5}, {"seconds": float("nan")}, {"steps": 1, "seconds": 1.0}):
+    for bad in (
+        {"steps": -1},
+        {"steps": 1.5},
+        {"seconds": float("nan")},
+        {"steps": 1, "seconds": 1.0},
+        {"seconds": "a"},
+    ):
         with pytest.raises(SessionError, match="accepted"):
             session.fit(**bad)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="device"):
-        Session(device="tpu")
+    with pytest.raises(SessionError, match="stamp"):
+        session.observe(disc_image()[0], stamp=None)  # type: ignore[arg-type]
+    for device in ("tpu", "meta", "cuda:99", None):
+        with pytest.raises(ConfigError, match="device"):
+            Session(device=device)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="config"):
+        Session({"seed": 1})  # type: ignore[arg-type]
 
 
 def test_fit_for_seconds_makes_steps(session: Session) -> None:

@@ -24,7 +24,7 @@ def _read_config_file(context: typer.Context, path: Path | None) -> Path | None:
         return path
     try:
         tree = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, Mapping):
         raise ConfigError(f"{path}: got {type(tree).__name__}, accepted: a mapping of options")
@@ -91,6 +91,12 @@ def progress(items: Iterable[T], description: str, total: int = 0) -> Iterator[T
     from rich.progress import track
 
     yield from track(items, description, total=total or None, console=Console(stderr=True), transient=True)
+
+
+def warn(message: str | None) -> None:
+    """One line for the user, if there is one."""
+    if message is not None:
+        say(message)
 
 
 def say(message: str) -> None:

@@ -56,11 +56,11 @@ def run(arguments: Sequence[str]) -> int:
     except NeuralSegError as error:
         return _fail(str(error))
     except _UsageError as error:
-        return _fail(error.format_message())  # type: ignore[attr-defined]
+        message = error.format_message()  # type: ignore[attr-defined]
+        # A command without its sub-command has printed its help already.
+        return _fail(message) if message else _BAD_INPUT
     except OSError as error:
-        if error.filename is None:
-            raise
-        return _fail(f"{error.filename}: {error.strerror}")
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
     return status if isinstance(status, int) else 0

@@ -37,7 +37,7 @@ def segment(
     summary = Summary()
     for step in run_session(session, frames, entries):
         summary.add(step)
-        summary.check_annotated(entries)
+        common.warn(summary.check_annotated(entries))
         drawn = overlay(step.frame.image, step.result.labels, step.annotations, unlabelled=settled.unlabelled)
         write_labels(out / "labels.png", step.result.labels)
         write_image(out / "confidence.png", confidence_image(step.result.confidence))

@@ -46,6 +46,6 @@ def track(
             write_labels(step.result.labels)
             drawn = overlay(step.frame.image, step.result.labels, step.annotations, unlabelled=settled.unlabelled)
             video.write(drawn)
-        summary.check_annotated(entries)
+        common.warn(summary.check_annotated(entries))
     write_metrics(out / "metrics.json", summary.metrics(session, entries))
     common.say(f"{out}: {summary.line()}")

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from neural_seg_ros.config import FieldConfig
 from neural_seg_ros.field.codes import make_code
-from neural_seg_ros.field.losses import class_loss, consistency_target, consistency_weights, psnr, rgb_loss
-from neural_seg_ros.field.network import FieldNetwork
+from neural_seg_ros.field.losses import class_loss, consistency_mask, consistency_target, psnr, rgb_loss
+from neural_seg_ros.field.network import FieldNetwork, head
 from neural_seg_ros.options import to_flat
 
 # The class head grows by doubling, so that a new class rarely touches the optimiser.
@@ -50,7 +50,7 @@ class Engine:
         self.class_count = 0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = FieldNetwork(config, {"rgb": 3, "classes": FIRST_CLASSES})
+            network = FieldNetwork(config, {"rgb": 3, "classes": FIRST_CLASSES, **config.heads()})
         _forget(network.heads["classes"])
         self.network = _on_device(network, device)
         self.optimiser = self._new_optimiser()
@@ -59,7 +59,7 @@ class Engine:
         self._rgb = torch.zeros((1, 3, height, width), device=device).to(memory_format=torch.channels_last)
         self._labels = torch.zeros((1, height, width), dtype=torch.int64, device=device)
         self._annotated = torch.zeros((1, height, width), dtype=torch.bool, device=device)
-        self._weights = torch.zeros((1, height, width), device=device)
+        self._mask = torch.zeros((1, height, width), device=device)
         self._target = torch.zeros((1, height, width), dtype=torch.int64, device=device)
         self._previous_is_known = False
         self._total = torch.zeros((), device=device)
@@ -81,10 +81,10 @@ class Engine:
         """
         self._ensure_classes(class_count)
         self._labels.copy_(labels[None])
-        self._weights.copy_(weights[None])
-        torch.gt(self._weights, 0, out=self._annotated)
+        self._mask.copy_(weights[None])
+        torch.gt(self._mask, 0, out=self._annotated)
         torch.where(self._annotated, self._labels, self._target, out=self._target)
-        consistency_weights(self._weights, self.config.consistency, out=self._weights)
+        consistency_mask(self._mask, self.config.consistency, out=self._mask)
 
     def forget_classes(self) -> None:
         """Start the class head afresh; the RGB fit stays."""
@@ -94,7 +94,7 @@ class Engine:
         self.class_count = 0
         self._previous_is_known = False
         self._annotated.zero_()
-        self._weights.zero_()
+        self._mask.zero_()
 
     def reconfigure(self, config: FieldConfig) -> bool:
         """Take new options of the fit. Returns False, with nothing changed, when they need another network or input."""
@@ -110,7 +110,7 @@ class Engine:
         """An engine of another size that goes on from what this one knows: the network fits any size."""
         engine = Engine(self.config, height, width, self.device, self.seed)
         snapshot = self.snapshot()
-        for name in ("labels", "annotated", "weights", "target"):
+        for name in ("labels", "annotated", "mask", "target"):
             old = snapshot[name]
             new = functional.interpolate(old[None].float(), (height, width), mode="nearest")[0]
             snapshot[name] = new.to(old.dtype)
@@ -134,7 +134,7 @@ class Engine:
             total = reconstruction = rgb_loss(outputs["rgb"], self._rgb)
             if self.class_count:
                 logits = outputs["classes"][:, : self.class_count]
-                total = total + config.class_weight * class_loss(logits, self._target, self._weights, config.class_loss)
+                total = total + config.class_weight * class_loss(logits, self._target, self._mask, config.class_loss)
             self.optimiser.zero_grad(set_to_none=True)
             total.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
@@ -168,6 +168,12 @@ class Engine:
         return self._outputs()["rgb"][0]
 
     @torch.no_grad()
+    def head(self, name: str) -> Tensor:
+        """What an extra head says, (channels, H, W) float32 on the engine's device. Raises KeyError."""
+        output: Tensor = self.network.heads[name](self.network.features(self._code))
+        return output[0]
+
+    @torch.no_grad()
     def losses(self) -> Losses:
         """Figures of the last step; waits for the device."""
         mean_square = self._squared_error / 3
@@ -182,7 +188,8 @@ class Engine:
         for name, parameter in self.network.named_parameters():
             for key, value in self.optimiser.state.get(parameter, {}).items():
                 state[f"optimiser.{name}.{key}"] = value
-        state.update(labels=self._labels, annotated=self._annotated, weights=self._weights, target=self._target)
+        state.update(labels=self._labels, annotated=self._annotated, mask=self._mask, target=self._target)
+        state.update(total=self._total, squared_error=self._squared_error)
         counters = [self.steps, self.class_count, int(self._previous_is_known)]
         state["counters"] = torch.tensor(counters, dtype=torch.int64)
         return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in state.items()}
@@ -207,8 +214,10 @@ class Engine:
                 self.optimiser.state[parameter] = state
         self._labels.copy_(snapshot["labels"])
         self._annotated.copy_(snapshot["annotated"])
-        self._weights.copy_(snapshot["weights"])
+        self._mask.copy_(snapshot["mask"])
         self._target.copy_(snapshot["target"])
+        self._total.copy_(snapshot["total"])
+        self._squared_error.copy_(snapshot["squared_error"])
         self.steps, self.class_count, self._previous_is_known = steps, class_count, bool(known)
 
     # -- inside --------------------------------------------------------------------------------------------------------
@@ -219,7 +228,8 @@ class Engine:
 
     @torch.no_grad()
     def _class_logits(self) -> Tensor:
-        return self._outputs()["classes"][:, : self.class_count]
+        logits: Tensor = self.network.heads["classes"](self.network.features(self._code))
+        return logits[:, : self.class_count]
 
     def _remember(self, logits: Tensor) -> None:
         consistency_target(logits, self._labels, self._annotated, out=self._target)
@@ -238,7 +248,8 @@ class Engine:
         old = self.network.heads["classes"]
         if len(old.bias) == capacity:  # type: ignore[arg-type]
             return
-        new = nn.Conv2d(self.network.feature_channels, capacity, 3, padding=1)
+        with torch.random.fork_rng(devices=[]):
+            new = head(self.network.feature_channels, capacity)
         _forget(new)
         new = _on_device(new, self.device)
         state = self.optimiser.state

@@ -36,7 +36,7 @@ def class_loss(logits: Tensor, target: Tensor, weights: Tensor, kind: str) -> Te
     return (entropy * weights).mean()
 
 
-def consistency_weights(weights: Tensor, consistency: float, out: Tensor) -> Tensor:
+def consistency_mask(weights: Tensor, consistency: float, out: Tensor) -> Tensor:
     """The mask M of the temporal consistency loss, thesis 2.3.3.
 
         M_ij = w_ij where annotated (1 for what a user drew), lambda elsewhere

@@ -61,12 +61,12 @@ def replay_bag(inputs: ReplayInput, config: SessionConfig, device: str, out: Pat
             video.write(drawn)
             if session.annotations:
                 worst.offer(row, drawn)
-        summary.check_annotated(inputs.annotations)
+        unused = summary.check_annotated(inputs.annotations)
     metrics = summary.metrics(session, inputs.annotations) | _of_bag(inputs, bag, frames)
     summary.write_csv(out / "frames.csv")
     write_metrics(out / "metrics.json", metrics)
     write_text(out / "report.html", render_report(f"Replay of {inputs.bag.name}", metrics, summary.rows, worst))
-    return [f"{out}: {summary.line()}", *_warnings(bag, frames)]
+    return [f"{out}: {summary.line()}", *filter(None, [unused]), *_warnings(bag, frames)]
 
 
 def _ground_truth(inputs: ReplayInput, frames: BagImages, stack: ExitStack) -> GroundTruth | None:

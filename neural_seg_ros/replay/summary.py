@@ -52,16 +52,18 @@ class Summary:
         self.rows.append(row)
         return row
 
-    def check_annotated(self, annotations: AnnotationFile) -> int:
-        """How many entries fell on a frame. Raises AnnotationError if none did."""
-        used = sum(row.annotations for row in self.rows)
+    def check_annotated(self, annotations: AnnotationFile) -> str | None:
+        """A line for the user where some entries fell on no frame. Raises AnnotationError if none did."""
+        used, entries = sum(row.annotations for row in self.rows), len(annotations.entries)
+        if used == entries:
+            return None
+        if not self.rows:
+            raise AnnotationError(f"annotations: got {entries} entries but no frame that can be read")
+        stamps = f"stamps {self.rows[0].stamp:.3f} to {self.rows[-1].stamp:.3f}"
+        accepted = f"accepted: frame 0 to {len(self.rows) - 1}, {stamps}"
         if used == 0:
-            stamps = f"stamps {self.rows[0].stamp:.3f} to {self.rows[-1].stamp:.3f}" if self.rows else "no stamps"
-            raise AnnotationError(
-                f"annotations: got {len(annotations.entries)} entries, none on a frame, "
-                f"accepted: frame 0 to {len(self.rows) - 1}, {stamps}"
-            )
-        return used
+            raise AnnotationError(f"annotations: got {entries} entries, none on a frame, {accepted}")
+        return f"warning: annotations: {entries - used} of {entries} entries are on no frame, {accepted}"
 
     @property
     def class_iou(self) -> dict[int, float]:
