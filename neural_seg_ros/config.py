@@ -65,7 +65,7 @@ class FitConfig:
     first_steps: int = option(
         100, "steps on the first frame, before and after which clicks are answered", low=1, high=100_000
     )
-    click_steps: int = option(20, "steps after an annotation; with answer field each of several adds its own", low=1, high=10_000)
+    click_steps: int = option(20, "steps after an annotation", low=1, high=10_000)
     frame_steps: int = option(3, "steps after a new frame", low=1, high=10_000)
 
     def __post_init__(self) -> None:

@@ -28,8 +28,6 @@ from neural_seg_ros.session_file import placed_from_json, placed_to_json, read_s
 
 # How much the field is held to an instant answer, against 1 for what the user drew.
 TAUGHT_WEIGHT = 0.1
-# Steps for at most so many annotations are due at a time.
-MANY_CLICKS = 15
 # Every class is a channel of full-size probabilities: more of them at a time would not fit into memory.
 MAX_CLASSES = 1024
 
@@ -105,11 +103,7 @@ class Session:
         self._known[self._frame_key] = self._frame_number
         placed = Placed(annotation, self.stamp, (height, width), self._frame_number)
         self._history.add(placed, self._state())
-        due = self.steps_due + self.config.fit.click_steps
         self._apply_annotations()
-        if self._instant is None:
-            # Each annotation reaches the labels through the fit alone, and many classes at once need many steps.
-            self.steps_due = max(self.steps_due, min(due, MANY_CLICKS * self.config.fit.click_steps))
 
     def fit(self, steps: int | None = None, seconds: float | None = None) -> int:
         """Fit the field to the frame and its annotations: ``steps``, for ``seconds``, or the steps that are due.
