@@ -24,11 +24,19 @@ RgbImage = NDArray[np.uint8]
 
 # What is seen: (file, annotations); four that work and two that do not.
 SCENES: dict[str, tuple[str, tuple[Annotation, ...]]] = {
-    "cup, saucer and table: a click each": (
+    "cup and saucer: two clicks each, three on the table": (
         "coffee.png",
-        (Click(213, 209, 1), Click(298, 171, 1), Click(430, 285, 2), Click(42, 76, 0)),
+        (
+            Click(213, 209, 1),
+            Click(298, 171, 1),
+            Click(430, 285, 2),
+            Click(110, 240, 2),
+            Click(42, 76, 0),
+            Click(520, 60, 0),
+            Click(60, 350, 0),
+        ),
     ),
-    "suit, face, hair: a click each, three beside": (
+    "suit, face, hair: a click each, four beside": (
         "astronaut.png",
         (
             Click(130, 400, 1),
@@ -36,6 +44,7 @@ SCENES: dict[str, tuple[str, tuple[Annotation, ...]]] = {
             Click(200, 45, 3),
             Click(300, 60, 0),
             Click(60, 60, 0),
+            Click(40, 200, 0),
             Click(450, 400, 0),
         ),
     ),
