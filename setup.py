@@ -26,7 +26,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
         files("launch", "*.launch.py"),
-        files("config", "*.yaml"),
+        files("config", "*.*"),
     ],
     zip_safe=True,
     python_requires=">=3.10",

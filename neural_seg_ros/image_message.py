@@ -12,6 +12,7 @@ YUV and depth are handled here because not both of them do. What every encoding 
 
 from __future__ import annotations
 
+import io
 import sys
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -20,9 +21,10 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from neural_seg_ros.errors import ImageError
-from neural_seg_ros.image import MAX_SIDE, MIN_SIDE
+from neural_seg_ros.image import MAX_PIXELS, MAX_SIDE, MIN_SIDE
 
 try:
     from cv_bridge.boost.cv_bridge_boost import cvtColor2
@@ -77,7 +79,7 @@ _BT601 = np.array(  # limited range Y, Cb, Cr, 1 to R, G, B: the coefficients Op
         [1.164, 2.018, 0.0, -1.164 * 16 - 2.018 * 128],
     ]
 )
-_SIDES = f"{MIN_SIDE} to {MAX_SIDE} pixels each"
+_SIDES = f"{MIN_SIDE} to {MAX_SIDE} pixels each, at most {MAX_PIXELS:,} together"
 _BIG_ENDIAN = sys.byteorder == "big"
 _PERCENTILES = (1, 99)
 _PERCENTILE_SAMPLES = 20_000
@@ -120,8 +122,7 @@ def _convert_color(pixels: NDArray[np.uint8], encoding: str) -> NDArray[np.uint8
 
 def _check_size(message: Any, encoding: Encoding) -> None:
     width, height, name = int(message.width), int(message.height), message.encoding
-    if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
-        raise ImageError(f"width, height: got {width}x{height}, accepted: {_SIDES}")
+    _check_sides("width, height: got", width, height)
     multiple_x, multiple_y = _EVEN.get(encoding.base, (1, 1))
     if width % multiple_x or height % multiple_y:
         wanted = "an even width and height" if multiple_y == 2 else "an even width"
@@ -135,6 +136,11 @@ def _check_size(message: Any, encoding: Encoding) -> None:
             f"data: got {len(message.data)} bytes, accepted: at least {expected} "
             f"for {height} rows of step {message.step} in {name}"
         )
+
+
+def _check_sides(given: str, width: int, height: int) -> None:
+    if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise ImageError(f"{given} {width}x{height}, accepted: {_SIDES}")
 
 
 def _unpack(message: Any, encoding: Encoding) -> NDArray[Any]:
@@ -179,6 +185,16 @@ def _depth_to_grey(depth: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _decode(message: Any) -> NDArray[np.uint8]:
+    # A few bytes may announce a picture that takes all memory.
+    try:
+        with Image.open(io.BytesIO(message.data)) as announced:
+            width, height = announced.size
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"data: {error}, accepted: {_SIDES}") from None
+    except (OSError, ValueError):
+        pass  # what Pillow does not know, OpenCV may
+    else:
+        _check_sides("data: got a picture of", width, height)
     try:
         pixels = cv2.imdecode(_bytes(message), cv2.IMREAD_UNCHANGED)
     except cv2.error:  # for example no bytes at all
@@ -186,9 +202,7 @@ def _decode(message: Any) -> NDArray[np.uint8]:
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
         given = f"{len(message.data)} bytes of format {message.format!r}"
         raise ImageError(f"data: got {given} that cannot be decoded, accepted: jpeg, png")
-    height, width = pixels.shape[:2]
-    if min(height, width) < MIN_SIDE or max(height, width) > MAX_SIDE:
-        raise ImageError(f"data: got a picture of {width}x{height}, accepted: {_SIDES}")
+    _check_sides("data: got a picture of", pixels.shape[1], pixels.shape[0])
     return pixels_to_rgb(pixels, _decoded_encoding(pixels, message.format))
 
 

@@ -16,12 +16,14 @@ import psutil
 import pytest
 
 from neural_seg_ros.annotations import Click
-from neural_seg_ros.cli.demo import choose_scene, default_clip, parse_click
+from neural_seg_ros.cli.demo import choose_scene, default_clip, own_domain, parse_click
 from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.video import VideoWriter, open_frames, read_image
 
 HEIGHT, WIDTH = 48, 64
 COMMAND = [sys.executable, "-c", "from neural_seg_ros.cli.main import main; main()", "demo"]
+# In the environment of the demo and of the nodes it starts.
+MARK, ROBOT = "NEURAL_SEG_TEST", "77"
 WITHOUT_ROS = "import sys; sys.modules['rclpy'] = None; from neural_seg_ros.cli.main import main; main()"
 
 
@@ -66,6 +68,12 @@ def test_click_that_is_not_accepted(text: str) -> None:
         parse_click(text, WIDTH, HEIGHT)
 
 
+def test_an_exported_domain_is_not_used() -> None:
+    usual = own_domain(None)
+    assert own_domain(str(usual)) not in (usual, 0)
+    assert own_domain("0") == usual
+
+
 def test_missing_video_is_one_line() -> None:
     pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportError)
     ended = subprocess.run([*COMMAND, "--video", "missing.mp4"], capture_output=True, text=True, check=False)
@@ -85,14 +93,15 @@ def test_without_ros_one_line_says_how_to_get_it(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def start(ros_domain: int, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start the demo into ``tmp_path``; at the end no process of its domain may be left."""
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start the demo into ``tmp_path``; at the end no process of it may be left."""
+    pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportError)
     started: list[subprocess.Popen[str]] = []
 
     def run(*arguments: str) -> subprocess.Popen[str]:
         command = [*COMMAND, "--out", str(tmp_path), "--answer", "field", *arguments]
         # One thread: the machine may be busy, and threads that wait for each other then take many times as long.
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", MARK: str(tmp_path), "ROS_DOMAIN_ID": ROBOT}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
         started.append(process)
         return process
@@ -101,18 +110,16 @@ def start(ros_domain: int, tmp_path: Path) -> Iterator[Callable[..., subprocess.
     for process in started:
         process.kill()
         process.communicate()
-    assert not processes_of(ros_domain)
+    assert not processes_of(tmp_path)
 
 
-def processes_of(domain: int) -> list[list[str]]:
-    """Command lines of the demo's nodes in a domain."""
+def processes_of(folder: Path) -> list[str]:
+    """Domains of the nodes of the demo that writes into a folder."""
     found = []
     for process in psutil.process_iter(["cmdline", "environ"]):
         environ, words = process.info["environ"] or {}, process.info["cmdline"] or []
-        if environ.get("ROS_DOMAIN_ID") == str(domain) and any(
-            word.startswith("neural_seg_ros.ros.") for word in words
-        ):
-            found.append(words)
+        if environ.get(MARK) == str(folder) and any(word.startswith("neural_seg_ros.ros.") for word in words):
+            found.append(environ["ROS_DOMAIN_ID"])
     return found
 
 
@@ -141,14 +148,15 @@ def test_leaves_a_video_a_contact_sheet_and_figures(
 
 @pytest.mark.ros
 @pytest.mark.slow
-def test_ctrl_c_ends_every_process(
-    start: Callable[..., subprocess.Popen[str]], clip: Path, tmp_path: Path, ros_domain: int
-) -> None:
+def test_ctrl_c_ends_every_process(start: Callable[..., subprocess.Popen[str]], clip: Path, tmp_path: Path) -> None:
     process = start("--video", str(clip))
     assert process.stderr is not None
     assert "playing" in process.stderr.readline()
-    assert len(processes_of(ros_domain)) == 3
+    domains = processes_of(tmp_path)
+    assert len(domains) == 3
+    assert len(set(domains)) == 1
+    assert ROBOT not in domains
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
-    assert not processes_of(ros_domain)
+    assert not processes_of(tmp_path)
     assert not (tmp_path / "overlay.mp4").exists()

@@ -70,7 +70,7 @@ def test_annotations_are_visible_and_negative_clicks_look_different() -> None:
 def test_annotations_outside_the_frame_and_masks_do_no_harm() -> None:
     image = np.full((20, 30, 3), 120, np.uint8)
     labels = np.zeros((20, 30), np.uint8)
-    far = [Box(-1e9, -5, 1e9, 50, 1), Stroke(((-100, 3), (1e12, 3)), 2), Mask(np.zeros((20, 30), np.uint8))]
+    far = [Box(-1e9, -5, 1e9, 50, 1), Stroke(((-100, 3), (1e12, 3)), 2, 1e9), Mask(np.zeros((20, 30), np.uint8))]
     assert overlay(image, labels, far).shape == image.shape
 
 

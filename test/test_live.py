@@ -27,6 +27,7 @@ class PlainSession:
         self.config = config
         self.frame: Any = None
         self.stamp = 0.0
+        self.frame_number = 0
         self.steps_due = 0
         self.steps = 0
         self.observed: list[float] = []
@@ -39,6 +40,7 @@ class PlainSession:
     def observe(self, image: Any, stamp: float) -> None:
         due = self.config.fit.first_steps if self.frame is None else self.config.fit.frame_steps
         self.frame, self.stamp = image, stamp
+        self.frame_number += 1
         self.observed.append(stamp)
         self.steps_due = max(self.steps_due, due)
 
@@ -47,7 +49,7 @@ class PlainSession:
             raise SessionError("session: no frame yet")
         if annotation.x >= self.frame.shape[1]:
             raise AnnotationError("click: outside")
-        self.placed.append(SimpleNamespace(annotation=annotation, stamp=self.stamp))
+        self.placed.append(SimpleNamespace(annotation=annotation, stamp=self.stamp, frame_number=self.frame_number))
         self.steps_due = max(self.steps_due, self.config.fit.click_steps)
 
     def fit(self, steps: int) -> int:
@@ -151,6 +153,10 @@ def done(future: Future[Any]) -> Any:
     return future.result(SECONDS)
 
 
+def accept(config: SessionConfig) -> None:
+    pass
+
+
 @pytest.fixture
 def rig() -> Iterator[Rig]:
     made = Rig()
@@ -193,7 +199,7 @@ def test_a_frame_that_waited_too_long_is_refused() -> None:
         rig.session.gate.set()
         rig.until_fitted()
         assert rig.session.observed == [1.0]
-        assert rig.live.status().stale == 1
+        assert (rig.live.status().stale, rig.live.status().dropped) == (1, 1)
         assert 0 <= rig.live.status().input_age_max <= 0.001
     finally:
         rig.session.gate.set()
@@ -290,6 +296,36 @@ def test_a_drawing_below_annotations_of_another_frame_stays_and_says_so(rig: Rig
     with pytest.raises(AnnotationError, match="7"):
         done(rig.live.draw(7, ()))
     assert len(rig.session.placed) == 2
+
+
+def test_a_drawing_that_does_not_fit_leaves_the_old_one(rig: Rig) -> None:
+    old = Click(1, 4, 1)
+    rig.frame(1.0)
+    done(rig.live.draw(7, (old,)))
+    with pytest.raises(AnnotationError):
+        done(rig.live.draw(7, (Click(2, 4, 1), Click(300, 4, 1))))
+    with pytest.raises(AnnotationError):
+        done(rig.live.draw(8, (Click(2, 4, 1), Click(3, 4, 255))))
+    assert [placed.annotation for placed in rig.session.placed] == [old]
+
+
+def test_frames_of_equal_stamps_do_not_share_annotations(rig: Rig) -> None:
+    rig.frame(0.0, grey=10)
+    done(rig.live.annotate(Click(3, 4, 1)))
+    rig.until(lambda: any(output.annotations for output in rig.outputs))
+    rig.frame(0.0, grey=90)
+    rig.until(lambda: rig.outputs[-1].image[0, 0, 0] == 90)
+    assert rig.outputs[-1].annotations == ()
+
+
+def test_a_click_with_a_stamp_of_after_the_newest_frame_goes_to_that_without_a_word(rig: Rig) -> None:
+    for stamp in (1.0, 2.0):
+        rig.frame(stamp)
+        rig.until(lambda stamp=stamp: f"frame {stamp:g}" in rig.tokens())
+    rig.until_fitted()
+    done(rig.live.annotate(Click(3, 4, 1), stamp=2.5))
+    assert rig.session.placed[0].stamp == 2.0
+    assert not rig.notices
 
 
 def test_memory_of_recent_frames_is_bounded() -> None:
@@ -399,9 +435,16 @@ def test_commands_answer(rig: Rig, tmp_path: Path) -> None:
     assert (tmp_path / "a").read_text() == "saved"
     running = rig.session
     with pytest.raises(SessionFileError):
-        done(rig.live.load(tmp_path / "b"))
+        done(rig.live.load(tmp_path / "b", accept))
     assert rig.session is running
-    assert done(rig.live.load(tmp_path / "a")) == SessionConfig.preset("thesis")
+
+    def refuse(config: SessionConfig) -> None:
+        raise SessionError("active_class: got 300")
+
+    with pytest.raises(SessionError, match="300"):
+        done(rig.live.load(tmp_path / "a", refuse))
+    assert rig.live._worker.session is running
+    assert done(rig.live.load(tmp_path / "a", accept)) == SessionConfig.preset("thesis")
     done(rig.live.configure(CONFIG))
     assert rig.session is not running
     assert rig.session.config == CONFIG
@@ -415,6 +458,19 @@ def test_after_reset_the_frame_in_view_is_fitted_again(rig: Rig) -> None:
     assert len(rig.sessions) == 2
     assert rig.session.observed == [1.0]
     assert not rig.session.placed
+
+
+def test_reset_succeeds_though_the_frame_in_view_cannot_be_decoded(rig: Rig) -> None:
+    def decode() -> Any:
+        raise ImageError("encoding: got 'nonsense'")
+
+    rig.live.offer_frame(decode, 1.0, "frame 1")
+    rig.until(lambda: rig.errors)
+    done(rig.live.reset())
+    assert len(rig.errors) == 2
+    rig.frame(2.0)
+    rig.until_fitted()
+    assert rig.session.observed == [2.0]
 
 
 def test_masks_keep_their_period_and_the_last_state_is_published() -> None:

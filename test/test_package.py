@@ -31,7 +31,7 @@ DEPENDENCIES = {
     "yaml": ("pyyaml", "python3-yaml"),
 }
 # Part of the package of another name.
-ROS_MODULES = {"tf2_geometry_msgs", "tf2_ros", "cv_bridge", "rclpy", "launch", "launch_ros"}
+ROS_MODULES = {"tf2_ros", "cv_bridge", "rclpy", "launch", "launch_ros"}
 
 
 @pytest.fixture(scope="module")

@@ -100,6 +100,7 @@ def test_a_change_takes_effect(rig: Rig) -> None:
         ("session_name", "../elsewhere", "without directories"),
         ("class_names", ["dog", "1:cat"], "once"),
         ("class_names", ["x:cat"], "id:name"),
+        ("class_names", ["1" * 5000 + ":cat"], "id:name"),
         ("preset", "gpu", "read-only"),
         ("session_directory", "/", "read-only"),
     ],
@@ -140,9 +141,25 @@ def test_class_names() -> None:
 
 def test_the_parameters_of_a_loaded_session_are_adopted(rig: Rig) -> None:
     loaded = SessionConfig.preset("thesis")
-    rig.parameters.adopt(loaded)
+    rig.parameters.adopt(lambda: loaded)
     assert rig.parameters.settings.session == loaded
     assert {name: rig.node.get_parameter(name).value for name in to_flat(loaded)} == to_flat(loaded)
+
+
+def test_a_loaded_session_that_the_other_parameters_bar_is_not_accepted(ros: Any) -> None:
+    rig = Rig(ros, label_bits=16, active_class=300)
+    with pytest.raises(ConfigError, match="active_class"):
+        rig.parameters.with_session(SessionConfig())
+    rig.node.destroy_node()
+
+
+def test_what_fails_while_it_is_applied_is_refused(rig: Rig) -> None:
+    def fail(old: Settings, new: Settings) -> None:
+        raise RuntimeError("out of memory")
+
+    rig.parameters._apply = fail
+    result = rig.set("fit.click_steps", 33)
+    assert (result.successful, result.reason) == (False, "RuntimeError: out of memory")
 
 
 def test_the_parameters_file_is_up_to_date() -> None:

@@ -19,6 +19,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Point32, PointStamped, PolygonStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Log
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -165,7 +166,7 @@ def test_a_burst_of_frames_is_not_queued(rig: Rig) -> None:
     rig.until_mask(39.0)
     values = rig.values()
     taken = int(values["frames processed"])
-    assert int(values["frames in"]) == taken + int(values["frames dropped"]) + int(values["frames stale"])
+    assert int(values["frames in"]) == taken + int(values["frames dropped"])
     stamps = [seconds(mask) for mask in rig.masks]
     assert stamps == sorted(stamps)
 
@@ -393,6 +394,37 @@ def test_a_session_that_cannot_be_made_leaves_the_node_unconfigured(probe: Any) 
     assert rig.state() == "unconfigured"
 
 
+def test_a_start_that_fails_says_so_and_can_be_tried_again(probe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Any:
+        raise ModuleNotFoundError("No module named 'torch'")
+
+    logs = probe.listen(Log, "/rosout")
+    with monkeypatch.context() as patch:
+        patch.setattr("neural_seg_ros.ros.segmenter._session_class", fail)
+        rig = Rig(probe)
+        assert rig.state() == "unconfigured"
+    with monkeypatch.context() as patch:
+        patch.setattr("neural_seg_ros.ros.segmenter.Inputs", fail)
+        assert rig.change(Transition.TRANSITION_CONFIGURE)
+        assert not rig.change(Transition.TRANSITION_ACTIVATE)
+        assert rig.state() == "inactive"
+    probe.until(lambda: any("fail() takes" in log.msg for log in logs), what="the reason in the log")
+    assert rig.change(Transition.TRANSITION_ACTIVATE)
+    rig.connected().show(1.0)
+
+
+def test_what_nobody_foresaw_is_refused_and_the_node_lives_on(rig: Rig) -> None:
+    points = rig.probe.node.create_publisher(PointStamped, "/clicked_point", 1)
+    rig.probe.until(points.get_subscription_count)
+    rig.node._inputs._camera_info = "no camera info"
+    points.publish(PointStamped())
+    rig.node._session_path = lambda: Path("~nobody-of-this-name/x").expanduser()
+    refused = rig.trigger("save_session")
+    assert not refused.success
+    assert "RuntimeError" in refused.message
+    rig.show(1.0)
+
+
 def test_subscribers_may_come_and_go(rig: Rig) -> None:
     for second in range(1, 4):
         subscription = rig.probe.node.create_subscription(Image, "/segmenter/overlay", lambda message: None, 1)
@@ -407,6 +439,19 @@ def test_a_refused_click_does_not_end_anything(rig: Rig) -> None:
     rig.click(float("nan"), 15)
     rig.click(20, 15)
     rig.until_labelled(1.0)
+
+
+def test_arguments_that_are_not_accepted_are_one_line() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "neural_seg_ros.ros.segmenter", "--ros-args", "-p", "nonsense"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])},
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "segmenter: " in ended.stderr
 
 
 def test_sigint_ends_the_process_with_0(ros_domain: int, probe: Any) -> None:

@@ -70,12 +70,14 @@ def demo(
 ) -> None:
     """Play a clip as a camera over DDS, click on it from another process, and record overlay.mp4 and figures."""
     from neural_seg_ros.ros.distribution import require_ros
+    from neural_seg_ros.ros.transport import use_large_images
 
     require_ros()
     scene = choose_scene(video, click or [])
-    # A domain of its own, so that neither a robot nor another demo on this machine takes part.
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % _DOMAINS))
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    # So that neither a robot nor another demo on this machine takes part.
+    os.environ["ROS_DOMAIN_ID"] = str(own_domain(os.environ.get("ROS_DOMAIN_ID")))
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    use_large_images()
     recording, sheet = _run(scene, out, seconds, answer)
     summary = summarise(scene, recording)
     _write_sheet(out / "contact_sheet.png", sheet)
@@ -134,6 +136,12 @@ def parse_click(text: str, width: int, height: int) -> Click:
 
 
 # -- the processes -----------------------------------------------------------------------------------------------------
+
+
+def own_domain(exported: str | None) -> int:
+    """A domain id for this process, other than the exported one, which may be a robot's."""
+    domain = 1 + os.getpid() % _DOMAINS
+    return 1 + domain % _DOMAINS if str(domain) == exported else domain
 
 
 def _run(scene: Scene, out: Path, seconds: float, answer: str | None) -> tuple[Recording, list[Tile]]:
@@ -258,7 +266,10 @@ def _tile_size(height: int, width: int) -> tuple[int, int]:
 
 
 def summarise(scene: Scene, recording: Recording) -> dict[str, Any]:
-    """The measured figures. Latencies are of the first mask that answers, as it arrived at the recorder over DDS."""
+    """The measured figures. Latencies are of the first mask that answers, as it arrived at the recorder over DDS.
+
+    The cold start is the time from the first camera frame to the first labelled mask.
+    """
     import numpy as np
 
     first = recording.first_labelled
@@ -277,7 +288,7 @@ def summarise(scene: Scene, recording: Recording) -> dict[str, Any]:
         "camera_hz": _rate(len(recording.camera), recording.camera[-1] - recording.camera[0]),
         "masks_hz": _rate(len(labelled), span),
         "frames_labelled_hz": _rate(len(first_arrivals), span),
-        "cold_start_s": round(first - recording.masks[0][0], 3),
+        "cold_start_s": round(first - recording.camera[0], 3),
         "first_click_to_mask_s": round(first - recording.clicks[0], 3),
         "click_to_mask_p50_ms": _number(reported, "click latency p50 [ms]"),
         "click_to_mask_p95_ms": _number(reported, "click latency p95 [ms]"),

@@ -1,8 +1,8 @@
 """A session behind a one-slot latest frame and a worker thread, for sources that do not wait (a live camera)."""
 
 from neural_seg_ros.live.config import LiveConfig
+from neural_seg_ros.live.listener import Listener, Output
 from neural_seg_ros.live.session import LiveSession
 from neural_seg_ros.live.status import LiveStatus
-from neural_seg_ros.live.worker import Listener, Output
 
 __all__ = ["Listener", "LiveConfig", "LiveSession", "LiveStatus", "Output"]

@@ -16,8 +16,9 @@ from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.live.config import LiveConfig
 from neural_seg_ros.live.inbox import Frame, Inbox
+from neural_seg_ros.live.listener import Listener
 from neural_seg_ros.live.status import Counters, LiveStatus
-from neural_seg_ros.live.worker import Listener, Worker
+from neural_seg_ros.live.worker import Worker
 
 if TYPE_CHECKING:
     from neural_seg_ros.session import Session
@@ -105,9 +106,18 @@ class LiveSession:
         """Write the session to a file."""
         return self._inbox.submit(lambda: self._worker.session.save(path))
 
-    def load(self, path: Path) -> Future[SessionConfig]:
-        """Go on with the session in a file, and give its configuration; after an error the running one goes on."""
-        return self._inbox.submit(lambda: self._worker.replace(self._load(path)))
+    def load(self, path: Path, check: Callable[[SessionConfig], object]) -> Future[SessionConfig]:
+        """Go on with the session in a file, and give its configuration; after an error the running one goes on.
+
+        check  called in the worker with the configuration before it is taken; raises where it cannot be
+        """
+
+        def replace() -> SessionConfig:
+            loaded = self._load(path)
+            check(loaded.config)
+            return self._worker.replace(loaded)
+
+        return self._inbox.submit(replace)
 
     def configure(self, config: SessionConfig) -> Future[None]:
         """Apply new session options."""

@@ -20,8 +20,8 @@ class LiveStatus:
 
     frames_in     frames offered while enabled
     processed     frames taken by the worker: fitted, or recognised as a still scene
-    dropped       frames replaced by a newer one before the worker took them
-    stale         frames refused because they had waited longer than ``max_age``
+    dropped       frames never fitted: replaced by a newer one before the worker took them, or stale
+    stale         those of the dropped that were refused because they had waited longer than ``max_age``
     masks_out     results handed to the output
     errors        exceptions in the worker; ``last_error`` is the text of the newest
     click_latency p50 and p95 from an annotation's arrival to the first mask that knows it
@@ -103,6 +103,7 @@ class Counters:
     def frame_stale(self) -> None:
         with self._lock:
             self._counts["stale"] += 1
+            self._counts["dropped"] += 1
 
     def mask_out(self, click_latencies: Iterable[float], mask_latency: float | None) -> None:
         with self._lock:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_seg_ros.annotations import Annotation
+from neural_seg_ros.annotations import Annotation, check_annotation
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import AnnotationError
 from neural_seg_ros.live.config import LiveConfig
 from neural_seg_ros.live.inbox import Frame, Inbox
+from neural_seg_ros.live.listener import Listener, Output
 from neural_seg_ros.live.status import Counters
 
 if TYPE_CHECKING:
@@ -26,38 +27,6 @@ RgbImage = NDArray[np.uint8]
 
 _THUMBNAIL = (32, 24)
 _STATUS_PERIOD = 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class Output:
-    """A result with the frame it belongs to.
-
-    result      of the frame fitted last
-    token       what ``offer_frame`` was given with the frame
-    image       (H, W, 3) uint8 RGB of the frame
-    annotations those made on the frame
-    """
-
-    result: Result
-    token: Any
-    image: RgbImage
-    annotations: tuple[Annotation, ...]
-
-
-@dataclass(frozen=True)
-class Listener:
-    """Whom the worker tells, in its own thread.
-
-    output  given every result
-    wanted  whether anyone wants results; nothing is computed for nobody
-    error   given every exception that no Future carries
-    notice  given one line where a request was met in another way than asked
-    """
-
-    output: Callable[[Output], None]
-    wanted: Callable[[], bool]
-    error: Callable[[Exception], None]
-    notice: Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +89,7 @@ class Worker:
             except Exception as error:  # the worker must outlive whatever a frame, a driver or an output does
                 # What failed would fail again at once; it is tried again with the next frame or command.
                 self._resting, self._unpublished = True, False
-                self._counters.error(f"{type(error).__name__}: {error}")
-                self._listener.error(error)
+                self._report(error)
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
@@ -140,7 +108,10 @@ class Worker:
         # A camera that stopped, or sent one picture only, must not leave the new session without a frame.
         recent = self._inbox.recent_frames()
         if recent:
-            self._show(recent[-1])
+            try:
+                self._show(recent[-1])
+            except Exception as error:  # the frame's fault: the session is there, and takes the next one
+                self._report(error)
         return session.config
 
     def configure(self, config: SessionConfig) -> None:
@@ -159,7 +130,8 @@ class Worker:
         self._changed()
 
     def draw(self, key: int, annotations: Sequence[Annotation], stamp: float | None, arrived: float) -> None:
-        """Replace what was drawn under a key."""
+        """Replace what was drawn under a key, whole or not at all."""
+        self._check(annotations, stamp)
         self._erase(key)
         if annotations:
             self.annotate(annotations, stamp, arrived)
@@ -248,8 +220,8 @@ class Worker:
             return
         if self._result is None:
             self._result = self.session.result()
-        stamp = self.session.stamp
-        here = tuple(placed.annotation for placed in self.session.annotations if placed.stamp == stamp)
+        number = self.session.frame_number
+        here = tuple(placed.annotation for placed in self.session.annotations if placed.frame_number == number)
         self._listener.output(Output(self._result, shown.frame.token, shown.image, here))
         now = time.monotonic()
         self._counters.mask_out([now - arrived for arrived in answering], None if taken is None else now - taken)
@@ -259,32 +231,54 @@ class Worker:
         self._unpublished = self._shown is not None
         self._resting = self._shown is None
 
+    def _report(self, error: Exception) -> None:
+        self._counters.error(f"{type(error).__name__}: {error}")
+        self._listener.error(error)
+
     # -- where annotations go ------------------------------------------------------------------------------------------
 
     def _choose_frame(self, stamp: float | None) -> None:
-        recent = self._inbox.recent_frames()
-        if stamp is not None:
-            self._show_stamp(recent, stamp)
+        nearest = self._nearest(stamp)
+        if stamp is not None and nearest is not None:
+            if nearest.stamp != stamp:
+                self._listener.notice(
+                    f"annotation stamp: got {stamp:.6f}, which is not among the recent frames; "
+                    f"placed on the nearest, {nearest.stamp:.6f}"
+                )
+            if self._shown is None or nearest is not self._shown.frame:
+                self._show(nearest)
         elif not self._holds():
             # While a frame is held it is the one the user sees.
             self._take_frame()
+            recent = self._inbox.recent_frames()
             if self._shown is None and recent:
                 self._show(recent[-1])
 
-    def _show_stamp(self, recent: list[Frame], stamp: float) -> None:
+    def _nearest(self, stamp: float | None) -> Frame | None:
+        """The recent frame nearest to a stamp; None where the newest is meant, as by a stamp of after it."""
+        recent = self._inbox.recent_frames()
         if self._shown is not None:
             recent.append(self._shown.frame)
-        if not recent:
-            return
+        if stamp is None or not recent or stamp > max(frame.stamp for frame in recent):
+            return None
         # The newest of equals, as stamps come again when a bag is looped.
-        nearest = min(reversed(recent), key=lambda frame: abs(frame.stamp - stamp))
-        if nearest.stamp != stamp:
-            self._listener.notice(
-                f"annotation stamp: got {stamp:.6f}, which is not among the recent frames; "
-                f"placed on the nearest, {nearest.stamp:.6f}"
-            )
-        if self._shown is None or nearest is not self._shown.frame:
-            self._show(nearest)
+        return min(reversed(recent), key=lambda frame: abs(frame.stamp - stamp))
+
+    def _check(self, annotations: Sequence[Annotation], stamp: float | None) -> None:
+        """Raise AnnotationError for one that does not fit the frame it would go to, which stays as it is."""
+        if not annotations:
+            return
+        target, shown, recent = self._nearest(stamp), self._shown, self._inbox.recent_frames()
+        if target is None and recent and not self._holds():
+            target = recent[-1]
+        if shown is not None and target in (None, shown.frame):
+            image = shown.image
+        elif target is not None:
+            image = target.decode()
+        else:
+            return  # no frame yet, as the session will say
+        for annotation in annotations:
+            check_annotation(annotation, (image.shape[0], image.shape[1]), self._config.unlabelled)
 
     def _erase(self, key: int) -> None:
         """Undo back to the first annotation of a key and make the others again, which needs their frame."""
@@ -292,7 +286,7 @@ class Worker:
         placed = self.session.annotations
         first = next((number for number, entry in enumerate(placed) if id(entry.annotation) in drawn), len(placed))
         others = [entry for entry in placed[first:] if id(entry.annotation) not in drawn]
-        if any(entry.stamp != self.session.stamp for entry in others):
+        if any(entry.frame_number != self.session.frame_number for entry in others):
             raise AnnotationError(
                 f"annotation id: got {key}, drawn before annotations on other frames, "
                 "accepted: ids of the newest annotations"

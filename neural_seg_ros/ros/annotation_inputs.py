@@ -18,6 +18,8 @@ from neural_seg_ros.annotations import Annotation, Box, Click, Region, Stroke
 from neural_seg_ros.errors import AnnotationError
 
 MAX_POINTS = 10_000
+# Every point of a POINTS marker is a click, and each click takes memory to be undone.
+MAX_CLICKS = 100
 ClassNames = Mapping[int, str]
 
 
@@ -88,6 +90,8 @@ def marker(message: ImageMarker, class_names: ClassNames, active_class: int) -> 
     if not points:
         raise AnnotationError(f"annotation points: got none, accepted: 1 to {MAX_POINTS} points")
     if message.type == ImageMarker.POINTS:
+        if len(points) > MAX_CLICKS:
+            raise AnnotationError(f"annotation points: got {len(points)}, accepted: 1 to {MAX_CLICKS} for POINTS")
         return Draw(message.id, tuple(Click(x, y, class_id, max(1.0, width / 2)) for x, y in points))
     if message.type == ImageMarker.LINE_STRIP:
         return Draw(message.id, (Stroke(points, class_id, width),))

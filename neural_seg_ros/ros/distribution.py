@@ -8,7 +8,7 @@ from neural_seg_ros.errors import NeuralSegError
 
 _INSTALL = (
     "source a ROS 2 distribution (source /opt/ros/jazzy/setup.bash), or install its Python packages with "
-    "pip install 'neural_seg_ros[ros]'"
+    "pip install '.[ros]'"
 )
 
 

@@ -17,11 +17,12 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import ImageMarker
 
 from neural_seg_ros.annotations import Annotation, Click
-from neural_seg_ros.errors import AnnotationError, NeuralSegError
+from neural_seg_ros.errors import AnnotationError
 from neural_seg_ros.live import LiveSession
 from neural_seg_ros.ros import annotation_inputs, qos
 from neural_seg_ros.ros.annotation_inputs import Draw, stamp_of
 from neural_seg_ros.ros.conversion import to_rgb
+from neural_seg_ros.ros.errors import error_text
 from neural_seg_ros.ros.parameters import Settings
 from neural_seg_ros.ros.projection import CameraFrame, click_at, is_rectified, published_size
 
@@ -75,7 +76,7 @@ class Inputs:
         return self._node.create_subscription(
             CompressedImage if compressed else Image,
             "image/compressed" if compressed else "image",
-            self._on_image,
+            self._guarded(self._on_image),
             copy.copy(qos.IMAGE_INPUT),
             callback_group=self._frames,
             qos_overriding_options=qos.OVERRIDES,
@@ -128,7 +129,7 @@ class Inputs:
         def call(message: Any) -> None:
             try:
                 callback(message)
-            except NeuralSegError as error:
+            except Exception as error:  # beyond here it would end the node
                 self._refuse(error)
 
         return call
@@ -143,5 +144,4 @@ class Inputs:
 
     def _refuse(self, error: BaseException) -> None:
         if self._node.context.ok():
-            known = isinstance(error, NeuralSegError)
-            self._node.get_logger().error(str(error) if known else f"{type(error).__name__}: {error}")
+            self._node.get_logger().error(error_text(error))

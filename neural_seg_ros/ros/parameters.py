@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +21,10 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from neural_seg_ros.config import PRESETS, SessionConfig
-from neural_seg_ros.errors import ConfigError, NeuralSegError
+from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.live import LiveConfig
 from neural_seg_ros.options import Option, from_flat, option, options_of, to_flat, validate
+from neural_seg_ros.ros.errors import error_text
 
 LIVE = "live."
 CLASS_NAMES = "class_names"
@@ -87,13 +89,15 @@ class Settings:
 class Parameters:
     """Declares all parameters on a node and keeps ``settings`` equal to them.
 
-    apply is called with (old settings, new settings) before a change is accepted; what it raises as NeuralSegError
-    refuses the change and is its reason. Raises ConfigError for a start value that is not accepted.
+    apply is called with (old settings, new settings) before a change is accepted; what it raises refuses the change
+    and is its reason. Raises ConfigError for a start value that is not accepted.
     """
 
     def __init__(self, node: Node, apply: Callable[[Settings, Settings], None]) -> None:
         self._node = node
         self._apply = apply
+        # Held from reading the settings until the changed ones are written; again by what adopt sets.
+        self._lock = threading.RLock()
         start = StartConfig(**{o.name: self._declare(o, o.default, read_only=True) for o in options_of(StartConfig)})
         preset = SessionConfig.preset(start.preset)
         values: dict[str, Any] = {}
@@ -105,20 +109,27 @@ class Parameters:
         self.settings = _changed(Settings(start, NodeConfig(), LiveConfig(), preset, {}), values)
         node.add_on_set_parameters_callback(self._on_set)
 
-    def adopt(self, session: SessionConfig) -> None:
-        """Set the parameters to the configuration of a session that was loaded."""
-        self.settings = dataclasses.replace(self.settings, session=session)
-        self._node.set_parameters([Parameter(name, value=value) for name, value in to_flat(session).items()])
+    def with_session(self, session: SessionConfig) -> Settings:
+        """The settings with another session's configuration. Raises ConfigError where the other parameters bar it."""
+        return dataclasses.replace(self.settings, session=session)
+
+    def adopt(self, load: Callable[[], SessionConfig]) -> None:
+        """Set the parameters to the configuration that ``load`` gives; no other change comes in between."""
+        with self._lock:
+            self.settings = self.with_session(load())
+            values = to_flat(self.settings.session)
+            self._node.set_parameters([Parameter(name, value=value) for name, value in values.items()])
 
     def _on_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
         names = {CLASS_NAMES, *_names(self.settings)}
         changes = {parameter.name: parameter.value for parameter in parameters if parameter.name in names}
-        try:
-            settings = _changed(self.settings, changes)
-            self._apply(self.settings, settings)
-        except NeuralSegError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        self.settings = settings
+        with self._lock:
+            try:
+                settings = _changed(self.settings, changes)
+                self._apply(self.settings, settings)
+            except Exception as error:  # beyond here it would end the node
+                return SetParametersResult(successful=False, reason=error_text(error))
+            self.settings = settings
         return SetParametersResult(successful=True)
 
     def _declare(self, entry: Option, default: Any, *, prefix: str = "", read_only: bool = False) -> Any:
@@ -152,9 +163,11 @@ def parse_class_names(entries: Sequence[str]) -> dict[int, str]:
     for entry in entries:
         head, colon, tail = entry.partition(":")
         text, name = (head, tail.strip()) if colon else (str(following), head.strip())
-        if not text.strip().isdecimal() or not name:
+        digits = text.strip()
+        # As an id ends at 65534, five digits are enough.
+        if not (digits.isascii() and digits.isdecimal() and len(digits) <= 5 and name):
             raise ConfigError(f"{CLASS_NAMES}: got {entry!r}, accepted: 'id:name' or 'name'")
-        class_id = int(text)
+        class_id = int(digits)
         if class_id in names or name in names.values():
             raise ConfigError(f"{CLASS_NAMES}: got {entry!r} twice, accepted: every id and every name once")
         names[class_id] = name

@@ -67,8 +67,8 @@ def _comment(text: str) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    # YAML takes 1e-06 for a text.
-    text = str(value)
+    # YAML takes 1e-06 for a text, and nothing for null.
+    text = str(value) or '""'
     return text.replace("e", ".0e") if isinstance(value, float) and "e" in text and "." not in text else text
 
 

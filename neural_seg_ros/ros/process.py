@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import rclpy
-from rclpy._rclpy_pybind11 import RCLError
+from rclpy._rclpy_pybind11 import RCLError, UnknownROSArgsError
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
@@ -23,11 +23,14 @@ _BAD_INPUT = 2
 def run_node(name: str, make: Callable[[], N], spin: Callable[[N], None], args: Sequence[str] | None) -> int:
     """Make a node and spin it until ``spin`` returns or it is told to stop.
 
-    Returns the exit status: 0, or 2 with one line on stderr when its parameters are not accepted.
+    Returns the exit status: 0, or 2 with one line on stderr when its arguments or parameters are not accepted.
     """
     # On SIGINT rclpy ends the executor; a KeyboardInterrupt beside that could strike in the middle of the clean-up.
     signal.signal(signal.SIGINT, lambda number, frame: None)
-    rclpy.init(args=args)
+    try:
+        rclpy.init(args=args)
+    except (RCLError, UnknownROSArgsError) as error:
+        return _refused(name, error)
     node = None
     try:
         node = make()
@@ -35,8 +38,7 @@ def run_node(name: str, make: Callable[[], N], spin: Callable[[N], None], args: 
     except ExternalShutdownException:
         pass
     except (NeuralSegError, ParameterException) as error:
-        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
-        return _BAD_INPUT
+        return _refused(name, error)
     except RCLError:
         # Told to stop while it starts, what the node does next fails, as its context is gone.
         if rclpy.ok():
@@ -46,3 +48,8 @@ def run_node(name: str, make: Callable[[], N], spin: Callable[[N], None], args: 
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _refused(name: str, error: Exception) -> int:
+    print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+    return _BAD_INPUT

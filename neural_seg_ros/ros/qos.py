@@ -1,14 +1,14 @@
 """Quality of service of every topic by role; all can be overridden by parameters.
 
 A topic's profile is overridden with ``qos_overrides.<topic>.<subscription or publisher>.<policy>``, for example
-``qos_overrides./camera/image_raw.subscription.reliability: reliable``, when ``OVERRIDES`` (``LATCHED_OVERRIDES`` for
-latched topics) is given as ``qos_overriding_options``. rclpy writes what is overridden into the profile it was given:
-give it a copy, or the next topic gets the same.
+``qos_overrides./camera/image_raw.subscription.reliability: reliable``, when ``OVERRIDES`` is given as
+``qos_overriding_options``. rclpy writes what is overridden into the profile it was given: give it a copy, or the next
+topic gets the same.
 """
 
 from __future__ import annotations
 
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 # Only the newest frame counts, and best effort matches reliable and best-effort cameras alike.
@@ -27,6 +27,3 @@ LATCHED = QoSProfile(
 )
 
 OVERRIDES = QoSOverridingOptions.with_default_policies()
-LATCHED_OVERRIDES = QoSOverridingOptions(
-    (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
-)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_msgs.msg import Header
@@ -19,19 +19,18 @@ from std_srvs.srv import SetBool, Trigger
 from neural_seg_ros.errors import NeuralSegError, SessionError
 from neural_seg_ros.live import Listener, LiveSession, Output
 from neural_seg_ros.ros.diagnostics import diagnostics, resident_bytes
+from neural_seg_ros.ros.errors import error_text
 from neural_seg_ros.ros.inputs import Inputs
 from neural_seg_ros.ros.outputs import Outputs
 from neural_seg_ros.ros.parameters import Parameters, Settings
 from neural_seg_ros.ros.process import run_node
 from neural_seg_ros.ros.projection import CameraFrame
+from neural_seg_ros.ros.services import answer, handler, said, taken
 
 if TYPE_CHECKING:
     from neural_seg_ros.session import Session
 
-T = TypeVar("T")
-
 SESSION_SUFFIX = ".safetensors"
-_ANSWER_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 _LOG_PERIOD = 5.0
 _THREADS = 3
@@ -56,10 +55,11 @@ class Segmenter(LifecycleNode):
         self._is_enabled = True
         self._ros_parameters = Parameters(self, self._apply)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(1.0, self._publish_diagnostics)
+        # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
+        self.create_timer(1.0, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
         try:
-            if self._settings.start.autostart and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-                self.trigger_activate()
+            if self._settings.start.autostart:
+                self._autostart()
         except BaseException:
             # Nobody else can stop the worker of a node that was never made.
             self.destroy_node()
@@ -74,37 +74,23 @@ class Segmenter(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Build the session, the publishers and the services."""
-        settings = self._settings
-        device = settings.start.device
-        self._outputs = Outputs(self)
-        self._live = LiveSession(
-            lambda config: _session_class()(config, device),
-            lambda path: _session_class().load(path, device),
-            settings.session,
-            settings.live,
-            Listener(self._publish, self._outputs.wanted, self._report, self._notify),
-            enabled=False,
-        )
         try:
-            self._wait_ready(self._live)
-        except NeuralSegError as error:
-            if self.context.ok():
-                self.get_logger().error(str(error))
+            self._configure()
+        except Exception as error:  # rclpy would drop it without a word
+            self._log(error)
             self._unconfigure()
             return TransitionCallbackReturn.FAILURE
-        self._create_services(self._live)
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe, and fit unless ~/enable turned that off."""
-        assert self._live is not None
-        assert self._outputs is not None
         result = super().on_activate(state)
-        self._publish_labels(self._settings)
-        self._live.enable(self._is_enabled)
-        # Its transform listener has no end of its own, so there is one for the node's life.
-        self._camera_frame = self._camera_frame or CameraFrame(self)
-        self._inputs = Inputs(self, self._live, lambda: self._settings, self._camera_frame)
+        try:
+            self._subscribe()
+        except Exception as error:  # rclpy would drop it without a word
+            self._log(error)
+            self.on_deactivate(state)
+            return TransitionCallbackReturn.FAILURE
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -128,6 +114,41 @@ class Segmenter(LifecycleNode):
         """Back to unconfigured."""
         self._unconfigure()
         return super().on_error(state)
+
+    def _autostart(self) -> None:
+        for trigger in (self.trigger_configure, self.trigger_activate):
+            if trigger() != TransitionCallbackReturn.SUCCESS:
+                if self.context.ok():
+                    state = self._state_machine.current_state[1]
+                    self.get_logger().error(f"autostart failed, the node is {state}; its lifecycle services can retry")
+                return
+
+    def _configure(self) -> None:
+        settings = self._settings
+        device = settings.start.device
+        self._outputs = Outputs(self)
+        self._live = LiveSession(
+            lambda config: _session_class()(config, device),
+            lambda path: _session_class().load(path, device),
+            settings.session,
+            settings.live,
+            Listener(self._publish, self._outputs.wanted, self._report, self._notify),
+            enabled=False,
+        )
+        self._wait_ready(self._live)
+        self._create_services(self._live)
+
+    def _subscribe(self) -> None:
+        assert self._live is not None
+        self._publish_labels(self._settings)
+        self._live.enable(self._is_enabled)
+        # Its transform listener has no end of its own, so there is one for the node's life.
+        self._camera_frame = self._camera_frame or CameraFrame(self)
+        self._inputs = Inputs(self, self._live, lambda: self._settings, self._camera_frame)
+
+    def _log(self, error: Exception) -> None:
+        if self.context.ok():
+            self.get_logger().error(error_text(error))
 
     def _wait_ready(self, live: LiveSession) -> None:
         while self.context.ok():
@@ -160,20 +181,21 @@ class Segmenter(LifecycleNode):
         # A service waits for the worker, and must not keep images, parameters or lifecycle from being served.
         group = MutuallyExclusiveCallbackGroup()
         triggers: dict[str, Callable[[], str]] = {
-            "undo": lambda: _taken(_answer(live.undo()), "took back the last annotation", "nothing to undo"),
-            "redo": lambda: _taken(_answer(live.redo()), "made the annotation again", "nothing to redo"),
-            "clear": lambda: _said(_answer(live.clear()), "forgot all annotations"),
-            "reset": lambda: _said(_answer(live.reset()), "started over"),
-            "save_session": lambda: _said(_answer(live.save(self._session_path())), f"saved {self._session_path()}"),
+            "undo": lambda: taken(answer(live.undo()), "took back the last annotation", "nothing to undo"),
+            "redo": lambda: taken(answer(live.redo()), "made the annotation again", "nothing to redo"),
+            "clear": lambda: said(answer(live.clear()), "forgot all annotations"),
+            "reset": lambda: said(answer(live.reset()), "started over"),
+            "save_session": lambda: said(answer(live.save(self._session_path())), f"saved {self._session_path()}"),
             "load_session": lambda: self._load(live),
         }
         for name, command in triggers.items():
-            self._commands.append(self.create_service(Trigger, f"~/{name}", _handler(command), callback_group=group))
+            self._commands.append(self.create_service(Trigger, f"~/{name}", handler(command), callback_group=group))
         self._commands.append(self.create_service(SetBool, "~/enable", self._on_enable, callback_group=group))
 
     def _load(self, live: LiveSession) -> str:
         path = self._session_path()
-        self._ros_parameters.adopt(_answer(live.load(path)))
+        parameters = self._ros_parameters
+        parameters.adopt(lambda: answer(live.load(path, parameters.with_session)))
         return f"loaded {path}"
 
     def _session_path(self) -> Path:
@@ -182,8 +204,9 @@ class Segmenter(LifecycleNode):
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._is_enabled = request.data
-        if self._live is not None and self._inputs is not None:
-            self._live.enable(request.data)
+        live = self._live
+        if live is not None and self._inputs is not None:
+            live.enable(request.data)
         response.success, response.message = True, "enabled" if request.data else "disabled"
         return response
 
@@ -198,7 +221,7 @@ class Segmenter(LifecycleNode):
         if live is None:
             return
         if new.session != old.session:
-            _answer(live.configure(new.session))
+            answer(live.configure(new.session))
         if new.live != old.live:
             live.set_options(new.live)
         if new.class_names != old.class_names:
@@ -258,41 +281,6 @@ def _session_class() -> type[Session]:
     from neural_seg_ros.session import Session
 
     return Session
-
-
-def _answer(future: Future[T]) -> T:
-    """What the worker answers. Raises the error a user made, or SessionError for any other and when it is busy."""
-    try:
-        return future.result(_ANSWER_SECONDS)
-    except FutureTimeoutError:
-        raise SessionError(f"session: busy, no answer within {_ANSWER_SECONDS:g} s") from None
-    except NeuralSegError:
-        raise
-    except Exception as error:  # out of memory, say: the caller is told, the node lives on
-        raise SessionError(f"session: {type(error).__name__}: {error}") from error
-
-
-def _said(_: object, message: str) -> str:
-    return message
-
-
-def _taken(done: bool, message: str, nothing: str) -> str:
-    if not done:
-        raise SessionError(nothing)
-    return message
-
-
-def _handler(command: Callable[[], str]) -> Callable[[Trigger.Request, Trigger.Response], Trigger.Response]:
-    """A service callback: success with the command's message, or failure with its error."""
-
-    def handle(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        try:
-            response.success, response.message = True, command()
-        except (NeuralSegError, OSError) as error:
-            response.success, response.message = False, str(error)
-        return response
-
-    return handle
 
 
 if __name__ == "__main__":
