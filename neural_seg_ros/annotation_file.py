@@ -20,11 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from neural_seg_ros.annotations import Annotation, Box, Click, Mask, Region, Stroke, is_number
 from neural_seg_ros.errors import AnnotationError, SourceError
 from neural_seg_ros.label_file import from_binary, is_binary, read_labels
+from neural_seg_ros.yaml_file import read_mapping
 
 STAMP_TOLERANCE = 1e-3  # seconds: stamps are copied from tools that print milliseconds
 _SHAPES = {
@@ -75,12 +74,7 @@ def read_annotation_file(path: str | Path) -> AnnotationFile:
     Raises AnnotationError naming the file, the number of the entry (from 1), the field and what is accepted.
     """
     path = Path(path)
-    try:
-        tree = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise AnnotationError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(tree, Mapping):
-        raise AnnotationError(f"{path}: got {type(tree).__name__}, accepted: a mapping with classes and annotations")
+    tree = read_mapping(path, AnnotationError, "a mapping with classes and annotations")
     unknown = sorted(str(key) for key in set(tree) - {"classes", "annotations"})
     if unknown:
         raise AnnotationError(f"{path}: {unknown[0]}: unknown field, accepted: classes, annotations")

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.options import flatten, from_flat, option, to_flat, validate
+from neural_seg_ros.yaml_file import read_mapping
 
 
 @dataclass(frozen=True)
@@ -113,13 +112,7 @@ class SessionConfig:
     @staticmethod
     def from_yaml(path: str | Path) -> SessionConfig:
         """From a YAML file of nested or dotted options. Raises ConfigError naming the file or the field."""
-        try:
-            tree = yaml.safe_load(Path(path).read_text())
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
-        if not isinstance(tree, Mapping):
-            raise ConfigError(f"{path}: got {type(tree).__name__}, accepted: a mapping of options")
-        return SessionConfig.from_dict(tree)
+        return SessionConfig.from_dict(read_mapping(path, ConfigError, "a mapping of options"))
 
     def to_dict(self) -> dict[str, Any]:
         """``{dotted option: value}``; ``from_dict`` reads it back."""

@@ -21,7 +21,7 @@ LAYERS = (
     ("answer", "field", "device", "image_message", "video"),
     ("regions",),
     ("rasterise", "config"),
-    ("annotations", "options", "image", "files"),
+    ("annotations", "options", "image", "files", "yaml_file"),
     ("errors",),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

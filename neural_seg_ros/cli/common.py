@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-import yaml
 
 from neural_seg_ros.config import PRESETS, SessionConfig
 from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.options import flatten, from_flat, options_of, parse
+from neural_seg_ros.yaml_file import read_mapping
 
 T = TypeVar("T")
 _SESSION = "neural_seg_ros.session"
@@ -22,12 +22,7 @@ def _read_config_file(context: typer.Context, path: Path | None) -> Path | None:
     """Make the file's values the defaults of the command's options, and keep its ``session:`` section."""
     if path is None or context.resilient_parsing:
         return path
-    try:
-        tree = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(tree, Mapping):
-        raise ConfigError(f"{path}: got {type(tree).__name__}, accepted: a mapping of options")
+    tree = read_mapping(path, ConfigError, "a mapping of options")
     session = tree.get("session", {})
     if not isinstance(session, Mapping):
         raise ConfigError(f"{path}: session: got {session!r}, accepted: a mapping of session options")
