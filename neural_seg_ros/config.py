@@ -127,6 +127,7 @@ class SessionConfig:
 PRESETS: dict[str, SessionConfig] = {
     "cpu": SessionConfig(),
     "gpu": SessionConfig(field=FieldConfig(size=256, width=128)),
+    # As published; only the border prior is ours, without which clicks of one class alone would take the whole frame.
     "thesis": SessionConfig(
         answer="field",
         field=FieldConfig(size=256, code="xy", width=128, skips=False, class_loss="bce"),

@@ -48,6 +48,9 @@ class Engine:
         self.seed = seed
         self.steps = 0
         self.class_count = 0
+        if device.type == "cuda":
+            # cuDNN would otherwise choose algorithms that add in any order.
+            torch.backends.cudnn.deterministic = True
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = FieldNetwork(config, {"rgb": 3, "classes": FIRST_CLASSES, **config.heads()})
