@@ -87,7 +87,7 @@ def test_without_ros_one_line_says_how_to_get_it(tmp_path: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert ended.stderr.startswith("error: rclpy")
-    assert "pip install 'neural_seg_ros[ros]'" in ended.stderr
+    assert "pip install '.[ros]'" in ended.stderr
     assert ended.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
