@@ -10,6 +10,7 @@ import math
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from neural_seg_ros.errors import AnnotationError
 
 Point = tuple[float, float]
+Labels = NDArray[np.uint8] | NDArray[np.uint16]  # (H, W) class ids
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Region:
 class Mask:
     """Dense labels (H, W) uint8 or uint16 of the whole frame; the unlabelled value (255 or 65535) annotates nothing."""
 
-    labels: NDArray[np.uint8] | NDArray[np.uint16]
+    labels: Labels
 
     def __post_init__(self) -> None:
         labels = self.labels
@@ -100,6 +102,11 @@ class Mask:
         frozen.setflags(write=False)
         object.__setattr__(self, "labels", frozen)
 
+    @cached_property
+    def values(self) -> frozenset[int]:
+        """The values that occur in ``labels``, the unlabelled one included; looked for once."""
+        return frozenset(np.unique(self.labels).tolist())
+
 
 Annotation = Click | Box | Stroke | Region | Mask
 
@@ -107,7 +114,7 @@ Annotation = Click | Box | Stroke | Region | Mask
 def classes_of(annotation: Annotation, unlabelled: int) -> set[int]:
     """The class ids that an annotation names."""
     if isinstance(annotation, Mask):
-        return {int(value) for value in np.unique(annotation.labels)} - {unlabelled}
+        return set(annotation.values - {unlabelled})
     return {annotation.class_id}
 
 

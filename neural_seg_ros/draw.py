@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_seg_ros.annotations import Annotation, Box, Click, Mask, Region, Stroke
-from neural_seg_ros.video import Labels, RgbImage
+from neural_seg_ros.annotations import Annotation, Box, Click, Labels, Mask, Region, Stroke
+from neural_seg_ros.video import RgbImage
 
 Rgb = tuple[int, int, int]
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from neural_seg_ros.annotations import Labels
 from neural_seg_ros.errors import SourceError
-from neural_seg_ros.video import Labels, write_image
+from neural_seg_ros.video import write_image
 
 _BINARY_OBJECT = 255
 

@@ -99,7 +99,7 @@ def _draw_mask(canvas: NDArray[np.int32], mask: Mask, unlabelled: int) -> None:
     labels = mask.labels
     nearest = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST).astype(np.int32)
     canvas[nearest != unlabelled] = nearest[nearest != unlabelled]
-    lost = set(np.unique(labels).tolist()) - set(np.unique(nearest).tolist()) - {unlabelled}
+    lost = mask.values - set(np.unique(nearest).tolist()) - {unlabelled}
     for class_id in sorted(lost):
         y, x = np.nonzero(labels == class_id)
         canvas[y * height // labels.shape[0], x * width // labels.shape[1]] = class_id

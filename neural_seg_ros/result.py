@@ -9,11 +9,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_seg_ros.annotations import Labels
 from neural_seg_ros.answer.upsample import Upsampler
 from neural_seg_ros.placed import to_channels
 from neural_seg_ros.rasterise import NOTHING
-
-Labels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 @dataclass(frozen=True, eq=False)

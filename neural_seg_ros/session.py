@@ -348,17 +348,18 @@ class Session:
     @property
     def _shown(self) -> tuple[int, ...]:
         """The classes of the answer, ascending: those annotated, and the rest beside a single one."""
-        rest = rest_of(self.classes, self.config.unlabelled)
-        return self.classes if rest is None else tuple(sorted({*self.classes, rest}))
+        classes = self.classes
+        rest = rest_of(classes, self.config.unlabelled)
+        return classes if rest is None else tuple(sorted({*classes, rest}))
 
     @property
     def _remembered(self) -> Estimate | None:
         """What the field carried to this frame of the classes that are shown."""
         if self._carried is None:
             return None
-        hidden = [channel for channel, class_id in enumerate(self._channels) if class_id not in self._shown]
-        probabilities = self._carried.probabilities.copy()
-        probabilities[[channel for channel in hidden if channel < len(probabilities)]] = 0
+        shown, probabilities = self._shown, self._carried.probabilities.copy()
+        known = self._channels[: len(probabilities)]
+        probabilities[[channel for channel, class_id in enumerate(known) if class_id not in shown]] = 0
         return Estimate(self._carried.image, probabilities)
 
     def _certain(self, frame: NDArray[np.uint8]) -> NDArray[np.int32] | None:

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_seg_ros.annotations import Labels
 from neural_seg_ros.errors import SourceError
 from neural_seg_ros.files import whole_file
 
 RgbImage = NDArray[np.uint8]
-Labels = NDArray[np.uint8] | NDArray[np.uint16]  # (H, W) class ids
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 DEFAULT_FPS = 25.0  # of a folder of images, and of a video that does not say

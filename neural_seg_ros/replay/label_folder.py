@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from neural_seg_ros.annotations import Labels
 from neural_seg_ros.label_file import write_labels
-from neural_seg_ros.video import Labels
 
 _NAME = re.compile(r"\d{5,}\.png")
 

@@ -10,12 +10,12 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from neural_seg_ros.annotation_file import AnnotationFile
-from neural_seg_ros.annotations import Annotation
+from neural_seg_ros.annotations import Annotation, Labels
 from neural_seg_ros.errors import NeuralSegError, SourceError
 from neural_seg_ros.evaluate.metrics import IGNORE, iou
 from neural_seg_ros.result import Result
 from neural_seg_ros.session import Session
-from neural_seg_ros.video import Frame, Labels
+from neural_seg_ros.video import Frame
 
 FrameT = TypeVar("FrameT", bound=Frame)
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from neural_seg_ros.annotations import Labels
 from neural_seg_ros.errors import SourceError
 from neural_seg_ros.label_file import from_binary, is_binary, read_labels
-from neural_seg_ros.video import Frame, FrameSource, ImageFiles, Labels, image_paths
+from neural_seg_ros.video import Frame, FrameSource, ImageFiles, image_paths
 
 
 @dataclass(frozen=True)

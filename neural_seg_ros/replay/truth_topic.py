@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from neural_seg_ros.annotations import Labels
 from neural_seg_ros.errors import SourceError
 from neural_seg_ros.label_file import from_binary, is_binary
 from neural_seg_ros.replay.bag import Bag, stamp_of
-from neural_seg_ros.video import Frame, Labels
+from neural_seg_ros.video import Frame
 
 _ENCODINGS = {"mono8": "u1", "8UC1": "u1", "mono16": "u2", "16UC1": "u2"}
 
