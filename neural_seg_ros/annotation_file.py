@@ -3,13 +3,15 @@
     classes: {1: dog, 2: grass}
     annotations:
       - {frame: 0, class: 1, click: [120, 80], radius: 1}
-      - {frame: 0, class: dog, box: [10, 200, 300, 240]}
+      - {frame: 0, class: 2, box: [10, 200, 300, 240]}
+      - {frame: 0, class: dog, box: [30, 40, 200, 180], bounding: true}
       - {frame: 4, class: 1, stroke: [[5, 5], [40, 60]], width: 3}
       - {stamp: 12.5, class: 2, region: [[5, 5], [40, 60], [9, 70]]}
       - {frame: 0, mask: first_frame.png}
 
-Class 0 is background. ``frame`` is an index from 0; ``stamp`` is in seconds and means the first frame at or after it.
-The path of a mask is relative to the file. A mask holds class ids and 255 (65535 with 16 bits) where nothing is said;
+A box is filled; with ``bounding`` the object is inside, and what is outside is not it. Class 0 is background. ``frame``
+is an index from 0; ``stamp`` is in seconds and means the first frame at or after it. The path of a mask is relative to
+the file. A mask holds class ids and 255 (65535 with 16 bits) where nothing is said;
 one of 0 and 255 only is black and white, its white is class 1.
 """
 
@@ -33,7 +35,7 @@ _SHAPES = {
     "region": "[[x, y], [x, y], [x, y], ...]",
     "mask": "path of a label image",
 }
-_EXTRAS = {"click": {"radius"}, "stroke": {"width"}}
+_EXTRAS = {"click": {"radius"}, "box": {"bounding"}, "stroke": {"width"}}
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def _annotation(shape: str, item: Mapping[str, Any], classes: dict[int, str], fo
         numbers = _numbers(shape, value, count=2 if shape == "click" else 4)
         if shape == "click":
             return Click(numbers[0], numbers[1], class_id, _extra(item, "radius"))
-        return Box(numbers[0], numbers[1], numbers[2], numbers[3], class_id)
+        return Box(numbers[0], numbers[1], numbers[2], numbers[3], class_id, item.get("bounding", False))
     if not isinstance(value, list) or not value:
         raise AnnotationError(f"{shape}: got {value!r}, accepted: {_SHAPES[shape]}")
     pairs = [_numbers(shape, point, count=2) for point in value]

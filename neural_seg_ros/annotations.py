@@ -38,17 +38,27 @@ class Click:
 
 @dataclass(frozen=True)
 class Box:
-    """All pixels with x0 <= x <= x1 and y0 <= y <= y1 (filled); the corners may come in any order."""
+    """All pixels with x0 <= x <= x1 and y0 <= y <= y1; the corners may come in any order.
+
+    Filled, every one of them is of the class. With ``bounding`` the object of the class is inside, and what is outside
+    is not it, as in GrabCut (Rother et al. 2004); with several such boxes it is inside their union.
+    """
 
     x0: float
     y0: float
     x1: float
     y1: float
     class_id: int
+    bounding: bool = False
 
     def __post_init__(self) -> None:
         _coordinates("box", self, "x0", "y0", "x1", "y1")
         _class_id("box", self)
+        if not isinstance(self.bounding, bool | np.bool_):
+            raise AnnotationError(f"box bounding: got {self.bounding!r}, accepted: true or false")
+        object.__setattr__(self, "bounding", bool(self.bounding))
+        if self.bounding and self.class_id == 0:
+            raise AnnotationError("box bounding: got class 0, accepted: an object's class, from 1")
         if self.x0 == self.x1 or self.y0 == self.y1:
             raise AnnotationError(
                 f"box: got ({self.x0}, {self.y0}, {self.x1}, {self.y1}) of zero area, accepted: x0 != x1 and y0 != y1"

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from neural_seg_ros.annotations import Annotation, Box, Click, Mask, Point, Region, Stroke, bounds_of
 
 NOTHING = -1
+# Rows and columns of a rectangle.
+Pixels = tuple[slice, slice]
 # OpenCV draws with integers of 2^-SHIFT pixels.
 SHIFT = 4
 
@@ -20,34 +22,71 @@ def rasterise(
 ) -> NDArray[np.int32]:
     """Draw annotations, made on a frame of (height, width) pixels, at another (height, width) size.
 
-    Every annotation that touches the frame marks at least one pixel; where two overlap the later one holds. The centre
-    of pixel x of the frame lies at (x + 1/2) scale - 1/2.
+    Every annotation that touches the frame marks at least one pixel; where two overlap the later one holds. Bounding
+    boxes mark none: they say of no pixel what it is. The centre of pixel x of the frame lies at (x + 1/2) scale - 1/2.
 
     Returns (height, width) int32: class id, or NOTHING (-1).
     """
     canvas = np.full(size, NOTHING, np.int32)
-    scale = np.array([size[1] / frame[1], size[0] / frame[0]])
+    scale = _scale(frame, size)
     for annotation in annotations:
         if isinstance(annotation, Mask):
             _draw_mask(canvas, annotation, unlabelled)
-            continue
-        _draw_shape(canvas, annotation, scale)
-        if not isinstance(annotation, Region):
-            continue
-        # A thin polygon can fall between pixel centres; its outline cannot.
-        _draw_line(canvas, (*annotation.points, annotation.points[0]), 1.0, annotation.class_id, scale)
+        elif not isinstance(annotation, Box):
+            _draw_shape(canvas, annotation, scale)
+        elif not annotation.bounding:
+            canvas[box_pixels(annotation, frame, size)] = annotation.class_id
     return canvas
 
 
-def _draw_shape(canvas: NDArray[np.int32], shape: Click | Box | Stroke | Region, scale: NDArray[np.float64]) -> None:
+def bounding_boxes(
+    annotations: Iterable[Annotation], frame: tuple[int, int], size: tuple[int, int]
+) -> list[tuple[int, Pixels]]:
+    """(class id, pixels) of every bounding box, made on a frame of (height, width) pixels, at another size."""
+    boxes = (each for each in annotations if isinstance(each, Box) and each.bounding)
+    return [(box.class_id, box_pixels(box, frame, size)) for box in boxes]
+
+
+def outside_boxes(boxes: Iterable[tuple[int, Pixels]], labels: NDArray[np.int32]) -> dict[int, NDArray[np.bool_]]:
+    """{class id: (h, w) bool} where a class with bounding boxes cannot be: outside of them all, unless annotated as it.
+
+    labels: (h, w) int32 what ``rasterise`` drew.
+    """
+    outside: dict[int, NDArray[np.bool_]] = {}
+    for class_id, pixels in boxes:
+        outside.setdefault(class_id, labels != class_id)[pixels] = False
+    return outside
+
+
+def box_pixels(box: Box, frame: tuple[int, int], size: tuple[int, int]) -> Pixels:
+    """(rows, columns) of a box, made on a frame of (height, width) pixels, at another (height, width) size.
+
+    A box that touches the frame has at least one pixel.
+    """
+    height, width = size
+    x0, y0, x1, y1 = bounds_of(box)
+    scale = _scale(frame, size)
+    left, top = (np.array([x0, y0]) + 0.5) * scale - 0.5
+    right, bottom = (np.array([x1, y1]) + 0.5) * scale - 0.5
+    rows = slice(min(height - 1, max(0, round(top))), max(0, min(height - 1, round(bottom))) + 1)
+    columns = slice(min(width - 1, max(0, round(left))), max(0, min(width - 1, round(right))) + 1)
+    return rows, columns
+
+
+def _scale(frame: tuple[int, int], size: tuple[int, int]) -> NDArray[np.float64]:
+    """(2,) pixels of ``size`` in x and in y for one of the frame."""
+    return np.array([size[1] / frame[1], size[0] / frame[0]])
+
+
+def _draw_shape(canvas: NDArray[np.int32], shape: Click | Stroke | Region, scale: NDArray[np.float64]) -> None:
     if isinstance(shape, Click):
         _draw_disc(canvas, shape, scale)
-    elif isinstance(shape, Box):
-        _draw_box(canvas, shape, scale)
     elif isinstance(shape, Stroke):
         _draw_line(canvas, shape.points, shape.width, shape.class_id, scale)
     else:
         cv2.fillPoly(canvas, [_fixed_point(shape.points, canvas, scale)], shape.class_id, shift=SHIFT)
+        # A thin polygon can fall between pixel centres; its outline cannot.
+        _draw_line(canvas, (*shape.points, shape.points[0]), 1.0, shape.class_id, scale)
 
 
 def _draw_disc(canvas: NDArray[np.int32], click: Click, scale: NDArray[np.float64]) -> None:
@@ -61,16 +100,6 @@ def _draw_disc(canvas: NDArray[np.int32], click: Click, scale: NDArray[np.float6
     dx = (np.arange(columns.start, columns.stop) - x)[None] / max(reach[0], 1e-6)
     canvas[rows, columns][dx**2 + dy**2 <= 1] = click.class_id
     canvas[min(height - 1, max(0, round(y))), min(width - 1, max(0, round(x)))] = click.class_id
-
-
-def _draw_box(canvas: NDArray[np.int32], box: Box, scale: NDArray[np.float64]) -> None:
-    height, width = canvas.shape
-    x0, y0, x1, y1 = bounds_of(box)
-    left, top = (np.array([x0, y0]) + 0.5) * scale - 0.5
-    right, bottom = (np.array([x1, y1]) + 0.5) * scale - 0.5
-    rows = slice(min(height - 1, max(0, round(top))), max(0, min(height - 1, round(bottom))) + 1)
-    columns = slice(min(width - 1, max(0, round(left))), max(0, min(width - 1, round(right))) + 1)
-    canvas[rows, columns] = box.class_id
 
 
 def _draw_line(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_seg_ros.annotations import Labels
+from neural_seg_ros.answer.suggest import suggest
 from neural_seg_ros.answer.upsample import Upsampler
 from neural_seg_ros.placed import to_channels
 from neural_seg_ros.rasterise import NOTHING
@@ -41,22 +42,36 @@ class Result:
                 full[:, rows] = strip
         return full
 
+    @cached_property
+    def suggestion(self) -> tuple[float, float] | None:
+        """(x, y) of the pixel whose click would help most, or None; see ``suggest``. Computed when first asked for."""
+        if self._source is None:
+            return None
+        annotated = self._source.annotated
+        return suggest(self.confidence, self.labels, None if annotated is None else annotated != NOTHING)
+
 
 @dataclass(frozen=True)
 class FullSize:
     """Full-size probabilities, strip by strip, certain where the user annotated this frame.
 
     annotated  (H, W) int32 class ids of what was drawn, NOTHING elsewhere; None where nothing was
+    outside    {class id: (H, W) bool} of the classes with bounding boxes here: True where the class cannot be
     classes    class id of every channel
     """
 
     upsampler: Upsampler
     annotated: NDArray[np.int32] | None
+    outside: Mapping[int, NDArray[np.bool_]]
     classes: tuple[int, ...]
 
     def strips(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """(rows, probabilities (C, len(rows), W) float32), from the top of the frame down."""
         for rows, strip in self.upsampler.strips():
+            for class_id, where in self.outside.items():
+                strip[self.classes.index(class_id)][where[rows]] = 0
+            if self.outside:
+                strip /= strip.sum(0)
             if self.annotated is not None:
                 drawn = self.annotated[rows]
                 y, x = np.nonzero(drawn != NOTHING)

@@ -19,6 +19,7 @@ annotations:
   - {frame: 3, class: dog, region: [[5, 5], [40, 60], [9, 70]]}
   - {frame: 0, mask: first_frame.png}
   - {frame: 4, class: 0, click: [1.5, 2], radius: 4}
+  - {frame: 4, class: dog, box: [300, 240, 10, 200], bounding: true}
 """
 
 
@@ -33,7 +34,7 @@ def test_everything_of_the_contract(tmp_path: Path) -> None:
     write_labels(tmp_path / "first_frame.png", labels)
     file = read(tmp_path, CONTRACT)
     assert file.classes == {1: "dog", 2: "grass"}
-    assert [entry.frame for entry in file.entries] == [0, 0, 0, 3, 0, 4]
+    assert [entry.frame for entry in file.entries] == [0, 0, 0, 3, 0, 4, 4]
     found = [entry.annotation for entry in file.entries]
     assert found[0] == Click(120, 80, 1)
     assert found[1] == Box(10, 200, 300, 240, 2)
@@ -42,6 +43,7 @@ def test_everything_of_the_contract(tmp_path: Path) -> None:
     assert isinstance(found[4], Mask)
     assert np.array_equal(found[4].labels, labels)
     assert found[5] == Click(1.5, 2, 0, radius=4)
+    assert found[6] == Box(300, 240, 10, 200, 1, bounding=True)
 
 
 def test_entries_by_frame_index(tmp_path: Path) -> None:
@@ -88,6 +90,10 @@ def test_black_and_white_mask_is_class_1(tmp_path: Path) -> None:
         ("{frame: 0, class: 1, click: [1, 1], radius: 0}", ["radius", "above 0"]),
         ("{frame: 0, class: 1, box: [1, 1, 2]}", ["box", "[x0, y0, x1, y1]"]),
         ("{frame: 0, class: 1, box: [1, 1, 1, 4]}", ["box", "zero area"]),
+        ("{frame: 0, class: 1, box: [1, 1, 2, 4], bounding: maybe}", ["box bounding: got 'maybe'", "true or false"]),
+        ("{frame: 0, class: 1, box: [1, 1, 2, 4], bounding: 1}", ["box bounding: got 1", "true or false"]),
+        ("{frame: 0, class: 0, box: [1, 1, 2, 4], bounding: true}", ["box bounding: got class 0", "from 1"]),
+        ("{frame: 0, class: 1, click: [1, 1], bounding: true}", ["bounding: unknown field of a click"]),
         ("{frame: 0, class: 1, stroke: []}", ["stroke", "[[x, y], ...]"]),
         ("{frame: 0, class: 1, region: [[1, 1], [2, 2]]}", ["region", "at least 3"]),
         ("{frame: 0, mask: absent.png}", ["absent.png"]),

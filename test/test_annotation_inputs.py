@@ -20,7 +20,7 @@ from neural_seg_ros.errors import AnnotationError
 from neural_seg_ros.ros import annotation_inputs as inputs
 from neural_seg_ros.ros.projection import CameraFrame, click_at, is_rectified, transform_point
 
-NAMES = {0: "background", 1: "dog", 7: "wet grass"}
+NAMES = {0: "background", 1: "dog", 7: "wet grass", 8: "a:b", 9: "it:bounding"}
 TRIANGLE = [(0, 0), (10, 0), (0, 10)]
 
 
@@ -84,6 +84,23 @@ def test_markers() -> None:
     assert draw(circle) == (Click(4, 5, 1, 10),)
 
 
+@pytest.mark.parametrize(
+    ("ns", "wanted"),
+    [
+        ("dog:bounding", Box(0, 0, 10, 10, 1, bounding=True)),
+        (" dog : bounding ", Box(0, 0, 10, 10, 1, bounding=True)),
+        ("12:bounding", Box(0, 0, 10, 10, 12, bounding=True)),
+        (":bounding", Box(0, 0, 10, 10, 3, bounding=True)),
+        ("a:b:bounding", Box(0, 0, 10, 10, 8, bounding=True)),
+        ("it:bounding:bounding", Box(0, 0, 10, 10, 9, bounding=True)),
+        ("it:bounding", Region(tuple(TRIANGLE), 9)),
+        ("a:b", Region(tuple(TRIANGLE), 8)),
+    ],
+)
+def test_a_polygon_is_the_bounding_box_of_its_points_when_its_class_says_so(ns: str, wanted: Box | Region) -> None:
+    assert draw(marker(ImageMarker.POLYGON, *TRIANGLE, ns=ns)) == (wanted,)
+
+
 def test_remove_takes_a_marker_back_by_id_whatever_else_it_says() -> None:
     message = marker(ImageMarker.POINTS, ns="nobody", action=ImageMarker.REMOVE, scale=math.nan)
     assert inputs.marker(message, NAMES, 3) == inputs.Remove(5)
@@ -128,6 +145,15 @@ many = [(float(i), 0.0) for i in range(10_001)]
         (lambda: draw(marker(ImageMarker.POINTS, (1, 1), scale=math.nan)), "scale: got nan"),
         (lambda: draw(marker(ImageMarker.POINTS, (1, 1), action=4)), "action: got 4, accepted: 0 (ADD) | 1 (REMOVE)"),
         (lambda: draw(marker(ImageMarker.POINTS, (1, 1), ns="cat")), "class: got 'cat'"),
+        (lambda: draw(marker(ImageMarker.POLYGON, *TRIANGLE, ns="dog:bouding")), "class: got 'dog:bouding'"),
+        (lambda: draw(marker(ImageMarker.POLYGON, *TRIANGLE, ns="dog:bouding")), "then :bounding for a bounding box"),
+        (lambda: draw(marker(ImageMarker.POLYGON, *TRIANGLE, ns="cat:bounding")), "class: got 'cat'"),
+        (lambda: draw(marker(ImageMarker.POLYGON, (1, 1), ns="dog:bounding")), "box: got (1.0, 1.0, 1.0, 1.0) of zero"),
+        (lambda: draw(marker(ImageMarker.POLYGON, *TRIANGLE, ns="0:bounding")), "box bounding: got class 0"),
+        (
+            lambda: draw(marker(ImageMarker.POINTS, (1, 1), ns="dog:bounding")),
+            "ns: got 'dog:bounding' on type 4, accepted: :bounding on type 3 (POLYGON)",
+        ),
     ],
 )
 def test_bad_messages_name_the_field_and_what_is_accepted(make: Any, says: str) -> None:

@@ -67,6 +67,13 @@ def test_annotations_are_visible_and_negative_clicks_look_different() -> None:
     assert (negative[5] == 255).all(-1).sum() > (positive[5] == 255).all(-1).sum()
 
 
+def test_a_bounding_box_is_an_outline() -> None:
+    image = np.full((120, 160, 3), 120, np.uint8)
+    drawn = overlay(image, np.zeros((120, 160), np.uint8), [Box(20, 20, 90, 80, 2, bounding=True)])
+    assert np.abs(drawn[20, 50].astype(int) - palette(2)).max() < 30
+    assert (drawn[25:76, 25:86] == 120).all()
+
+
 def test_annotations_outside_the_frame_and_masks_do_no_harm() -> None:
     image = np.full((20, 30, 3), 120, np.uint8)
     labels = np.zeros((20, 30), np.uint8)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neural_seg_ros.annotations import Annotation, Box, Click, Mask, Region, Stroke
-from neural_seg_ros.rasterise import NOTHING, rasterise
+from neural_seg_ros.rasterise import NOTHING, bounding_boxes, outside_boxes, rasterise
 
 FRAME = (480, 640)
 
@@ -53,6 +53,27 @@ def test_a_box_is_filled_and_cut_at_the_frame() -> None:
     drawn = draw(Box(630, 470, 10_000, 475, 2))
     assert (drawn[470:476, 630:] == 2).all()
     assert (drawn == 2).sum() == 6 * 10
+
+
+def test_bounding_boxes_mark_no_pixel_and_their_class_is_in_none_outside_of_them() -> None:
+    boxes = [Box(100, 80, 199, 179, 1, bounding=True), Box(339, 279, 300, 200, 1, bounding=True)]
+    click = Click(10, 10, 1)
+    drawn = draw(*boxes, click)
+    assert (drawn == 1).sum() == 1
+    pixels = bounding_boxes([*boxes, click], FRAME, FRAME)
+    (outside,) = outside_boxes(pixels, drawn).values()
+    assert not outside[80:180, 100:200].any()
+    assert not outside[200:280, 300:340].any()
+    assert not outside[10, 10], "what is annotated as the class is"
+    assert (~outside).sum() == 100 * 100 + 80 * 40 + 1
+
+
+@pytest.mark.parametrize("size", [(120, 160), (30, 40), (9, 12)])
+def test_a_bounding_box_keeps_a_pixel_at_any_size(size: tuple[int, int]) -> None:
+    drawn = draw(size=size)
+    boxes = [Box(100.2, 80.2, 101, 81, 1, bounding=True), Box(638, -50, 900, 3, 2, bounding=True)]
+    outside = outside_boxes(bounding_boxes(boxes, FRAME, size), drawn)
+    assert [(~outside[class_id]).sum() for class_id in (1, 2)] == [1, 1]
 
 
 def test_a_region_is_filled() -> None:

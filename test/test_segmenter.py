@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportError)
 
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import Point32, PointStamped, PolygonStamped
+from geometry_msgs.msg import Point, Point32, PointStamped, PolygonStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.parameter import Parameter
@@ -181,6 +181,36 @@ def test_a_polygon_labels_its_pixels(rig: Rig, shape: str) -> None:
     publisher.publish(message)
     mask = rig.until_labelled(5.0)
     assert mask.data[14 * WIDTH + 20] == 1
+
+
+def test_a_marker_may_be_a_bounding_box(rig: Rig) -> None:
+    publisher = rig.probe.node.create_publisher(ImageMarker, "/segmenter/annotation", 1)
+    rig.probe.until(publisher.get_subscription_count)
+    rig.show(5.0)
+    message = ImageMarker(header=header(5.0), ns="1:bounding", id=7, type=ImageMarker.POLYGON)
+    message.points = [Point(x=12.0, y=8.0), Point(x=36.0, y=28.0)]
+    publisher.publish(message)
+    labels = np.frombuffer(bytes(rig.until_labelled(5.0).data), np.uint8).reshape(HEIGHT, WIDTH)
+    y, x = np.nonzero(labels)
+    assert (x.min() >= 12, x.max() <= 36, y.min() >= 8, y.max() <= 28) == (True,) * 4
+
+
+def test_a_suggestion_comes_with_the_mask_that_answers_an_annotation(rig: Rig) -> None:
+    suggestions = rig.probe.listen(PointStamped, "/segmenter/suggestion")
+    rig.probe.until(lambda: rig.node._outputs._suggestion.get_subscription_count())
+    rig.show(100.25)
+    assert not suggestions, "nothing is clicked yet"
+    rig.click(20, 15, 100.25)
+    rig.probe.until(lambda: suggestions, what="a suggestion")
+    suggestion = suggestions[-1]
+    assert suggestion.header == header(100.25)
+    assert 0 <= suggestion.point.x < WIDTH
+    assert 0 <= suggestion.point.y < HEIGHT
+    assert (suggestion.point.x, suggestion.point.y) != (20, 15)
+    assert suggestion.point.z == 0
+    rig.show(101.25, image=picture(7))
+    rig.probe.until(lambda: int(rig.values()["frames processed"]) == 2)
+    assert {seconds(message) for message in suggestions} == {100.25}, "a new frame alone asks nothing"
 
 
 def test_a_marker_names_its_class_and_is_taken_back_by_its_id(rig: Rig) -> None:

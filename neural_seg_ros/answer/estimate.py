@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from neural_seg_ros.annotations import Annotation
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,15 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """What one annotation said: the channels it named, and the pixel (x, y) of a click, None of anything larger."""
+
+    annotation: Annotation
+    channels: tuple[int, ...]
+    pixel: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
 class Drawn:
     """The annotations of one frame at some size (h, w), with what they imply.
 
@@ -30,12 +41,16 @@ class Drawn:
     labels   (h, w) int64 channel in [0, count), read where weights > 0
     weights  (h, w) float32: 1 where the user annotated, less where it is only presumed, 0 elsewhere
     count    N, number of classes
+    outside  {channel: (h, w) bool} of the classes that have bounding boxes here: True where the class cannot be
+    marks    the annotations one by one, oldest first
     """
 
     image: NDArray[np.uint8]
     labels: NDArray[np.int64]
     weights: NDArray[np.float32]
     count: int
+    outside: Mapping[int, NDArray[np.bool_]] = field(default_factory=dict)
+    marks: tuple[Mark, ...] = ()
 
 
 # Draws the frame's annotations at a given (height, width).
@@ -47,6 +62,9 @@ class Answer(Protocol):
 
     def observe(self, frame: NDArray[np.uint8]) -> None:
         """A new frame (H, W, 3): what was prepared for the last one is dropped. Cheap."""
+
+    def prepare(self, wait: bool) -> None:
+        """Begin in the background, or do, what the first annotation of this frame would have to wait for."""
 
     def instant(self, draw: Draw, carried: Estimate | None) -> Estimate | None:
         """What this frame's annotations say without any fit; the field is then taught it. None: wait for the field.

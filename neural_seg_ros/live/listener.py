@@ -23,12 +23,14 @@ class Output:
     token       what ``offer_frame`` was given with the frame
     image       (H, W, 3) uint8 RGB of the frame
     annotations those made on the frame
+    reannotated whether annotations came or went since the last result, or the fit to that goes on
     """
 
     result: Result
     token: Any
     image: NDArray[np.uint8]
     annotations: tuple[Annotation, ...]
+    reannotated: bool
 
 
 @dataclass(frozen=True)

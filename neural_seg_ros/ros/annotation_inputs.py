@@ -18,6 +18,8 @@ from neural_seg_ros.annotations import Annotation, Box, Click, Region, Stroke
 from neural_seg_ros.errors import AnnotationError
 
 MAX_POINTS = 10_000
+# After the class of a POLYGON it makes a bounding box of it.
+BOUNDING = "bounding"
 # Every point of a POINTS marker is a click, and each click takes memory to be undone.
 MAX_CLICKS = 100
 ClassNames = Mapping[int, str]
@@ -73,13 +75,19 @@ def marker(message: ImageMarker, class_names: ClassNames, active_class: int) -> 
     """What an image marker asks for.
 
     ``ns`` is the name or the id of a class, empty for ``active_class``. ``scale`` is the diameter of POINTS and CIRCLE
-    and the width of LINE_STRIP in pixels, 0 for one pixel. POINTS are clicks, a POLYGON is a filled region.
+    and the width of LINE_STRIP in pixels, 0 for one pixel. POINTS are clicks, a POLYGON is a filled region; with
+    ``:bounding`` after the class it is the bounding box of its points.
     """
     if message.action == ImageMarker.REMOVE:
         return Remove(message.id)
     if message.action != ImageMarker.ADD:
         raise AnnotationError(f"annotation action: got {message.action}, accepted: 0 (ADD) | 1 (REMOVE)")
-    class_id = class_of(message.ns, class_names, active_class)
+    text, bounding = split_bounding(message.ns, class_names)
+    class_id = class_of(text, class_names, active_class)
+    if bounding and message.type != ImageMarker.POLYGON:
+        raise AnnotationError(
+            f"annotation ns: got {message.ns!r} on type {message.type}, accepted: :{BOUNDING} on type 3 (POLYGON)"
+        )
     if not (math.isfinite(message.scale) and message.scale >= 0):
         raise AnnotationError(f"annotation scale: got {message.scale}, accepted: a number of pixels from 0")
     width = max(1.0, float(message.scale))
@@ -95,11 +103,22 @@ def marker(message: ImageMarker, class_names: ClassNames, active_class: int) -> 
         return Draw(message.id, tuple(Click(x, y, class_id, max(1.0, width / 2)) for x, y in points))
     if message.type == ImageMarker.LINE_STRIP:
         return Draw(message.id, (Stroke(points, class_id, width),))
+    if bounding:
+        xs, ys = zip(*points, strict=True)
+        return Draw(message.id, (Box(min(xs), min(ys), max(xs), max(ys), class_id, bounding=True),))
     if message.type == ImageMarker.POLYGON:
         return Draw(message.id, (Region(points, class_id),))
     raise AnnotationError(
         f"annotation type: got {message.type}, accepted: 0 (CIRCLE) | 1 (LINE_STRIP) | 3 (POLYGON) | 4 (POINTS)"
     )
+
+
+def split_bounding(text: str, class_names: ClassNames) -> tuple[str, bool]:
+    """The class that a text names, and whether ``:bounding`` follows it; a declared name may hold colons itself."""
+    name, colon, suffix = text.rpartition(":")
+    if colon and suffix.strip() == BOUNDING and text.strip() not in class_names.values():
+        return name, True
+    return text, False
 
 
 def class_of(text: str, class_names: ClassNames, active_class: int) -> int:
@@ -113,7 +132,10 @@ def class_of(text: str, class_names: ClassNames, active_class: int) -> int:
     if wanted.isascii() and wanted.isdecimal() and len(wanted) <= 5:  # ids end at 65534
         return int(wanted)
     declared = ", ".join(f"{name} ({class_id})" for class_id, name in sorted(class_names.items())) or "none declared"
-    raise AnnotationError(f"annotation class: got {text!r}, accepted: a class id, or a name of class_names: {declared}")
+    raise AnnotationError(
+        f"annotation class: got {text!r}, accepted: a class id, or a name of class_names: {declared}; "
+        f"then :{BOUNDING} for a bounding box"
+    )
 
 
 def _pixels(name: str, points: Iterable[Any]) -> tuple[tuple[float, float], ...]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from geometry_msgs.msg import Point, PointStamped
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
@@ -24,7 +25,7 @@ except ImportError:
 
 
 class Outputs:
-    """The publishers ~/mask, ~/confidence, ~/mask_color, ~/overlay and ~/labels of a lifecycle node."""
+    """The publishers ~/mask, ~/confidence, ~/mask_color, ~/overlay, ~/suggestion and ~/labels of a lifecycle node."""
 
     def __init__(self, node: LifecycleNode) -> None:
         self._node = node
@@ -34,11 +35,12 @@ class Outputs:
             )
             for name in ("mask", "confidence", "mask_color", "overlay")
         }
+        self._suggestion: Any = node.create_lifecycle_publisher(PointStamped, "~/suggestion", copy.copy(qos.OUTPUT))
         self._labels: Any = node.create_lifecycle_publisher(LabelInfo or String, "~/labels", qos.LATCHED)
 
     def wanted(self) -> bool:
-        """Whether any image topic has a subscriber."""
-        return any(publisher.get_subscription_count() for publisher in self._images.values())
+        """Whether any topic that a result goes to has a subscriber."""
+        return any(publisher.get_subscription_count() for publisher in (*self._images.values(), self._suggestion))
 
     def publish(self, output: Output, unlabelled: int, overlay_alpha: float) -> None:
         """Publish a result on the topics that have subscribers, each with the header of the input frame."""
@@ -52,6 +54,9 @@ class Outputs:
             header,
             lambda: (overlay(output.image, labels, output.annotations, overlay_alpha, unlabelled), "rgb8"),
         )
+        if output.reannotated and self._suggestion.get_subscription_count() and output.result.suggestion is not None:
+            x, y = output.result.suggestion
+            self._suggestion.publish(PointStamped(header=header, point=Point(x=x, y=y)))
 
     def publish_labels(self, class_names: Mapping[int, str], header: Header) -> None:
         """Publish the names of the classes, kept for subscribers that come later."""
@@ -63,7 +68,7 @@ class Outputs:
 
     def destroy(self) -> None:
         """Destroy the publishers."""
-        for publisher in (*self._images.values(), self._labels):
+        for publisher in (*self._images.values(), self._suggestion, self._labels):
             self._node.destroy_lifecycle_publisher(publisher)
 
     def _publish(self, name: str, header: Header, draw: Callable[[], tuple[Any, str]]) -> None:
