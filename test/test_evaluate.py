@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 import scipy.io
 
+from neural_seg_ros.annotations import Box, Click, Stroke
 from neural_seg_ros.cli.main import run
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import ConfigError, SourceError
-from neural_seg_ros.evaluate.clicks import ObjectRun, report_of, run_object
+from neural_seg_ros.evaluate.boxes import GAMES
+from neural_seg_ros.evaluate.clicks import FROM_CLICKS, report_of
 from neural_seg_ros.evaluate.contestants import Contestant, choose
-from neural_seg_ros.evaluate.datasets import object_items, region_items
+from neural_seg_ros.evaluate.datasets import box_of, object_items, region_items
 from neural_seg_ros.evaluate.metrics import IGNORE
 from neural_seg_ros.evaluate.peers import OBJECT_PEERS, REGION_PEERS
-from neural_seg_ros.evaluate.play import Plan
-from neural_seg_ros.evaluate.regions import run_regions
+from neural_seg_ros.evaluate.play import Answer, Plan, Run, play
+from neural_seg_ros.evaluate.regions import regions_game
 from neural_seg_ros.video import read_image, write_image
 
 COLORS = np.array([(30, 50, 160), (200, 40, 30), (40, 180, 60)], np.uint8)
@@ -120,7 +122,8 @@ def test_the_random_robot_is_the_same_for_all_and_changes_with_the_seed(objects)
     items = tuple(object_items(objects))
 
     def first_clicks(**options: object) -> list[object]:
-        return [run_object(task).clicks[0] for task in Plan(items, contestants, clicks=1, **options).tasks()]
+        tasks = Plan(items, contestants, (FROM_CLICKS,), clicks=1, **options).tasks()
+        return [play(task).answer(1).drawn[0] for task in tasks]
 
     random = first_clicks(robot="random", seed=1)
     assert random[0] == random[1]
@@ -129,49 +132,105 @@ def test_the_random_robot_is_the_same_for_all_and_changes_with_the_seed(objects)
     assert random != first_clicks(robot="random", seed=2)
     assert random != first_clicks()
     with pytest.raises(ConfigError, match="robot"):
-        Plan(items, contestants, robot="drunk")
+        Plan(items, contestants, (FROM_CLICKS,), robot="drunk")
 
 
 def test_figures_of_runs_that_end_early_or_get_worse():
-    def object_run(image: str, ious: tuple[float, ...]) -> ObjectRun:
-        seconds = (0.1,) * len(ious)
-        return ObjectRun("peer", image, 0.5, seconds, ious, ious, np.zeros((2, 2), np.uint8), ())
+    def object_run(image: str, ious: tuple[float, ...]) -> Run:
+        answers = {number: Answer((), np.zeros((2, 2), np.uint8), None) for number in (1, len(ious))}
+        figures = {"iou": ious, "boundary_f": ious}
+        return Run("peer", image, "clicks", 1, 0.5, (0.1,) * len(ious), figures, answers)
 
     runs = [object_run("a", (0.86, 1.0)), object_run("b", (0.5, 0.4, 0.39, 0.8))]
-    figures = report_of(runs, clicks=4).figures["peer"]
+    plan = Plan((), (), (FROM_CLICKS,), clicks=4)
+    report = report_of(plan, runs)
+    figures = report.figures["peer"]
     assert figures["noc85"] == (1 + 4) / 2
     assert figures["noc90"] == (2 + 4) / 2
     assert figures["never_90"] == 1
     assert figures["iou"] == pytest.approx([0.68, 0.7, 0.695, 0.9])
-    assert figures["harmful_clicks"] == 1
-    assert figures["clicks"] == 6
+    assert (figures["falls"], figures["harmful"], figures["clicks"]) == (2, 1, 6)
+    assert figures["calibration"] is None
+    (row,) = report.tables[0].rows
+    cells = dict(zip(report.tables[0].head, row, strict=True))
+    assert (cells["clicks lowering IoU"], cells["by > .02"], cells["AURC"]) == ("33.3 %", "16.7 %", "-")
 
 
 def test_regions_start_with_all_classes_and_stop_when_nothing_is_wrong(regions):
-    plan = Plan(tuple(region_items(regions)), (Contestant("random_walker", REGION_PEERS["random_walker"]),), clicks=9)
-    found = run_regions(plan.tasks()[0])
-    assert [click.class_id for click in found.clicks[:3]] == [1, 2, 3]
-    assert len(found.mean_ious) == len(found.seconds) == len(found.eces) == len(found.clicks) - 2
-    assert found.mean_ious[0] > 0.9
+    walker = (Contestant("random_walker", REGION_PEERS["random_walker"]),)
+    plan = Plan(tuple(region_items(regions)), walker, (regions_game("clicks"),), clicks=9)
+    found = play(plan.tasks()[0])
+    drawn = found.answer(9).drawn
+    assert [click.class_id for click in found.answer(0).drawn] == [1, 2, 3]
+    assert len(found.merits) == len(found.seconds) == len(found.figures["ece"]) == len(drawn) - 2
+    assert found.merits[0] > 0.9
+
+
+def test_regions_may_start_with_strokes_and_need_no_clicks(regions):
+    walker = (Contestant("random_walker", REGION_PEERS["random_walker"]),)
+    plan = Plan(tuple(region_items(regions)), walker, (regions_game("strokes"),), clicks=0)
+    found = play(plan.tasks()[0])
+    assert len(found.merits) == 1
+    assert all(isinstance(stroke, Stroke) for stroke in found.answer(0).drawn)
+    with pytest.raises(ConfigError, match=r"start: got 'boxes', accepted: clicks \| strokes"):
+        regions_game("boxes")
+
+
+def test_the_users_box_comes_from_its_file_or_around_the_object(objects):
+    sample = object_items(objects)[0].load()
+    # The object is 18 x 20 pixels from (11, 15); a twentieth of it is one pixel.
+    assert box_of(sample) == Box(10, 14, 29, 35, class_id=1, bounding=True)
+    mask = np.full((48, 60), 64, np.uint8)
+    mask[10:40, 4:34] = 128
+    write_image(objects / "boxes" / "a.png", mask)
+    assert box_of(object_items(objects)[0].load()) == Box(4, 10, 33, 39, class_id=1, bounding=True)
+    assert box_of(object_items(objects)[0].load(longer_side=30)) == Box(2, 5, 16, 19, class_id=1, bounding=True)
+    write_image(objects / "boxes" / "a.png", np.zeros((48, 60), np.uint8))
+    with pytest.raises(SourceError, match=r"boxes/a\.png: got no box, accepted: boxes/NAME\.png"):
+        object_items(objects)[0].load()
+
+
+def test_boxes_are_played_from_the_box_alone_and_from_clicks(objects):
+    grabcut = (Contestant("grabcut", OBJECT_PEERS["grabcut"]),)
+    box, clicks = (play(task) for task in Plan(tuple(object_items(objects)[:1]), grabcut, GAMES, clicks=2).tasks())
+    assert (box.start, box.before, clicks.start, clicks.before) == ("box", 0, "clicks", 1)
+    assert box.answer(0).drawn == (box_of(object_items(objects)[0].load()),)
+    assert box.merit(0) > 0.9
+    assert box.figures["error_in_box"][0] >= box.figures["error"][0]
+    assert isinstance(clicks.answer(1).drawn[0], Click)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["clicks", "regions"])
-def test_a_command_writes_figures_table_and_pictures(command, request, tmp_path, capsys):
-    data, out = request.getfixturevalue("objects" if command == "clicks" else "regions"), tmp_path / "out"
-    options = ["--peers", "watershed,random_walker", "--answers", "field", "--clicks", "3", "--jobs", "1"]
+@pytest.mark.parametrize(
+    ("command", "peers", "images", "columns"),
+    [
+        (["clicks"], ["watershed", "random_walker"], 2, 5),
+        (["regions", "--start", "strokes"], ["watershed", "random_walker"], 1, 5),
+        (["boxes"], ["grabcut"], 2, 6),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else str(value),
+)
+def test_a_command_writes_figures_tables_and_pictures(command, peers, images, columns, request, tmp_path, capsys):
+    data, out = request.getfixturevalue("regions" if command[0] == "regions" else "objects"), tmp_path / "out"
+    options = ["--peers", ",".join(peers), "--answers", "field", "--clicks", "3", "--jobs", "1"]
     where = ["--data", str(data), "--out", str(out), "--device", "cpu"]
-    assert run(["evaluate", command, *where, *options, *SMALL_SESSION]) == 0
+    assert run(["evaluate", *command, *where, *options, *SMALL_SESSION]) == 0
     metrics = json.loads((out / "metrics.json").read_text())
-    assert list(metrics["labellers"]) == ["watershed", "random_walker", "field"]
+    starts = [f", {start}" for start in ("box", "clicks")] if command == ["boxes"] else [""]
+    names = [name + start for start in starts for name in (*peers, "field")]
+    assert list(metrics["labellers"]) == names
     assert metrics["session"]["field.size"] == 32
-    lines = (out / "table.md").read_text().splitlines()
-    assert [line.split("|")[1].strip() for line in lines[-3:]] == ["watershed", "random_walker", "field"]
-    assert lines[-1] in capsys.readouterr().out
-    images = 2 if command == "clicks" else 1
-    assert read_image(out / "sheet.png").shape == (images * (48 + 22), 5 * 60, 3)
-    assert read_image(out / "curves.png").std() > 0
-    assert sorted(path.name for path in out.iterdir()) == ["curves.png", "metrics.json", "sheet.png", "table.md"]
+    calibration = metrics["labellers"][names[-1]]["calibration"]
+    assert len(calibration["risk"]) == 20
+    assert 0 <= calibration["aurc"] <= 1
+    table = capsys.readouterr().out.strip()
+    assert table in (out / "table.md").read_text()
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == names
+    assert read_image(out / "sheet.png").shape == (images * (48 + 22), columns * 60, 3)
+    for name in ("curves.png", "risk_coverage.png", "worst.png"):
+        assert read_image(out / name).std() > 0
+    pictures = ["curves.png", "risk_coverage.png", "sheet.png", "worst.png"]
+    assert sorted(path.name for path in out.iterdir()) == sorted(["metrics.json", "table.md", *pictures])
 
 
 @pytest.mark.parametrize(
@@ -181,6 +240,8 @@ def test_a_command_writes_figures_table_and_pictures(command, request, tmp_path,
         (["--answers", "oracle"], "--answers: got 'oracle'"),
         (["--robot", "drunk"], "robot: got 'drunk'"),
         (["--clicks", "0"], "--clicks"),
+        (["--objects", "easy"], "--objects: got 'easy', accepted: grabcut | hard"),
+        (["--objects", "hard"], "no folders images and groundTruth"),
         (["--data", "nowhere"], "nowhere: no folders images and masks"),
         (["--set", "field.size=0"], "field.size"),
     ],

@@ -7,7 +7,7 @@ from neural_seg_ros.evaluate.metrics import (
     IGNORE,
     boundary_f,
     clicks_needed,
-    expected_calibration_error,
+    error_rate,
     iou,
     mean_iou,
 )
@@ -58,12 +58,11 @@ def test_boundary_anywhere_inside_the_ignored_band_is_right(margin):
     assert boundary_f(square(80, 40, 40, 4) == 1, truth) == 0.0
 
 
-def test_calibration_error_is_the_gap_between_confidence_and_success():
-    assert expected_calibration_error(np.full(10, 0.8), np.arange(10) < 8) == pytest.approx(0.0)
-    assert expected_calibration_error(np.full(10, 1.0), np.arange(10) < 6) == pytest.approx(0.4)
-    confidence = np.array([0.1, 0.1, 0.9, 0.9])
-    assert expected_calibration_error(confidence, np.array([1, 1, 0, 0], bool)) == pytest.approx(0.9)
-    assert expected_calibration_error(np.empty(0), np.empty(0, bool)) == 0.0
+def test_error_rate_counts_missed_and_false_pixels_that_are_judged():
+    truth = np.array([[1, 1, 0, 0], [1, IGNORE, 2, IGNORE]], np.uint8)
+    labels = np.array([[1, 0, 1, 0], [1, 0, 0, 1]], np.uint8)
+    assert error_rate(labels, truth) == pytest.approx(2 / 6)
+    assert error_rate(labels, np.full_like(truth, IGNORE)) == 0.0
 
 
 def test_clicks_needed_is_the_first_that_reaches_the_quality():

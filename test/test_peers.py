@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from neural_seg_ros.annotations import Click
+from neural_seg_ros.annotations import Box, Click, Stroke
 from neural_seg_ros.evaluate.datasets import object_items
 from neural_seg_ros.evaluate.metrics import iou, mean_iou
-from neural_seg_ros.evaluate.peers import OBJECT_PEERS, REGION_PEERS
+from neural_seg_ros.evaluate.peers import BOX_PEERS, OBJECT_PEERS, REGION_PEERS
 from neural_seg_ros.evaluate.robot import next_object_click
 
 
@@ -61,6 +61,41 @@ def test_three_classes_each_get_their_part(name):
         assert labelling.confidence.dtype == np.float32
         assert labelling.confidence.min() >= 1 / 3 - 1e-6
         assert labelling.confidence.max() <= 1
+
+
+@pytest.mark.parametrize("name", REGION_PEERS)
+def test_a_stroke_says_what_all_its_pixels_are(name):
+    truth = np.repeat(np.array([[1, 2]], np.uint8), 60, 0).repeat(40, 1)
+    image = np.array([(0, 0, 0), (220, 60, 60), (60, 220, 60)], np.uint8)[truth]
+    labeller = REGION_PEERS[name]()
+    labeller.start(image)
+    strokes = [Stroke(((20, 5), (20, 30), (25, 55)), 1), Stroke(((60, 5), (60, 55)), 2)]
+    labels = labeller.label(strokes).labels
+    assert mean_iou(labels, truth) > 0.9
+    assert (labels[5:56, 60] == 2).all()
+    corrected = labeller.label([*strokes, Click(60, 30, 1)]).labels
+    assert corrected[30, 60] == 1
+
+
+@pytest.mark.parametrize("name", BOX_PEERS)
+def test_a_box_holds_the_object_and_a_click_corrects_it(name, scene):
+    image, truth = scene
+    labeller = BOX_PEERS[name]()
+    labeller.start(image)
+    box = Box(25, 20, 80, 65, 1, bounding=True)
+    labels = labeller.label([box]).labels
+    assert iou(labels, truth) > 0.9
+    assert not labels[:20].any()
+    assert not labels[:, :25].any()
+    assert labeller.label([box, Click(52, 42, 0)]).labels[42, 52] == 0
+
+
+@pytest.mark.parametrize("name", BOX_PEERS)
+def test_a_box_may_be_as_large_as_the_image(name, scene):
+    image, truth = scene
+    labeller = BOX_PEERS[name]()
+    labeller.start(image)
+    assert iou(labeller.label([Box(0, 0, 99, 79, 1, bounding=True)]).labels, truth) > 0.9
 
 
 @pytest.mark.parametrize("name", OBJECT_PEERS)

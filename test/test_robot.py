@@ -64,6 +64,14 @@ def test_random_clicks_spread_over_the_error_and_repeat_with_the_seed(truth):
     assert clicks(4) != found
 
 
+def test_random_clicks_stay_in_the_largest_error(truth):
+    labels = truth.copy()
+    labels[15:24, 25:34] = 0
+    labels[0:3, 0:5] = 1
+    found = [next_object_click(labels, truth, (), np.random.default_rng(seed)) for seed in range(20)]
+    assert all(25 <= click.x < 34 and 15 <= click.y < 24 and click.class_id == 1 for click in found)
+
+
 def test_regions_start_with_one_click_a_class_at_its_centre():
     truth = np.full((30, 60), 1, np.uint8)
     truth[:, 31:] = 2

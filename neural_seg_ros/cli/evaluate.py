@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from neural_seg_ros.cli import common
+from neural_seg_ros.errors import ConfigError
 
 if TYPE_CHECKING:
-    from neural_seg_ros.evaluate.play import Plan, Task
-
-R = TypeVar("R")
+    from neural_seg_ros.evaluate.datasets import Item
+    from neural_seg_ros.evaluate.play import Plan, Run
+    from neural_seg_ros.evaluate.report import Report
 
 app = typer.Typer(no_args_is_help=True, help="Measure quality against ground truth, beside classical peers.")
 
@@ -24,6 +25,8 @@ Answers = Annotated[str, typer.Option(help="Our own answers: all | none | field,
 Limit = Annotated[int, typer.Option(min=0, help="Use only the first images, by name; 0: all.")]
 LongerSide = Annotated[int, typer.Option(min=0, help="Shrink images and truths to this for everybody; 0: as they are.")]
 Clicks = Annotated[int, typer.Option(min=1, help="The most clicks the robot makes on an image.")]
+FirstClicks = Annotated[int, typer.Option(min=0, help="The most clicks the robot makes on an image after the start.")]
+Objects = Annotated[str, typer.Option(help="grabcut: images/ and masks/ | hard: of bsds500/ and davis/ below --data.")]
 Robot = Annotated[str, typer.Option(help="Where it clicks in the largest error: centre | random.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random robot; that of sessions is --set seed=N.")]
 Jobs = Annotated[int, typer.Option(min=0, help="Processes of one thread each; 0: one a CPU core.")]
@@ -34,6 +37,7 @@ def clicks(
     context: typer.Context,
     data: Data,
     out: common.Out,
+    objects: Objects = "grabcut",
     peers: Peers = "all",
     answers: Answers = "all",
     limit: Limit = 0,
@@ -47,22 +51,47 @@ def clicks(
     settings: common.Settings = None,
     config: common.Config = None,
 ) -> None:
-    """Clicks one object needs (NoC@85, NoC@90, IoU per click), on images/ and masks/ as GrabCut has them."""
-    from neural_seg_ros.evaluate.clicks import report_of, run_object
+    """Clicks one object needs (NoC@85, NoC@90, IoU per click), calibration, risk against coverage."""
+    from neural_seg_ros.evaluate.clicks import FROM_CLICKS, report_of
     from neural_seg_ros.evaluate.contestants import choose
-    from neural_seg_ros.evaluate.datasets import object_items
     from neural_seg_ros.evaluate.peers import OBJECT_PEERS
     from neural_seg_ros.evaluate.play import Plan
-    from neural_seg_ros.evaluate.report import write_report
 
     settled = common.session_config(context, preset, settings=settings)
     contestants = choose(peers, answers, OBJECT_PEERS, settled, device)
-    plan = Plan(tuple(object_items(data, limit)), contestants, longer_side, clicks, robot, seed)
-    out.mkdir(parents=True, exist_ok=True)
-    runs = _play(plan, run_object, jobs)
-    report = report_of(runs, clicks)
-    write_report(out, plan, report, runs)
-    typer.echo(report.table.markdown())
+    items = _objects(data, objects, limit)
+    _evaluate(out, Plan(items, contestants, (FROM_CLICKS,), longer_side, clicks, robot, seed), report_of, jobs)
+
+
+@app.command()
+def boxes(
+    context: typer.Context,
+    data: Data,
+    out: common.Out,
+    objects: Objects = "grabcut",
+    peers: Peers = "all",
+    answers: Answers = "all",
+    limit: Limit = 0,
+    longer_side: LongerSide = 0,
+    clicks: Clicks = 8,
+    robot: Robot = "centre",
+    seed: Seed = 0,
+    jobs: Jobs = 0,
+    preset: common.Preset = "cpu",
+    device: common.Device = "auto",
+    settings: common.Settings = None,
+    config: common.Config = None,
+) -> None:
+    """One object from a bounding box (boxes/, else the object's own + 5 %), beside the same object from clicks."""
+    from neural_seg_ros.evaluate.boxes import GAMES, report_of
+    from neural_seg_ros.evaluate.contestants import choose
+    from neural_seg_ros.evaluate.peers import BOX_PEERS
+    from neural_seg_ros.evaluate.play import Plan
+
+    settled = common.session_config(context, preset, settings=settings)
+    contestants = choose(peers, answers, BOX_PEERS, settled, device)
+    items = _objects(data, objects, limit)
+    _evaluate(out, Plan(items, contestants, GAMES, longer_side, clicks, robot, seed), report_of, jobs)
 
 
 @app.command()
@@ -70,12 +99,13 @@ def regions(
     context: typer.Context,
     data: Data,
     out: common.Out,
+    start: Annotated[str, typer.Option(help="What comes first, on every segment: clicks | strokes.")] = "clicks",
     peers: Peers = "all",
     answers: Answers = "all",
     annotators: Annotated[str, typer.Option(help="Whose segments are the classes: median | all.")] = "median",
     limit: Limit = 0,
     longer_side: LongerSide = 0,
-    clicks: Clicks = 9,
+    clicks: FirstClicks = 9,
     robot: Robot = "centre",
     seed: Seed = 0,
     jobs: Jobs = 0,
@@ -89,24 +119,36 @@ def regions(
     from neural_seg_ros.evaluate.datasets import region_items
     from neural_seg_ros.evaluate.peers import REGION_PEERS
     from neural_seg_ros.evaluate.play import Plan
-    from neural_seg_ros.evaluate.regions import report_of, run_regions
-    from neural_seg_ros.evaluate.report import write_report
+    from neural_seg_ros.evaluate.regions import regions_game, report_of
 
     settled = common.session_config(context, preset, settings=settings)
     contestants = choose(peers, answers, REGION_PEERS, settled, device)
-    plan = Plan(tuple(region_items(data, annotators, limit)), contestants, longer_side, clicks, robot, seed)
-    out.mkdir(parents=True, exist_ok=True)
-    runs = _play(plan, run_regions, jobs)
-    report = report_of(runs, clicks)
-    write_report(out, plan, report, runs)
-    typer.echo(report.table.markdown())
+    items, games = tuple(region_items(data, annotators, limit)), (regions_game(start),)
+    _evaluate(out, Plan(items, contestants, games, longer_side, clicks, robot, seed), report_of, jobs)
 
 
-def _play(plan: Plan, run: Callable[[Task], R], jobs: int) -> list[R]:
+def _objects(data: Path, objects: str, limit: int) -> tuple[Item, ...]:
+    from neural_seg_ros.evaluate.agreed import hard_items
+    from neural_seg_ros.evaluate.datasets import object_items
+
+    readers: dict[str, Callable[[Path, int], Sequence[Item]]] = {"grabcut": object_items, "hard": hard_items}
+    if objects not in readers:
+        raise ConfigError(f"--objects: got {objects!r}, accepted: {' | '.join(readers)}")
+    return tuple(readers[objects](data, limit))
+
+
+def _evaluate(out: Path, plan: Plan, report_of: Callable[[Plan, Sequence[Run]], Report], jobs: int) -> None:
+    """Play, report, and show the first table."""
+    from neural_seg_ros.evaluate.play import play
     from neural_seg_ros.evaluate.processes import each
+    from neural_seg_ros.evaluate.report import write_report
 
+    out.mkdir(parents=True, exist_ok=True)
     tasks = plan.tasks()
-    return list(common.progress(each(run, tasks, jobs or _cores()), "evaluate", len(tasks)))
+    runs = list(common.progress(each(play, tasks, jobs or _cores()), "evaluate", len(tasks)))
+    report = report_of(plan, runs)
+    write_report(out, plan, report, runs)
+    typer.echo(report.tables[0].markdown())
 
 
 def _cores() -> int:

@@ -1,4 +1,4 @@
-"""What the robot user drives: anything that turns the clicks so far into labels."""
+"""What the robot user drives: anything that turns what is drawn so far into labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_seg_ros.annotations import Click
+from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.evaluate.nearest import Labels
 
 
@@ -25,9 +25,9 @@ class Labeller(Protocol):
     """One method under test, used for one image after another."""
 
     def start(self, image: NDArray[np.uint8]) -> None:
-        """Prepare for an image (H, W, 3) uint8 RGB, before any click."""
+        """Prepare for an image (H, W, 3) uint8 RGB, before anything is drawn."""
         ...
 
-    def label(self, clicks: Sequence[Click]) -> Labelling:
-        """Label every pixel from all clicks made so far, oldest first; one call extends the clicks of the last."""
+    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+        """Label every pixel from all that was drawn so far, oldest first; one call extends what the last was given."""
         ...

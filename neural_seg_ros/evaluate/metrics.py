@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
@@ -48,18 +47,11 @@ def boundary_f(mask: NDArray[np.bool_], truth: Labels, tolerance: float = 2.0) -
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def expected_calibration_error(confidence: NDArray[Any], correct: NDArray[np.bool_], bins: int = 15) -> float:
-    """ECE = sum over bins of |B| / n * |share correct in B - mean confidence in B|, in [0, 1].
-
-    ``confidence`` in [0, 1] and ``correct`` have the same shape; the bins divide [0, 1] evenly, the upper edge
-    belongs to a bin. 0 when they are empty.
-    """
-    values = np.asarray(confidence, np.float64).ravel()
-    if not values.size:
-        return 0.0
-    index = np.clip(np.ceil(values * bins).astype(np.int64) - 1, 0, bins - 1)
-    gap = np.bincount(index, np.asarray(correct, np.float64).ravel() - values, minlength=bins)
-    return float(np.abs(gap).sum() / values.size)
+def error_rate(labels: Labels, truth: Labels, class_id: int = 1) -> float:
+    """Share of the judged pixels that are wrongly of the class or wrongly not, in [0, 1]; 0 when nothing is judged."""
+    judged = truth != IGNORE
+    wrong = ((labels == class_id) != (truth == class_id))[judged]
+    return float(wrong.mean()) if wrong.size else 0.0
 
 
 def clicks_needed(ious: Sequence[float], quality: float, most: int = 20) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_seg_ros.annotations import Click
+from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.evaluate.labeller import Labelling
 from neural_seg_ros.session import Session
@@ -27,11 +27,12 @@ class SessionLabeller:
     def start(self, image: NDArray[np.uint8]) -> None:
         self._session = Session(self._config, self._device)
         self._session.observe(image)
+        self._session.prepare(wait=True)
         self._fit()
 
-    def label(self, clicks: Sequence[Click]) -> Labelling:
-        for click in clicks[len(self._session.annotations) :]:
-            self._session.annotate(click)
+    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+        for annotation in annotations[len(self._session.annotations) :]:
+            self._session.annotate(annotation)
         self._fit()
         result = self._session.result()
         return Labelling(result.labels.astype(np.uint8, copy=False), result.confidence)

@@ -1,6 +1,6 @@
-"""Classical peers: each gets the clicks in the form that serves it best.
+"""Classical peers: each gets what is drawn in the form that serves it best.
 
-While there are clicks of one class only, the border of the image stands for the rest (class 0).
+While there is one class only, the border of the image stands for the rest (class 0).
 """
 
 from __future__ import annotations
@@ -13,46 +13,63 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import random_walker
 
-from neural_seg_ros.annotations import Click
+from neural_seg_ros.annotations import Annotation, Box, Click
 from neural_seg_ros.evaluate.labeller import Labeller, Labelling
 from neural_seg_ros.evaluate.nearest import fill_from_nearest
+from neural_seg_ros.rasterise import NOTHING, box_pixels, rasterise
 
 BACKGROUND = 0
 SEED_RADIUS = 2
 # Pixels; OpenCV's watershed overwrites the outermost one.
 BORDER = 2
-_NO_SEED = -1
+_ANY_CLASS = 255  # no dense mask comes here, so none is unlabelled
 
 
 class GrabCut:
-    """OpenCV grabCut, one object: a positive click is a disc of probable object, a negative one of background.
+    """OpenCV grabCut, one object, from clicks or from a bounding box with clicks.
 
-    Rother, Kolmogorov, Blake: GrabCut, SIGGRAPH 2004.
+    A positive click is a disc of probable object, a negative one of background. The inside of the box is probably
+    object, the outside surely not. Rother, Kolmogorov, Blake: GrabCut, SIGGRAPH 2004.
     """
 
     disc = 1 / 8
     hard_radius = 2
-    iterations = 3
+    iterations_of_clicks, iterations_of_box = 3, 5
 
     def start(self, image: NDArray[np.uint8]) -> None:
         self._image = np.ascontiguousarray(image)
 
-    def label(self, clicks: Sequence[Click]) -> Labelling:
-        height, width = self._image.shape[:2]
-        radius = round(self.disc * max(height, width))
-        trimap = np.full((height, width), cv2.GC_PR_BGD, np.uint8)
-        if not any(click.class_id == BACKGROUND for click in clicks):
-            trimap[_border(trimap)] = cv2.GC_BGD
+    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+        box = next((annotation for annotation in annotations if isinstance(annotation, Box)), None)
+        clicks = [annotation for annotation in annotations if isinstance(annotation, Click)]
+        trimap = self._without_box(clicks) if box is None else self._inside(box)
+        radius = round(self.disc * max(trimap.shape))
         probable, sure = (cv2.GC_PR_BGD, cv2.GC_PR_FGD), (cv2.GC_BGD, cv2.GC_FGD)
         for value, size in ((probable, radius), (sure, self.hard_radius)):
             for click in clicks:
                 cv2.circle(trimap, _pixel(click), size, value[click.class_id != BACKGROUND], cv2.FILLED)
         if not np.isin(trimap, (cv2.GC_FGD, cv2.GC_PR_FGD)).any():
-            return Labelling(np.zeros((height, width), np.uint8))
+            return Labelling(np.zeros(trimap.shape, np.uint8))
+        iterations = self.iterations_of_clicks if box is None else self.iterations_of_box
         cv2.setRNGSeed(0)
         models = np.zeros((1, 65)), np.zeros((1, 65))
-        cv2.grabCut(self._image, trimap, None, *models, self.iterations, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(self._image, trimap, None, *models, iterations, cv2.GC_INIT_WITH_MASK)
         return Labelling(np.isin(trimap, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8))
+
+    def _without_box(self, clicks: Sequence[Click]) -> NDArray[np.uint8]:
+        trimap = np.full(self._image.shape[:2], cv2.GC_PR_BGD, np.uint8)
+        if not any(click.class_id == BACKGROUND for click in clicks):
+            trimap[_border(trimap)] = cv2.GC_BGD
+        return trimap
+
+    def _inside(self, box: Box) -> NDArray[np.uint8]:
+        """The trimap of GC_INIT_WITH_RECT; of a box as large as the image the outermost pixel counts as outside."""
+        shape = self._image.shape[0], self._image.shape[1]
+        inside = np.zeros(shape, bool)
+        inside[box_pixels(box, shape, shape)] = True
+        if inside.all():
+            inside = ~_border(inside, 1)
+        return np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
 
 
 class Watershed:
@@ -61,8 +78,8 @@ class Watershed:
     def start(self, image: NDArray[np.uint8]) -> None:
         self._image = np.ascontiguousarray(image)
 
-    def label(self, clicks: Sequence[Click]) -> Labelling:
-        seeds = _seeds(self._image, clicks)
+    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+        seeds = _seeds(self._image, annotations)
         # cv2.watershed reads 0 as unknown and writes -1 on the lines between basins.
         basins = cv2.watershed(self._image, seeds + 1) - 1
         return Labelling(fill_from_nearest(basins.astype(np.uint8), basins < 0))
@@ -77,14 +94,15 @@ class RandomWalker:
     def start(self, image: NDArray[np.uint8]) -> None:
         self._lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).astype(np.float64)
 
-    def label(self, clicks: Sequence[Click]) -> Labelling:
-        seeds = _seeds(self._lab, clicks)
-        classes = np.unique(seeds[seeds != _NO_SEED])
-        if len(classes) < 2 or np.count_nonzero(seeds == _NO_SEED) == 0:
-            return Labelling(fill_from_nearest(seeds.astype(np.uint8), seeds == _NO_SEED))
+    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+        seeds = _seeds(self._lab, annotations)
+        classes = np.unique(seeds[seeds != NOTHING])
+        if len(classes) < 2 or np.count_nonzero(seeds == NOTHING) == 0:
+            labels = fill_from_nearest(seeds.astype(np.uint8), seeds == NOTHING)
+            return Labelling(labels, np.ones(labels.shape, np.float32))
         probabilities = random_walker(
             self._lab,
-            np.searchsorted(classes, seeds) + (seeds != _NO_SEED),
+            np.searchsorted(classes, seeds) + (seeds != NOTHING),
             beta=self._beta,
             mode="bf",
             return_full_prob=True,
@@ -95,14 +113,14 @@ class RandomWalker:
 
 
 class NearestClick:
-    """The class of the nearest click: what the positions alone are worth."""
+    """The class of the nearest click or stroke: what the positions alone are worth."""
 
     def start(self, image: NDArray[np.uint8]) -> None:
         self._image = image
 
-    def label(self, clicks: Sequence[Click]) -> Labelling:
-        seeds = _seeds(self._image, clicks)
-        return Labelling(fill_from_nearest(seeds.astype(np.uint8), seeds == _NO_SEED))
+    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+        seeds = _seeds(self._image, annotations)
+        return Labelling(fill_from_nearest(seeds.astype(np.uint8), seeds == NOTHING))
 
 
 # The random walker's beta is the best of 5 to 500 on the development images of each task.
@@ -111,6 +129,7 @@ OBJECT_PEERS: dict[str, Callable[[], Labeller]] = {
     "watershed": Watershed,
     "random_walker": partial(RandomWalker, beta=50.0),
 }
+BOX_PEERS: dict[str, Callable[[], Labeller]] = {"grabcut": GrabCut}
 REGION_PEERS: dict[str, Callable[[], Labeller]] = {
     "nearest": NearestClick,
     "watershed": Watershed,
@@ -118,19 +137,24 @@ REGION_PEERS: dict[str, Callable[[], Labeller]] = {
 }
 
 
-def _seeds(image: NDArray[np.generic], clicks: Sequence[Click]) -> NDArray[np.int32]:
-    """(H, W) int32: the class on a small disc around every click, later clicks on top, _NO_SEED elsewhere."""
-    seeds = np.full(image.shape[:2], _NO_SEED, np.int32)
-    if len({click.class_id for click in clicks}) < 2:
-        seeds[_border(seeds)] = BACKGROUND
-    for click in clicks:
-        cv2.circle(seeds, _pixel(click), SEED_RADIUS, click.class_id, cv2.FILLED)
+def _seeds(image: NDArray[np.generic], annotations: Sequence[Annotation]) -> NDArray[np.int32]:
+    """(H, W) int32: the class on all that is drawn, clicks as small discs, later ones on top, NOTHING elsewhere."""
+    shape = image.shape[0], image.shape[1]
+    seeds = np.full(shape, NOTHING, np.int32)
+    for annotation in annotations:
+        if isinstance(annotation, Click):
+            cv2.circle(seeds, _pixel(annotation), SEED_RADIUS, annotation.class_id, cv2.FILLED)
+        else:
+            drawn = rasterise([annotation], shape, shape, _ANY_CLASS)
+            seeds = np.where(drawn == NOTHING, seeds, drawn)
+    if len(np.unique(seeds[seeds != NOTHING])) < 2:
+        seeds[_border(seeds) & (seeds == NOTHING)] = BACKGROUND
     return seeds
 
 
-def _border(image: NDArray[np.generic]) -> NDArray[np.bool_]:
+def _border(image: NDArray[np.generic], width: int = BORDER) -> NDArray[np.bool_]:
     border = np.ones(image.shape[:2], bool)
-    border[BORDER:-BORDER, BORDER:-BORDER] = False
+    border[width:-width, width:-width] = False
     return border
 
 

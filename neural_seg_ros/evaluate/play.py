@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from neural_seg_ros.annotations import Click
+from neural_seg_ros.annotations import Annotation, Click
 from neural_seg_ros.errors import ConfigError
+from neural_seg_ros.evaluate.calibration import Calibration, calibration_of
 from neural_seg_ros.evaluate.contestants import Contestant
 from neural_seg_ros.evaluate.datasets import Item, Sample
 from neural_seg_ros.evaluate.labeller import Labeller, Labelling
 from neural_seg_ros.evaluate.nearest import Labels
 
 ROBOTS = ("centre", "random")
-NextClick = Callable[[Labels, Labels, Sequence[Click], np.random.Generator | None], Click | None]
+
+
+@dataclass(frozen=True)
+class Game:
+    """What is drawn, and what is measured; made of functions at the top of a module, so that it can be pickled.
+
+    start       what the user begins with: a name
+    first       what is drawn before the robot clicks, at once; nothing: its first click begins
+    following   the robot's next click from labels, truth, the clicks so far and, of a random robot, a generator
+    measure     figures of labels by name, the figure of merit first
+    marks       the numbers of robot clicks that are shown
+    show_first  whether the contact sheet shows the first answer, not the last
+    """
+
+    start: str
+    first: Callable[[Sample], tuple[Annotation, ...]]
+    following: Callable[[Labels, Labels, Sequence[Click], np.random.Generator | None], Click | None]
+    measure: Callable[[Labels, Sample], dict[str, float]]
+    marks: tuple[int, ...]
+    show_first: bool = False
 
 
 @dataclass(frozen=True)
 class Task:
-    """One labeller on one image.
+    """One game of one labeller on one image.
 
     longer_side  images and truths are shrunk to it, 0: as they are
     clicks       the most that the robot makes
@@ -30,6 +50,7 @@ class Task:
 
     item: Item
     contestant: Contestant
+    game: Game
     longer_side: int
     clicks: int
     seed: int | None
@@ -37,16 +58,17 @@ class Task:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every contestant on every item.
+    """Every contestant plays every game on every item.
 
     longer_side  images and truths are shrunk to it for everybody, 0: as they are
-    clicks       the most that the robot makes, at least 1
+    clicks       the most that the robot makes
     robot        ``centre`` of an error, or a ``random`` point inside it
     seed         of the random robot
     """
 
     items: tuple[Item, ...]
     contestants: tuple[Contestant, ...]
+    games: tuple[Game, ...]
     longer_side: int = 0
     clicks: int = 20
     robot: str = "centre"
@@ -57,65 +79,112 @@ class Plan:
             raise ConfigError(f"robot: got {self.robot!r}, accepted: {' | '.join(ROBOTS)}")
 
     def tasks(self) -> list[Task]:
-        """Item by item; contestants on one item meet random robots of the same seed."""
+        """Item by item, game by game; all games on one item meet random robots of the same seed."""
         seeds = np.random.SeedSequence(self.seed).generate_state(len(self.items)).tolist()
         return [
-            Task(item, contestant, self.longer_side, self.clicks, seed if self.robot == "random" else None)
+            Task(item, contestant, game, self.longer_side, self.clicks, seed if self.robot == "random" else None)
             for item, seed in zip(self.items, seeds, strict=True)
+            for game in self.games
             for contestant in self.contestants
         ]
 
 
 @dataclass(frozen=True)
-class Move:
-    """What the labeller answered to the clicks so far, and the seconds it took."""
+class Answer:
+    """What a labeller made of all that was drawn so far; ``calibration`` is None without a confidence."""
 
-    labelling: Labelling
-    seconds: float
+    drawn: tuple[Annotation, ...]
+    labels: Labels
+    calibration: Calibration | None
 
 
 @dataclass(frozen=True)
-class Game:
-    """A task as it is played: the sample, seconds before the first click, the clicks so far, the moves to come."""
+class Run:
+    """One game, measured after every move: what is drawn first, if anything, and every click of the robot.
 
-    sample: Sample
-    start_seconds: float
-    clicks: list[Click]
-    moves: Iterator[Move]
-
-
-def play(task: Task, first: Callable[[Sample], tuple[Click, ...]], following: NextClick) -> Game:
-    """Start a game: the clicks of ``first``, if any, are one move; then up to ``task.clicks`` of the robot, one a move.
-
-    It ends early when nothing is wrong.
+    before         robot clicks before the first measure: 0 when something is drawn first, else 1
+    start_seconds  to prepare for the image
+    seconds        of every move
+    figures        {name: value after every move}, the figure of merit first
+    answers        {robot clicks: answer} at the marks that were reached, and the last
     """
+
+    labeller: str
+    image: str
+    start: str
+    before: int
+    start_seconds: float
+    seconds: tuple[float, ...]
+    figures: Mapping[str, tuple[float, ...]]
+    answers: Mapping[int, Answer]
+
+    @property
+    def merits(self) -> tuple[float, ...]:
+        """The figure of merit after every move."""
+        return next(iter(self.figures.values()))
+
+    def merit(self, clicks: int) -> float:
+        """The figure of merit after so many robot clicks; a run that ended early keeps its last."""
+        return self.merits[min(clicks - self.before, len(self.merits) - 1)]
+
+    def answer(self, clicks: int) -> Answer:
+        """The answer after so many robot clicks, a mark or the most; the last of a run that ended early."""
+        return self.answers[max(number for number in self.answers if number <= clicks)]
+
+
+def play(task: Task) -> Run:
+    """Up to ``task.clicks`` clicks of the robot, fewer when nothing is wrong any more."""
     sample = task.item.load(task.longer_side)
     labeller = task.contestant.build()
     began = time.perf_counter()
     labeller.start(sample.image)
     start_seconds = time.perf_counter() - began
-    clicks = list(first(sample))
-    return Game(sample, start_seconds, clicks, _moves(task, sample, labeller, clicks, following))
+    first = task.game.first(sample)
+    before = 0 if first else 1
+    seconds: list[float] = []
+    figures: list[dict[str, float]] = []
+    answers: dict[int, Answer] = {}
+    for clicks, move in enumerate(_moves(task, sample, labeller, first), start=before):
+        seconds.append(move.seconds)
+        calibration = calibration_of(move.labelling, sample.truth)
+        figures.append(task.game.measure(move.labelling.labels, sample))
+        if calibration is not None:
+            figures[-1]["ece"] = calibration.expected_error()
+        if clicks - 1 not in task.game.marks:
+            answers.pop(clicks - 1, None)
+        answers[clicks] = Answer(move.drawn, move.labelling.labels, calibration)
+    return Run(
+        task.contestant.name,
+        sample.name,
+        task.game.start,
+        before,
+        start_seconds,
+        tuple(seconds),
+        {name: tuple(figure[name] for figure in figures) for name in figures[0]},
+        answers,
+    )
 
 
-def _moves(task: Task, sample: Sample, labeller: Labeller, clicks: list[Click], following: NextClick) -> Iterator[Move]:
+@dataclass(frozen=True)
+class _Move:
+    drawn: tuple[Annotation, ...]
+    labelling: Labelling
+    seconds: float
+
+
+def _moves(task: Task, sample: Sample, labeller: Labeller, first: tuple[Annotation, ...]) -> Iterator[_Move]:
+    """What is drawn first, if anything, then the robot's clicks one by one, each with what is made of all so far."""
     generator = None if task.seed is None else np.random.default_rng(task.seed)
     labels = np.zeros(sample.truth.shape, np.uint8)
-    if clicks:
-        move = _timed(labeller, clicks)
-        labels = move.labelling.labels
-        yield move
-    for _ in range(task.clicks):
-        click = following(labels, sample.truth, clicks, generator)
-        if click is None:
-            return
-        clicks.append(click)
-        move = _timed(labeller, clicks)
-        labels = move.labelling.labels
-        yield move
-
-
-def _timed(labeller: Labeller, clicks: Sequence[Click]) -> Move:
-    began = time.perf_counter()
-    labelling = labeller.label(clicks)
-    return Move(labelling, time.perf_counter() - began)
+    drawn = first
+    for number in range(0 if first else 1, task.clicks + 1):
+        if number > 0:
+            clicks = [annotation for annotation in drawn if isinstance(annotation, Click)]
+            click = task.game.following(labels, sample.truth, clicks, generator)
+            if click is None:
+                return
+            drawn = (*drawn, click)
+        began = time.perf_counter()
+        labelling = labeller.label(drawn)
+        yield _Move(drawn, labelling, time.perf_counter() - began)
+        labels = labelling.labels
