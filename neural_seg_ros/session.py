@@ -22,7 +22,7 @@ from neural_seg_ros.field.engine import Engine, Losses
 from neural_seg_ros.history import History, State
 from neural_seg_ros.image import check_image, field_shape, resize_image
 from neural_seg_ros.placed import Placed, classes_among, draw, extended, rest_of
-from neural_seg_ros.rasterise import rasterise
+from neural_seg_ros.rasterise import bounding_boxes, outside_boxes, rasterise
 from neural_seg_ros.result import FullSize, Result, empty_result, full_size_result
 from neural_seg_ros.session_file import placed_from_json, placed_to_json, read_session, write_session
 
@@ -63,6 +63,8 @@ class Session:
         # What the field knew of this frame before the first annotation on it.
         self._carried: Estimate | None = None
         self._channels: tuple[int, ...] = ()
+        # Whether the engine and the answer know of all annotations.
+        self._settled = True
         self._history = History(self.config.undo_megabytes)
 
     # -- the main job --------------------------------------------------------------------------------------------------
@@ -77,6 +79,7 @@ class Session:
         image = check_image(image)
         if not is_number(stamp):
             raise SessionError(f"stamp: got {stamp!r}, accepted: finite seconds")
+        self._settle()
         self._frame = image.copy()
         self._frames += 1
         self.stamp = float(stamp)
@@ -111,6 +114,7 @@ class Session:
         Due are ``config.fit``'s steps for what is new since the last fit. Returns the number of steps made.
         """
         _, engine = self._observed()
+        self._settle()
         if seconds is not None:
             if steps is not None or not is_number(seconds) or seconds < 0:
                 raise SessionError(
@@ -125,9 +129,18 @@ class Session:
         self.steps_due = max(0, self.steps_due - made)
         return made
 
+    def prepare(self, wait: bool = False) -> None:
+        """Begin in the background what the first annotation of this frame would have to wait for. Optional.
+
+        With ``wait`` it is done when this returns.
+        """
+        self._observed()
+        self._answer.prepare(wait)
+
     def result(self) -> Result:
         """The labels of the frame observed last, at its full size."""
         frame, engine = self._observed()
+        self._settle()
         unlabelled = self.config.unlabelled
         if not self._history.placed:
             return empty_result(frame, self.stamp, unlabelled)
@@ -135,8 +148,16 @@ class Session:
         shown = self._shown
         probabilities = estimate.probabilities[[self._channels.index(class_id) for class_id in shown]]
         upsampler = guided_upsampler(frame, estimate.image, probabilities)
-        source = FullSize(upsampler, self._certain(frame), shown)
+        annotated, outside = self._certain(frame)
+        source = FullSize(upsampler, annotated, outside, shown)
         return full_size_result(source, self.stamp, unlabelled)
+
+    def suggest(self) -> tuple[float, float] | None:
+        """(x, y) of the pixel of the frame observed last whose click would help most: see ``answer.suggest``.
+
+        None before the first annotation, and when nothing is uncertain.
+        """
+        return self.result().suggestion
 
     # -- taking back ---------------------------------------------------------------------------------------------------
 
@@ -173,6 +194,7 @@ class Session:
         self._known.clear()
         self._channels = ()
         self._instant = self._carried = None
+        self._settled = True
         if self._engine is not None:
             self._engine.forget_classes()
 
@@ -199,7 +221,7 @@ class Session:
 
     @property
     def classes(self) -> tuple[int, ...]:
-        """The class ids annotated so far, ascending."""
+        """The class ids that annotations name so far, ascending."""
         return classes_among(self._history.placed, self.config.unlabelled)
 
     def status(self) -> Losses:
@@ -216,7 +238,7 @@ class Session:
         remade = old is not None and (afresh or not old.reconfigure(config.field))
         # A new engine may not fit into the device's memory: then nothing has changed yet.
         engine = self._new_engine(config) if remade else old
-        if config.answer != self.config.answer:
+        if (config.answer, config.border_prior) != (self.config.answer, self.config.border_prior):
             self._answer = make_answer(config.answer)
             if self._frame is not None:
                 self._answer.observe(self._frame)
@@ -233,6 +255,7 @@ class Session:
     def save(self, path: str | Path) -> None:
         """Write everything but the undo states to one file, whole or not at all. Raises SessionFileError."""
         frame, engine = self._observed()
+        self._settle()
         tensors = {f"engine.{name}": tensor for name, tensor in engine.snapshot().items()}
         tensors["frame"] = torch.from_numpy(frame)
         if self._carried is not None:
@@ -304,6 +327,7 @@ class Session:
     def _carry(self) -> None:
         """Keep what the field says of this frame now, where it knows anything from other frames."""
         _, engine = self._observed()
+        self._settle()
         elsewhere = any(placed.frame_number != self._frame_number for placed in self._history.placed)
         self._carried = self._field_estimate(engine) if elsewhere else None
 
@@ -320,9 +344,18 @@ class Session:
         self.steps_due = max(self.steps_due, lost)
 
     def _apply_annotations(self) -> None:
-        """Draw the annotations of this frame, with what they imply, into the engine's masks."""
-        _, engine = self._observed()
+        """Take the annotations as they are now; they are answered together when somebody looks or the fit goes on."""
         self._channels = extended(self._channels, self.classes, self.config.unlabelled)
+        self._settled = False
+        if self._annotated_here:
+            self.steps_due = max(self.steps_due, self.config.fit.click_steps)
+
+    def _settle(self) -> None:
+        """Answer the annotations of this frame, and draw them, with what they imply, into the engine's masks."""
+        if self._settled:
+            return
+        _, engine = self._observed()
+        self._settled = True
         drawn = self._draw(engine.shape)
         labels, weights = drawn.labels, drawn.weights
         self._instant = self._answer.instant(self._draw, self._remembered)
@@ -332,8 +365,6 @@ class Session:
             labels = np.where(weights == 1, labels, taught.argmax(0))
             weights = np.maximum(weights, TAUGHT_WEIGHT)
         engine.set_annotations(torch.from_numpy(labels), torch.from_numpy(weights), len(self._channels))
-        if drawn.weights.any():
-            self.steps_due = max(self.steps_due, self.config.fit.click_steps)
 
     def _draw(self, size: tuple[int, int]) -> Drawn:
         """The annotations made on this very frame, and what is presumed, at (height, width)."""
@@ -362,11 +393,17 @@ class Session:
         probabilities[[channel for channel, class_id in enumerate(known) if class_id not in shown]] = 0
         return Estimate(self._carried.image, probabilities)
 
-    def _certain(self, frame: NDArray[np.uint8]) -> NDArray[np.int32] | None:
-        """(H, W) int32 class ids of what was drawn on this frame, NOTHING elsewhere, or None when nothing was."""
+    def _certain(self, frame: NDArray[np.uint8]) -> tuple[NDArray[np.int32] | None, dict[int, NDArray[np.bool_]]]:
+        """(H, W) int32 class ids of what was drawn on this frame, NOTHING elsewhere, or None when nothing was.
+
+        Then {class id: (H, W) bool} of the classes with bounding boxes on it: True where the class cannot be.
+        """
         size = frame.shape[:2]
         here = self._annotated_here
-        return rasterise(here, size, size, self.config.unlabelled) if here else None
+        if not here:
+            return None, {}
+        drawn = rasterise(here, size, size, self.config.unlabelled)
+        return drawn, outside_boxes(bounding_boxes(here, size, size), drawn)
 
     def _field_estimate(self, engine: Engine) -> Estimate:
         assert self._image is not None

@@ -61,6 +61,9 @@ class PlainSession:
         self.steps_due = max(0, self.steps_due - steps)
         return steps
 
+    def prepare(self) -> None:
+        """Nothing to prepare."""
+
     def result(self) -> Any:
         return SimpleNamespace(stamp=self.stamp, annotations=len(self.placed), steps=self.steps)
 
@@ -237,6 +240,26 @@ def test_a_click_without_a_stamp_goes_to_the_newest_frame(rig: Rig) -> None:
     rig.until(lambda: any(output.result.annotations for output in rig.outputs))
     assert rig.session.placed[0].stamp == 2.0
     assert rig.live.status().click_latency[0] > 0
+
+
+def test_results_say_whether_they_answer_annotations_that_came_or_went(rig: Rig) -> None:
+    rig.frame(1.0)
+    rig.until_fitted()
+    assert not any(output.reannotated for output in rig.outputs)
+    before = len(rig.outputs)
+    done(rig.live.annotate(Click(3, 4, 1)))
+    rig.until(lambda: len(rig.outputs) > before)
+    rig.until_fitted()
+    answers = rig.outputs[before:]
+    assert answers[-1].result.steps == CONFIG.fit.first_steps + CONFIG.fit.click_steps
+    assert all(output.reannotated for output in answers), "until the steps for the click are made"
+    rig.frame(2.0)
+    rig.until(lambda: "frame 2" in rig.tokens())
+    assert not any(output.reannotated for output in rig.outputs if output.token == "frame 2")
+    before = len(rig.outputs)
+    done(rig.live.undo())
+    rig.until(lambda: len(rig.outputs) > before)
+    assert rig.outputs[before].reannotated
 
 
 def test_a_click_on_a_past_frame_is_answered_with_that_frame_before_the_newest(rig: Rig) -> None:

@@ -100,6 +100,85 @@ def test_every_kind_of_annotation_labels_its_class(annotation: Annotation) -> No
     assert iou(session.result().labels == 1, disc_image()[1]) > 0.7
 
 
+def test_a_bounding_box_alone_finds_what_is_inside_and_nothing_outside(session: Session) -> None:
+    _, disc = disc_image()
+    session.annotate(Box(99, 79, 31, 15, 1, bounding=True))
+    session.fit()
+    result = session.result()
+    assert result.classes == (0, 1)
+    assert iou(result.labels == 1, disc) > 0.8
+    outside = np.ones(disc.shape, np.bool_)
+    outside[15:80, 31:100] = False
+    assert not result.probabilities[1][outside].any()
+    assert (result.labels[outside] == 0).all()
+    assert np.allclose(result.probabilities.sum(0), 1, atol=1e-5)
+    assert session.undo()
+    assert (session.result().labels == 255).all()
+
+
+def test_clicks_go_before_a_bounding_box(session: Session) -> None:
+    session.annotate(Box(31, 15, 99, 79, 1, bounding=True))
+    session.annotate(Click(10, 90, 1))
+    session.annotate(Click(64, 48, 0))
+    session.fit()
+    labels = session.result().labels
+    assert [labels[90, 10], labels[48, 64]] == [1, 0]
+    assert (labels[80:] == 1).sum() == 1
+
+
+def test_an_object_is_in_any_of_its_bounding_boxes_and_outside_of_all_objects_boxes_is_background(
+    session: Session,
+) -> None:
+    session.annotate(Box(31, 15, 63, 79, 1, bounding=True))
+    session.annotate(Box(60, 15, 99, 79, 1, bounding=True))
+    session.annotate(Box(100, -20, 127, 30, 7, bounding=True))
+    session.annotate(Click(110, 8, 7))
+    session.fit()
+    result = session.result()
+    assert result.classes == session.classes == (0, 1, 7)
+    assert not (result.labels == 1)[:, 100:].any()
+    assert not (result.labels == 7)[31:].any()
+    assert not (result.labels == 7)[:, :100].any()
+    assert result.labels[8, 110] == 7
+    assert (result.labels[85:] == 0).all()
+
+
+def test_a_bounding_box_of_the_whole_frame_and_one_beside_a_clicked_object_are_answered(session: Session) -> None:
+    session.annotate(Box(-5, -5, 500, 500, 1, bounding=True))
+    session.fit()
+    assert set(np.unique(session.result().labels)) <= {0, 1}
+    session.undo()
+    session.annotate(Click(10, 10, 2))
+    session.annotate(Box(31, 15, 99, 79, 1, bounding=True))
+    session.fit()
+    result = session.result()
+    assert result.classes == (1, 2)
+    assert iou(result.labels == 1, disc_image()[1]) > 0.7
+
+
+def test_a_bounding_box_survives_a_file(session: Session, tmp_path: Path) -> None:
+    box = Box(31, 15, 99, 79, 1, bounding=True)
+    session.annotate(box)
+    session.save(tmp_path / "a.session")
+    loaded = Session.load(tmp_path / "a.session", device="cpu")
+    assert [placed.annotation for placed in loaded.annotations] == [box]
+    assert np.array_equal(loaded.result().probabilities, session.result().probabilities)
+
+
+def test_a_suggestion_is_an_uncertain_pixel_that_nobody_annotated(session: Session) -> None:
+    assert session.suggest() is None
+    session.annotate(Click(64, 48, 1))
+    session.fit()
+    for _ in range(3):
+        found = session.suggest()
+        if found is None:
+            return
+        x, y = (int(value) for value in found)
+        assert all((placed.annotation.x, placed.annotation.y) != found for placed in session.annotations)  # type: ignore[union-attr]
+        session.annotate(Click(x, y, int(disc_image()[1][y, x])))
+        session.fit()
+
+
 def test_annotated_pixels_are_never_contradicted(session: Session) -> None:
     session.annotate(Click(64, 48, 1))
     session.annotate(Click(66, 50, 2))
@@ -396,6 +475,9 @@ def test_a_bad_image_is_refused_and_the_session_lives_on(session: Session, image
         (lambda: Click(64, 48, 1, radius=0), "radius"),
         (lambda: Box(10, 10, 10, 40, 1), "zero area"),
         (lambda: Box(200, 10, 300, 40, 1), "outside"),
+        (lambda: Box(200, 10, 300, 40, 1, bounding=True), "outside"),
+        (lambda: Box(10, 10, 30, 40, 0, bounding=True), "box bounding: got class 0, accepted: an object's class"),
+        (lambda: Box(10, 10, 30, 40, 1, bounding="yes"), "box bounding: got 'yes', accepted: true or false"),  # type: ignore[arg-type]
         (lambda: Stroke((), 1), "stroke: got .., accepted: at least 1"),
         (lambda: Stroke(None, 1), "stroke: got None"),  # type: ignore[arg-type]
         (lambda: Click(10**400, 1, 1), "finite"),

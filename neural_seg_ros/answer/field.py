@@ -14,6 +14,9 @@ class FieldAnswer:
     """Clicks reach the labels through the fit alone."""
 
     def observe(self, frame: NDArray[np.uint8]) -> None:
+        """Nothing to drop."""
+
+    def prepare(self, wait: bool) -> None:
         """Nothing to prepare."""
 
     def instant(self, draw: Draw, carried: Estimate | None) -> Estimate | None:

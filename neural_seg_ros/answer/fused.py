@@ -3,46 +3,127 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_seg_ros.answer.estimate import Draw, Estimate
+from neural_seg_ros.annotations import Annotation
+from neural_seg_ros.answer.estimate import Draw, Drawn, Estimate
 from neural_seg_ros.answer.graph import graph_answer
 from neural_seg_ros.answer.memory import recall
+from neural_seg_ros.answer.vote import PastClick
 from neural_seg_ros.image import MIN_SIDE, field_shape, resize_image
 from neural_seg_ros.regions import Regions, prepare_regions
 
 GRAPH_SIZE = 300
+# Answers that undo can return to; before them an answer is found anew.
+TURNS = 64
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What the user saw after some annotations of one frame, oldest first.
+
+    clicks   those among the annotations, with what the user saw when making each
+    classes  (R,) int64 channel of every region
+    """
+
+    annotations: tuple[Annotation, ...]
+    channels: int
+    clicks: tuple[PastClick, ...]
+    classes: NDArray[np.int64]
+    estimate: Estimate
 
 
 class FusedAnswer:
-    """Keeps the regions of the frame observed last, made when its first annotation asks for them."""
+    """Keeps the regions of the frame observed last, and the answers that its annotations had one after the other."""
 
     def __init__(self) -> None:
         self._frame: NDArray[np.uint8] | None = None
-        self._regions: Regions | None = None
+        self._regions: Future[Regions] | None = None
+        self._turns: list[Turn] = []
 
     def observe(self, frame: NDArray[np.uint8]) -> None:
-        """Drop the regions of the last frame."""
+        """Drop what was prepared for the last frame, and its answers."""
         self._frame = frame
         self._regions = None
+        self._turns = []
+
+    def prepare(self, wait: bool) -> None:
+        """Find the regions of the frame in a thread of its own; without ``wait`` a click waits for what is left."""
+        assert self._frame is not None
+        if self._regions is None:
+            executor = ThreadPoolExecutor(1, "regions")
+            self._regions = executor.submit(prepare_regions, resize_image(self._frame, *_graph_shape(self._frame)))
+            executor.shutdown(wait=False)
+        if wait:
+            self._regions.result()
 
     def instant(self, draw: Draw, carried: Estimate | None) -> Estimate | None:
-        """The region graph's answer to this frame's annotations and what it remembers, at 300 pixels."""
+        """The region graph's answer to this frame's annotations and what it remembers, at 300 pixels.
+
+        Annotations that came since the last answer are answered together. Fewer of them than before: the answer of
+        then, exactly.
+        """
         assert self._frame is not None
-        frame_height, frame_width = self._frame.shape[:2]
-        height, width = field_shape(frame_height, frame_width, GRAPH_SIZE, MIN_SIDE)
-        drawn = draw((height, width))
+        drawn = draw(_graph_shape(self._frame))
         if not drawn.weights.any():
             return None
-        if self._regions is None:
-            self._regions = prepare_regions(resize_image(self._frame, height, width))
-        if carried is not None:
-            drawn = recall(drawn, carried)
-        probabilities = graph_answer(self._regions, drawn.labels, drawn.weights, drawn.count)
-        return Estimate(drawn.image, probabilities)
+        self._return_to(drawn)
+        last = self._turns[-1] if self._turns else None
+        if last is None or last.annotations != _annotations(drawn) or last.channels != drawn.count:
+            self._turns.append(self._turn(drawn, carried, last))
+            del self._turns[:-TURNS]
+        return self._turns[-1].estimate
 
     def final(self, instant: Estimate | None, field: Callable[[], Estimate]) -> Estimate:
         """The graph's answer on an annotated frame; on later ones the field's, which was taught it."""
         return instant if instant is not None else field()
+
+    def _return_to(self, drawn: Drawn) -> None:
+        """Drop the turns whose annotations are not all among the first ones of ``drawn``."""
+        annotations = _annotations(drawn)
+        while self._turns:
+            turn = self._turns[-1]
+            if turn.channels <= drawn.count and turn.annotations == annotations[: len(turn.annotations)]:
+                return
+            self._turns.pop()
+
+    def _turn(self, drawn: Drawn, carried: Estimate | None, last: Turn | None) -> Turn:
+        self.prepare(wait=True)
+        assert self._regions is not None
+        regions = self._regions.result()
+        clicks = last.clicks if last is not None else ()
+        known = len(last.annotations) if last is not None else 0
+        seen = last.classes if last is not None else None
+        if last is None and carried is not None:
+            seen = _classes_in(regions, carried)
+        new = drawn.marks[known:]
+        clicks += tuple(PastClick(mark.channels[0], *mark.pixel, seen) for mark in new if mark.pixel is not None)
+        named = {channel for mark in new for channel in mark.channels}
+        if carried is not None:
+            drawn = recall(drawn, carried)
+        found = graph_answer(regions, drawn.labels, drawn.weights, drawn.count, clicks, seen, named)
+        estimate = Estimate(drawn.image, found.probabilities)
+        return Turn(_annotations(drawn), drawn.count, clicks, found.classes, estimate)
+
+
+def _annotations(drawn: Drawn) -> tuple[Annotation, ...]:
+    return tuple(mark.annotation for mark in drawn.marks)
+
+
+def _graph_shape(frame: NDArray[np.uint8]) -> tuple[int, int]:
+    height, width = frame.shape[:2]
+    return field_shape(height, width, GRAPH_SIZE, MIN_SIDE)
+
+
+def _classes_in(regions: Regions, estimate: Estimate) -> NDArray[np.int64]:
+    """The class (R,) that ``estimate`` has at the centre of every region."""
+    height, width = regions.ids.shape
+    size = (width, height)
+    full = np.stack([cv2.resize(p, size, interpolation=cv2.INTER_LINEAR) for p in estimate.probabilities])
+    x, y = np.rint(regions.centroids).astype(int).T
+    return np.asarray(full[:, y, x].argmax(0), np.int64)

@@ -72,6 +72,8 @@ class Worker:
         self._resting = True
         # What ``draw`` put under each key.
         self._drawn: dict[int, list[Annotation]] = {}
+        # Annotations were made or taken back, and no mask has answered that to the end.
+        self._reannotated = False
         # Arrivals of annotations, and of the frame taken last, that no mask has answered yet.
         self._answering: list[float] = []
         self._taken: float | None = None
@@ -86,6 +88,7 @@ class Worker:
                 if self._inbox.enabled:
                     self._fit_slice()
                     self._publish()
+                    self._prepare()
             except Exception as error:  # the worker must outlive whatever a frame, a driver or an output does
                 # What failed would fail again at once; it is tried again with the next frame or command.
                 self._resting, self._unpublished = True, False
@@ -104,6 +107,7 @@ class Worker:
         self._shown = None
         self._answering.clear()
         self._drawn.clear()
+        self._reannotated = bool(session.annotations)
         self._changed()
         # A camera that stopped, or sent one picture only, must not leave the new session without a frame.
         recent = self._inbox.recent_frames()
@@ -127,7 +131,7 @@ class Worker:
             self.session.annotate(annotation)
         self._hold_steps = self._config.fit.click_steps
         self._answering.append(arrived)
-        self._changed()
+        self._annotations_changed()
 
     def draw(self, key: int, annotations: Sequence[Annotation], stamp: float | None, arrived: float) -> None:
         """Replace what was drawn under a key, whole or not at all."""
@@ -140,20 +144,20 @@ class Worker:
     def undo(self) -> bool:
         """Take back the last annotation; False when there is none."""
         done = self.session.undo()
-        self._changed()
+        self._annotations_changed()
         return done
 
     def redo(self) -> bool:
         """Make again what was undone last; False when there is nothing."""
         done = self.session.redo()
-        self._changed()
+        self._annotations_changed()
         return done
 
     def clear(self) -> None:
         """Forget all annotations; the fit of the image stays."""
         self.session.clear()
         self._drawn.clear()
-        self._changed()
+        self._annotations_changed()
 
     # -- frames, fit, results ------------------------------------------------------------------------------------------
 
@@ -216,15 +220,25 @@ class Worker:
         self._published_at = time.monotonic()
         answering, self._answering = self._answering, []
         taken, self._taken = self._taken, None
+        reannotated, self._reannotated = self._reannotated, self._reannotated and self._holds()
         if not self._listener.wanted():
             return
         if self._result is None:
             self._result = self.session.result()
         number = self.session.frame_number
         here = tuple(placed.annotation for placed in self.session.annotations if placed.frame_number == number)
-        self._listener.output(Output(self._result, shown.frame.token, shown.image, here))
+        self._listener.output(Output(self._result, shown.frame.token, shown.image, here, reannotated))
         now = time.monotonic()
         self._counters.mask_out([now - arrived for arrived in answering], None if taken is None else now - taken)
+
+    def _prepare(self) -> None:
+        """With nothing else to do, begin what the next annotation of this frame would wait for."""
+        if self._shown is not None and not self.session.steps_due:
+            self.session.prepare()
+
+    def _annotations_changed(self) -> None:
+        self._reannotated = True
+        self._changed()
 
     def _changed(self) -> None:
         self._result = None
@@ -296,7 +310,7 @@ class Worker:
         for entry in others:
             self.session.annotate(entry.annotation)
         self._drawn.pop(key, None)
-        self._changed()
+        self._annotations_changed()
 
 
 def _thumbnail(image: RgbImage) -> NDArray[np.float32]:

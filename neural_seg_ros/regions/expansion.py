@@ -7,23 +7,27 @@ from numpy.typing import NDArray
 
 from neural_seg_ros.regions.cut import minimum_cut
 
-ROUNDS = 2
 KEPT = 1e9
 
 
 def expand(
-    costs: NDArray[np.float64], edges: NDArray[np.int64], weights: NDArray[np.float64], start: NDArray[np.int64]
+    costs: NDArray[np.float64],
+    edges: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    start: NDArray[np.int64],
+    rounds: int = 2,
 ) -> NDArray[np.int64]:
     """Classes (R,) with small sum_i costs[x_i, i] + sum_e weights_e [x_i != x_j] (Boykov, Veksler, Zabih 2001).
 
-    costs (N, R); edges (E, 2) nodes; weights (E,) at least 0; start (R,) classes in [0, N). Exact for N = 2.
+    costs (N, R); edges (E, 2) nodes; weights (E,) at least 0; start (R,) classes in [0, N); every round expands every
+    class once. Exact for N = 2.
     """
     count, size = costs.shape
     nodes = np.arange(size)
     a, b = edges.T
     # One expansion of class 1 into a frame of class 0 is already the minimum of two classes.
     classes = np.zeros_like(start) if count == 2 else start.copy()
-    for alpha in [1] if count == 2 else [*range(count)] * ROUNDS:
+    for alpha in [1] if count == 2 else [*range(count)] * rounds:
         change = costs[alpha] - costs[classes, nodes]
         different = classes[a] != classes[b]
         mixed = different & (classes[a] != alpha) & (classes[b] != alpha)

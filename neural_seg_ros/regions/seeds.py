@@ -31,6 +31,11 @@ class Seeds:
         """(N, R) whether a class is said or presumed to be there."""
         return self.hard | (self.presumed > 0)
 
+    @property
+    def named(self) -> NDArray[np.bool_]:
+        """(N,) whether a class is said or presumed to be anywhere."""
+        return np.asarray(self.anchors.any(1), np.bool_)
+
 
 def seeds_of(
     ids: NDArray[np.int32], size: int, labels: NDArray[np.int64], weights: NDArray[np.float32], count: int
