@@ -16,8 +16,12 @@ from neural_seg_ros.regions.seeds import HARD, Seeds, seeds_of
 from neural_seg_ros.regions.walker import walk
 
 SHARPNESS = 2.0
-# Shares of the vote, the random walker and the regions by themselves in the probabilities.
-VOTE, WALKER, PRIOR = 0.679, 0.291, 0.03
+# Shares of the random walker and of the regions by themselves in the probabilities, the rest is the vote's; both get
+# less with every click that corrects an answer, as answers get better.
+WALKER, PRIOR = 0.291, 0.03
+SETTLING = 0.1
+# What an annotation has at least where it was made.
+SAID = 0.679
 # Share of any class at all while nobody has seen and corrected an answer: measured, as the shares above.
 DOUBT = 0.11
 
@@ -53,10 +57,12 @@ def graph_answer(
     candidates, weights_of, likely = candidates_of(regions, seeds, seen)
     odds = np.exp(SHARPNESS * (likely - likely.max(0)))
     prior = odds / odds.sum(0)
-    mixed = WALKER * walk(regions, prior, seeds.fixed) + PRIOR * prior
+    settled = 1 / (1 + SETTLING * sum(click.seen is not None for click in clicks))
+    mixed = settled * (WALKER * walk(regions, prior, seeds.fixed) + PRIOR * prior)
+    vote = 1 - settled * (WALKER + PRIOR)
     everywhere = np.arange(regions.count)
     for classes, share in zip(candidates, shares_of(regions, candidates, weights_of, clicks), strict=True):
-        mixed[classes, everywhere] += VOTE * share
+        mixed[classes, everywhere] += vote * share
     if seen is None:
         mixed += DOUBT * (seeds.named[:, None] / seeds.named.sum() - mixed)
     else:
@@ -76,8 +82,8 @@ def _hold(mixed: NDArray[np.float64], seen: NDArray[np.int64], named: Collection
 def _fix(mixed: NDArray[np.float64], seeds: Seeds) -> None:
     """Make the class of annotated regions the most probable one there."""
     known = np.flatnonzero(seeds.fixed >= 0)
-    mixed[:, known] *= 1 - VOTE
-    mixed[seeds.fixed[known], known] += VOTE
+    mixed[:, known] *= 1 - SAID
+    mixed[seeds.fixed[known], known] += SAID
 
 
 def _kept_at_annotations(
@@ -97,6 +103,6 @@ def _kept_at_annotations(
     class_of = np.zeros(int(nearest.max()) + 1, np.int64)
     class_of[nearest[drawn]] = labels[drawn]
     y, x = np.nonzero(seeds.split[regions.ids])
-    answer[:, y, x] = (1 - VOTE) / len(answer)
-    answer[class_of[nearest[y, x]], y, x] += VOTE
+    answer[:, y, x] = (1 - SAID) / len(answer)
+    answer[class_of[nearest[y, x]], y, x] += SAID
     return answer

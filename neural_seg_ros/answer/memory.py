@@ -37,6 +37,8 @@ def recall(drawn: Drawn, carried: Estimate) -> Drawn:
     keep = grid & (probabilities.max(0) > SURE) & (drawn.weights == 0)
     for channel in np.unique(labels):
         keep &= (labels != channel) | (_inside(labels == channel) & ~_contradicted(drawn, int(channel)))
+    for channel, where in drawn.outside.items():
+        keep &= (labels != channel) | ~where
     return replace(
         drawn,
         labels=np.where(keep, labels, drawn.labels),

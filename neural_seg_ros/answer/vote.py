@@ -22,6 +22,8 @@ SHARPNESS = 4.0
 CENTRED = 0.5
 # Older clicks tell little more.
 RECENT = 8
+# Depths are measured on every so many pixels.
+SPACING = 2
 
 
 @dataclass(frozen=True)
@@ -61,32 +63,32 @@ def _plausibilities(regions: Regions, candidate: NDArray[np.int64], clicks: Sequ
     over the parts in which the candidate differs from what was seen and is of one class; before the first answer, over
     those of the click's own class.
     """
+    ids = regions.ids[::SPACING, ::SPACING]
     found: list[float] = []
     seen = errors = depth = None
     for click in clicks:
         if errors is None or depth is None or click.seen is not seen:
             seen = click.seen
             wrong = candidate if seen is None else np.where(candidate != seen, candidate, -1)
-            errors = np.asarray(wrong[regions.ids], np.int16)
+            errors = np.asarray(wrong[ids], np.int16)
             depth = _depth(errors)
         own = errors == click.channel
         deepest = float((depth[own] if click.seen is None else depth).max(initial=0.0))
-        around = _depth_of_part(own, depth, click) if own[click.y, click.x] else 0.0
-        at = CENTRED * float(depth[click.y, click.x]) * bool(own[click.y, click.x]) + (1 - CENTRED) * around
-        found.append((at + 0.5) / (deepest + 0.5))
+        y, x = click.y // SPACING, click.x // SPACING
+        around = 0.0
+        if own[y, x]:
+            _, parts = cv2.connectedComponents(own.astype(np.uint8), connectivity=4)
+            around = CENTRED * float(depth[y, x]) + (1 - CENTRED) * float(depth[parts == parts[y, x]].max())
+        found.append((around + 0.5) / (deepest + 0.5))
     return found
 
 
 def _depth(errors: NDArray[np.int16]) -> NDArray[np.float32]:
     """Distance (h, w) to the edge of each part of one value, 0 where ``errors`` is -1; the frame's side is an edge."""
     padded = np.pad(errors, 1, constant_values=-1)
-    inside = padded >= 0
-    for axis in (0, 1):
-        inside &= (padded == np.roll(padded, 1, axis)) & (padded == np.roll(padded, -1, axis))
-    depth = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
+    inside = np.zeros(padded.shape, np.uint8)
+    middle = padded[1:-1, 1:-1]
+    alike = (middle >= 0) & (middle == padded[:-2, 1:-1]) & (middle == padded[2:, 1:-1])
+    inside[1:-1, 1:-1] = alike & (middle == padded[1:-1, :-2]) & (middle == padded[1:-1, 2:])
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_3)
     return np.asarray(depth[1:-1, 1:-1], np.float32)
-
-
-def _depth_of_part(own: NDArray[np.bool_], depth: NDArray[np.float32], click: PastClick) -> float:
-    _, parts = cv2.connectedComponents(own.astype(np.uint8), connectivity=4)
-    return float(depth[parts == parts[click.y, click.x]].max())
