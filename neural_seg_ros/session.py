@@ -195,6 +195,7 @@ class Session:
         self._channels = ()
         self._instant = self._carried = None
         self._settled = True
+        self._answer.forget()
         if self._engine is not None:
             self._engine.forget_classes()
 

@@ -121,6 +121,18 @@ def test_preparing_is_optional_and_changes_nothing(frame: NDArray[np.uint8]) -> 
     assert np.array_equal(*answers)
 
 
+def test_after_clear_nothing_of_the_answers_before_is_left(session: Session, frame: NDArray[np.uint8]) -> None:
+    for click in (Click(25, 25, 1), Click(60, 45, 0), Click(95, 50, 1)):
+        session.annotate(click)
+        session.result()
+    session.clear()
+    session.annotate(Click(25, 25, 1))
+    fresh = Session(CONFIG)
+    fresh.observe(frame)
+    fresh.annotate(Click(25, 25, 1))
+    assert np.array_equal(session.result().probabilities, fresh.result().probabilities)
+
+
 def test_a_new_frame_drops_what_was_prepared(session: Session, frame: NDArray[np.uint8]) -> None:
     session.prepare()
     session.observe(frame[:60, :80], stamp=1.0)

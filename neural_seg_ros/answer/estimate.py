@@ -66,6 +66,9 @@ class Answer(Protocol):
     def prepare(self, wait: bool) -> None:
         """Begin in the background, or do, what the first annotation of this frame would have to wait for."""
 
+    def forget(self) -> None:
+        """All annotations are gone; what was prepared for the frame stays."""
+
     def instant(self, draw: Draw, carried: Estimate | None) -> Estimate | None:
         """What this frame's annotations say without any fit; the field is then taught it. None: wait for the field.
 

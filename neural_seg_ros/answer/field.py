@@ -19,6 +19,9 @@ class FieldAnswer:
     def prepare(self, wait: bool) -> None:
         """Nothing to prepare."""
 
+    def forget(self) -> None:
+        """Nothing to forget."""
+
     def instant(self, draw: Draw, carried: Estimate | None) -> Estimate | None:
         """None: the field answers when it is fitted."""
         return None

@@ -62,6 +62,10 @@ class FusedAnswer:
         if wait:
             self._regions.result()
 
+    def forget(self) -> None:
+        """Drop the answers."""
+        self._turns = []
+
     def instant(self, draw: Draw, carried: Estimate | None) -> Estimate | None:
         """The region graph's answer to this frame's annotations and what it remembers, at 300 pixels.
 

@@ -21,6 +21,9 @@ LEAST_SIZES = (8, 25, 75)
 # Felzenszwalb's scale is counted in grey levels of 8-bit images.
 GREY_LEVELS = 255
 
+# More than three channels are meant. Once for all: a filter around each call would not be safe among threads.
+warnings.filterwarnings("ignore", "Got image with third dimension", RuntimeWarning)
+
 
 def ensemble(image: NDArray[np.uint8]) -> NDArray[np.int32]:
     """Segment ids (MEMBERS, h, w) int32 of an (h, w, 3) uint8 RGB image by different graph segmentations.
@@ -49,12 +52,8 @@ def ensemble(image: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 def _segments(channels: NDArray[np.float32], scale: float, sigma: float, least_size: int) -> NDArray[np.int32]:
     """(h, w) int32 of (h, w, C); scale is counted in grey levels."""
-    with warnings.catch_warnings():
-        # More than three channels are meant.
-        warnings.filterwarnings("ignore", "Got image with third dimension", RuntimeWarning)
-        values = channels.astype(np.float64) / GREY_LEVELS
-        segments = felzenszwalb(values, scale, sigma, least_size, channel_axis=-1)
-    return np.asarray(segments, np.int32)
+    values = channels.astype(np.float64) / GREY_LEVELS
+    return np.asarray(felzenszwalb(values, scale, sigma, least_size, channel_axis=-1), np.int32)
 
 
 def _sources(image: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
