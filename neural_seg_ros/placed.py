@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_seg_ros.annotations import Annotation, Box, Click, classes_of
-from neural_seg_ros.answer.estimate import Drawn, Mark
+from neural_seg_ros.answer.estimate import Drawn, DrawnBox, Mark
 from neural_seg_ros.answer.prior import PRESUMED_WEIGHT, border_prior, box_prior, unlike_prior
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.image import resize_image
@@ -81,19 +81,23 @@ def draw(
     boxes = bounding_boxes(annotations, frame.shape[:2], size)
     outside = outside_boxes(boxes, ids)
     beyond = np.zeros(size, np.bool_)
-    if outside and set(classes) - {BACKGROUND} == set(outside):
+    bounded = bool(outside) and set(classes) - {BACKGROUND} == set(outside)
+    if bounded:
         beyond = (ids == NOTHING) & np.logical_and.reduce([*outside.values()])
         ids[beyond] = BACKGROUND
     weights = (ids != NOTHING).astype(np.float32)
-    presumed = box_prior(image, ids, boxes, outside, NOTHING)
+    unanswered = [(class_id, pixels) for class_id, pixels in boxes if not (ids[pixels] == class_id).any()]
+    presumed = box_prior(image, ids, unanswered, outside, NOTHING)
     rest = rest_of(classes, config.unlabelled)
     if rest is not None and config.border_prior and (weights.any() or boxes) and not beyond.any():
         presumed[border_prior(ids, NOTHING) if rest == BACKGROUND else unlike_prior(image, ids, NOTHING)] = rest
     ids = np.where(presumed == NOTHING, ids, presumed)
     weights[presumed != NOTHING] = PRESUMED_WEIGHT
     numbered = {channels.index(class_id): where for class_id, where in outside.items()}
+    inside = channels.index(BACKGROUND) if bounded else None
+    outlined = tuple(DrawnBox(channels.index(class_id), pixels, inside) for class_id, pixels in boxes)
     marks = tuple(_mark(each, channels, frame.shape[:2], size, config.unlabelled) for each in annotations)
-    return Drawn(image, to_channels(ids, channels), weights, len(channels), numbered, marks)
+    return Drawn(image, to_channels(ids, channels), weights, len(channels), numbered, outlined, marks)
 
 
 def _mark(

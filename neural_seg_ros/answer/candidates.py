@@ -69,4 +69,13 @@ def _cut(regions: Regions, seeds: Seeds, likely: NDArray[np.float64], price: flo
     # From a good start one round finds what two would.
     begin, rounds = (costs.argmin(0), 2) if start is None else (start, 1)
     classes = expand(costs, regions.edges, prices, begin, rounds)
-    return remove_islands(classes, seeds.anchors, likely * regions.areas, regions.edges)
+    return remove_islands(classes, _anchors(regions, seeds), likely * regions.areas, regions.edges)
+
+
+def _anchors(regions: Regions, seeds: Seeds) -> NDArray[np.bool_]:
+    """(N, R) where a part of a class may be anchored: its seeds, and what touches one of them that is divided."""
+    anchors = seeds.anchors
+    for a, b in (regions.edges.T, regions.edges.T[::-1]):
+        for own, hard in zip(anchors, seeds.hard, strict=True):
+            own[b[(seeds.split & hard)[a]]] = True
+    return anchors

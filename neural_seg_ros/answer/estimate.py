@@ -34,6 +34,20 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class DrawnBox:
+    """A bounding box at some size.
+
+    channel  of the object
+    pixels   (rows, columns) of the box
+    rest     channel of what else is in the box, None where that may be anything
+    """
+
+    channel: int
+    pixels: tuple[slice, slice]
+    rest: int | None
+
+
+@dataclass(frozen=True)
 class Drawn:
     """The annotations of one frame at some size (h, w), with what they imply.
 
@@ -42,6 +56,7 @@ class Drawn:
     weights  (h, w) float32: 1 where the user annotated, less where it is only presumed, 0 elsewhere
     count    N, number of classes
     outside  {channel: (h, w) bool} of the classes that have bounding boxes here: True where the class cannot be
+    boxes    these bounding boxes
     marks    the annotations one by one, oldest first
     """
 
@@ -50,6 +65,7 @@ class Drawn:
     weights: NDArray[np.float32]
     count: int
     outside: Mapping[int, NDArray[np.bool_]] = field(default_factory=dict)
+    boxes: tuple[DrawnBox, ...] = ()
     marks: tuple[Mark, ...] = ()
 
 

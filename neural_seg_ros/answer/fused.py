@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_seg_ros.annotations import Annotation
+from neural_seg_ros.answer.boxed import recall_boxes
 from neural_seg_ros.answer.estimate import Draw, Drawn, Estimate
 from neural_seg_ros.answer.graph import graph_answer
 from neural_seg_ros.answer.memory import recall
@@ -110,6 +111,7 @@ class FusedAnswer:
         named = {channel for mark in new for channel in mark.channels}
         if carried is not None:
             drawn = recall(drawn, carried)
+        drawn = recall_boxes(drawn, regions)
         found = graph_answer(regions, drawn.labels, drawn.weights, drawn.count, clicks, seen, named)
         estimate = Estimate(drawn.image, found.probabilities)
         return Turn(_annotations(drawn), drawn.count, clicks, found.classes, estimate)

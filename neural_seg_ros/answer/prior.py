@@ -38,7 +38,7 @@ def unlike_prior(image: NDArray[np.uint8], labels: NDArray[np.int32], nothing: i
     image: (h, w, 3) uint8 RGB; labels: (h, w) int32. Returns (h, w) bool.
     """
     annotated = labels != nothing
-    distance = _unlikeness(image, annotated)
+    distance = unlikeness(image, annotated)
     distance[annotated] = -1
     return np.asarray(distance > max(0.0, float(np.quantile(distance, 1 - UNLIKE_SHARE))))
 
@@ -50,28 +50,26 @@ def box_prior(
     outside: Mapping[int, NDArray[np.bool_]],
     nothing: int,
 ) -> NDArray[np.int32]:
-    """The class presumed inside bounding boxes, until something in a box is annotated as its object.
+    """The class presumed inside open bounding boxes: those in which nothing is annotated as their object.
 
     It is the quarter of the box least like what is outside of it, or annotated as something else; all of a box in which
     nothing differs from that, or that leaves nothing outside. Where boxes overlap the smallest holds.
 
     image: (h, w, 3) uint8 RGB; labels: (h, w) int32, ``nothing`` where not annotated; boxes: (class id, (rows,
-    columns)) of every bounding box; outside: {class id: (h, w) bool}. Returns (h, w) int32 class ids, ``nothing`` where
+    columns)) of every open box; outside: {class id: (h, w) bool}. Returns (h, w) int32 class ids, ``nothing`` where
     none is presumed.
     """
     presumed = np.full_like(labels, nothing)
     for class_id, pixels in sorted(boxes, key=lambda box: -labels[box[1]].size):
-        if (labels[pixels] == class_id).any():
-            continue
         others = (labels != nothing) & (labels != class_id) & ~outside[class_id]
-        distance = _unlikeness(image, outside[class_id], others)[pixels]
+        distance = unlikeness(image, outside[class_id], others)[pixels]
         unlike = (distance > 0) & (distance >= np.quantile(distance, 1 - BOX_SHARE))
         presumed[pixels][unlike if distance.any() else np.ones_like(unlike)] = class_id
     presumed[labels != nothing] = nothing
     return presumed
 
 
-def _unlikeness(image: NDArray[np.uint8], *known: NDArray[np.bool_]) -> NDArray[np.float64]:
+def unlikeness(image: NDArray[np.uint8], *known: NDArray[np.bool_]) -> NDArray[np.float64]:
     """CIE Lab distance (h, w) to the mean colour around the nearest in colour of about 256 pixels of each of ``known``.
 
     0 everywhere where these (h, w) have no pixels.
