@@ -22,8 +22,11 @@ WALKER, PRIOR = 0.291, 0.03
 SETTLING = 0.1
 # What an annotation has at least where it was made.
 SAID = 0.679
-# Share of any class at all while nobody has seen and corrected an answer: measured, as the shares above.
-DOUBT = 0.11
+# By this the odds of the most probable class are less than the vote has them, while nobody has seen and corrected an
+# answer; with every correction less so: measured, as the shares above.
+DOUBT = 4.0
+# No other class gets more than this share of the probability of the first.
+FIRST = 0.98
 
 
 @dataclass(frozen=True)
@@ -57,19 +60,26 @@ def graph_answer(
     candidates, weights_of, likely = candidates_of(regions, seeds, seen)
     odds = np.exp(SHARPNESS * (likely - likely.max(0)))
     prior = odds / odds.sum(0)
-    settled = 1 / (1 + SETTLING * sum(click.seen is not None for click in clicks))
+    corrections = sum(click.seen is not None for click in clicks)
+    settled = 1 / (1 + SETTLING * corrections)
     mixed = settled * (WALKER * walk(regions, prior, seeds.fixed) + PRIOR * prior)
     vote = 1 - settled * (WALKER + PRIOR)
     everywhere = np.arange(regions.count)
     for classes, share in zip(candidates, shares_of(regions, candidates, weights_of, clicks), strict=True):
         mixed[classes, everywhere] += vote * share
-    if seen is None:
-        mixed += DOUBT * (seeds.named[:, None] / seeds.named.sum() - mixed)
-    else:
+    mixed = _doubted(mixed, DOUBT ** (1 / (1 + corrections)))
+    if seen is not None:
         _hold(mixed, np.where(seeds.named[seen], seen, mixed.argmax(0)), named)
     _fix(mixed, seeds)
     answer = _kept_at_annotations(mixed.astype(np.float32)[:, regions.ids], regions, seeds, labels, weights)
     return GraphAnswer(answer, mixed.argmax(0))
+
+
+def _doubted(mixed: NDArray[np.float64], doubt: float) -> NDArray[np.float64]:
+    """Probabilities (N, R) with the odds of the most probable class divided by ``doubt``; it stays the first."""
+    best = mixed.max(0)
+    others = np.where(mixed == best, mixed, np.minimum(doubt * mixed, FIRST * best))
+    return np.asarray(others / others.sum(0))
 
 
 def _hold(mixed: NDArray[np.float64], seen: NDArray[np.int64], named: Collection[int]) -> None:
