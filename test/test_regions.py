@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 
 from neural_seg_ros.regions import Regions, prepare_regions
-from neural_seg_ros.regions.cut import minimum_cut
+from neural_seg_ros.regions.cut import CutGraph
 from neural_seg_ros.regions.expansion import expand
 from neural_seg_ros.regions.geodesic import geodesics
 from neural_seg_ros.video import read_image
@@ -106,7 +106,7 @@ def _problem(
 @pytest.mark.parametrize("seed", range(12))
 def test_cuts_are_minimal(seed: int) -> None:
     costs, edges, weights = _problem(seed, 2)
-    found = minimum_cut(costs[1] - costs[0], edges, weights).astype(np.int64)
+    found = CutGraph(edges, 8).minimum_cut(costs[1] - costs[0], weights).astype(np.int64)
     every = [np.array(list(np.binary_repr(code, 8)), np.int64) for code in range(256)]
     assert _energy(found, costs, edges, weights) <= min(_energy(x, costs, edges, weights) for x in every) + 1e-4
 
@@ -114,7 +114,7 @@ def test_cuts_are_minimal(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_expansion_is_close_to_the_best_labelling(seed: int) -> None:
     costs, edges, weights = _problem(seed, 3, size=7)
-    found = expand(costs, edges, weights, costs.argmin(0))
+    found = expand(costs, CutGraph(edges, 7), weights, costs.argmin(0))
     every = np.stack(np.meshgrid(*[np.arange(3)] * 7), axis=-1).reshape(-1, 7)
     best = min(_energy(x, costs, edges, weights) for x in every)
     start = _energy(costs.argmin(0), costs, edges, weights)

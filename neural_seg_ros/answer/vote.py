@@ -51,7 +51,10 @@ def shares_of(
     r in (0, 1] is the plausibility of a click.
     """
     recent = clicks[-RECENT:]
-    doubts = np.array([sum(1 - r for r in _plausibilities(regions, each, recent)) for each in candidates])
+    # Many candidates are the same.
+    distinct = {each.tobytes(): each for each in candidates}
+    doubt_of = {key: sum(1 - r for r in _plausibilities(regions, each, recent)) for key, each in distinct.items()}
+    doubts = np.array([doubt_of[each.tobytes()] for each in candidates])
     shares = weights * np.exp(SHARPNESS * (doubts.min() - doubts))
     return np.asarray(shares / shares.sum())
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_seg_ros.regions.channels import lab_of, texture_of
+from neural_seg_ros.regions.cut import CutGraph
 from neural_seg_ros.regions.ensemble import ensemble
 from neural_seg_ros.regions.histograms import histograms
 from neural_seg_ros.regions.superpixels import superpixels
@@ -48,6 +50,11 @@ class Regions:
     def count(self) -> int:
         """R."""
         return len(self.areas)
+
+    @cached_property
+    def cuts(self) -> CutGraph:
+        """The regions and their edges, laid out for minimum cuts."""
+        return CutGraph(self.edges, self.count)
 
 
 def prepare_regions(image: NDArray[np.uint8]) -> Regions:
