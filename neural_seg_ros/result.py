@@ -15,6 +15,9 @@ from neural_seg_ros.answer.upsample import Upsampler
 from neural_seg_ros.placed import to_channels
 from neural_seg_ros.rasterise import NOTHING
 
+# With doubt no other class gets more than this share of the probability of the first.
+FIRST = np.float32(0.98)
+
 
 @dataclass(frozen=True, eq=False)
 class Result:
@@ -55,12 +58,14 @@ class Result:
 class FullSize:
     """Full-size probabilities, strip by strip, certain where the user annotated this frame.
 
+    doubt      the odds of a pixel's most probable class are divided by this, at least 1
     annotated  (H, W) int32 class ids of what was drawn, NOTHING elsewhere; None where nothing was
     outside    {class id: (H, W) bool} of the classes with bounding boxes here: True where the class cannot be
     classes    class id of every channel
     """
 
     upsampler: Upsampler
+    doubt: float
     annotated: NDArray[np.int32] | None
     outside: Mapping[int, NDArray[np.bool_]]
     classes: tuple[int, ...]
@@ -68,6 +73,8 @@ class FullSize:
     def strips(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """(rows, probabilities (C, len(rows), W) float32), from the top of the frame down."""
         for rows, strip in self.upsampler.strips():
+            if self.doubt > 1:
+                _doubt(strip, self.doubt)
             for class_id, where in self.outside.items():
                 strip[self.classes.index(class_id)][where[rows]] = 0
             if self.outside:
@@ -78,6 +85,14 @@ class FullSize:
                 strip[:, y, x] = 0
                 strip[to_channels(drawn[y, x], self.classes), y, x] = 1
             yield rows, strip
+
+
+def _doubt(strip: NDArray[np.float32], doubt: float) -> None:
+    """Divide the odds of the most probable class by ``doubt``, in place; it stays the most probable one."""
+    best = strip.max(0)
+    first = strip == best
+    np.minimum(strip * np.float32(doubt), FIRST * best, out=strip, where=~first)
+    strip /= strip.sum(0)
 
 
 def empty_result(frame: NDArray[np.uint8], stamp: float, unlabelled: int) -> Result:

@@ -149,7 +149,7 @@ class Session:
         probabilities = estimate.probabilities[[self._channels.index(class_id) for class_id in shown]]
         upsampler = guided_upsampler(frame, estimate.image, probabilities)
         annotated, outside = self._certain(frame)
-        source = FullSize(upsampler, annotated, outside, shown)
+        source = FullSize(upsampler, estimate.doubt, annotated, outside, shown)
         return full_size_result(source, self.stamp, unlabelled)
 
     def suggest(self) -> tuple[float, float] | None:

@@ -18,10 +18,12 @@ class Estimate:
 
     image          (h, w, 3) uint8 RGB: the frame at that size
     probabilities  (N, h, w) float32, summing to 1 over N
+    doubt          at full size the odds of a pixel's most probable class are divided by this, at least 1
     """
 
     image: NDArray[np.uint8]
     probabilities: NDArray[np.float32]
+    doubt: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ class FusedAnswer:
             drawn = recall(drawn, carried)
         drawn = recall_boxes(drawn, regions)
         found = graph_answer(regions, drawn.labels, drawn.weights, drawn.count, clicks, seen, named)
-        estimate = Estimate(drawn.image, found.probabilities)
+        estimate = Estimate(drawn.image, found.probabilities, found.doubt)
         return Turn(_annotations(drawn), drawn.count, clicks, found.classes, estimate)
 
 

@@ -22,19 +22,23 @@ WALKER, PRIOR = 0.291, 0.03
 SETTLING = 0.1
 # What an annotation has at least where it was made.
 SAID = 0.679
-# By this the odds of the most probable class are less than the vote has them, while nobody has seen and corrected an
-# answer; with every correction less so: measured, as the shares above.
+# By this the odds of the most probable class are less than the vote has them while nobody has seen and corrected an
+# answer, with every correction less so: measured, as the shares above.
 DOUBT = 4.0
-# No other class gets more than this share of the probability of the first.
-FIRST = 0.98
 
 
 @dataclass(frozen=True)
 class GraphAnswer:
-    """Class probabilities (N, h, w) float32 that sum to 1 over N, and the most probable class (R,) of every region."""
+    """What the graph says of a frame.
+
+    probabilities  (N, h, w) float32, summing to 1 over N
+    classes        (R,) the most probable class of every region
+    doubt          the odds of the most probable class are to be divided by this, at least 1
+    """
 
     probabilities: NDArray[np.float32]
     classes: NDArray[np.int64]
+    doubt: float
 
 
 def graph_answer(
@@ -56,7 +60,7 @@ def graph_answer(
     seeds = seeds_of(regions.ids, regions.count, labels, weights, count)
     if count == 1 or not (seeds.hard.any() or seeds.presumed.any()):
         alike = np.full((count, *regions.ids.shape), 1 / count, np.float32)
-        return GraphAnswer(alike, np.zeros(regions.count, np.int64))
+        return GraphAnswer(alike, np.zeros(regions.count, np.int64), DOUBT)
     candidates, weights_of, likely = candidates_of(regions, seeds, seen)
     odds = np.exp(SHARPNESS * (likely - likely.max(0)))
     prior = odds / odds.sum(0)
@@ -67,19 +71,11 @@ def graph_answer(
     everywhere = np.arange(regions.count)
     for classes, share in zip(candidates, shares_of(regions, candidates, weights_of, clicks), strict=True):
         mixed[classes, everywhere] += vote * share
-    mixed = _doubted(mixed, DOUBT ** (1 / (1 + corrections)))
     if seen is not None:
         _hold(mixed, np.where(seeds.named[seen], seen, mixed.argmax(0)), named)
     _fix(mixed, seeds)
     answer = _kept_at_annotations(mixed.astype(np.float32)[:, regions.ids], regions, seeds, labels, weights)
-    return GraphAnswer(answer, mixed.argmax(0))
-
-
-def _doubted(mixed: NDArray[np.float64], doubt: float) -> NDArray[np.float64]:
-    """Probabilities (N, R) with the odds of the most probable class divided by ``doubt``; it stays the first."""
-    best = mixed.max(0)
-    others = np.where(mixed == best, mixed, np.minimum(doubt * mixed, FIRST * best))
-    return np.asarray(others / others.sum(0))
+    return GraphAnswer(answer, mixed.argmax(0), DOUBT ** (1 / (1 + corrections)))
 
 
 def _hold(mixed: NDArray[np.float64], seen: NDArray[np.int64], named: Collection[int]) -> None:
