@@ -26,6 +26,9 @@ class FieldConfig:
     skips: bool = option(True, "join encoder features to the decoder")
     extra_heads: str = option("", "more heads on the features, as name:channels with commas, such as contours:4")
     norm: str = option("batch", "normalisation between convolutions", choices=("batch", "group", "none"))
+    precision: str = option(
+        "auto", "numbers it is computed in; auto: bf16 where the device has it", choices=("auto", "fp32", "bf16")
+    )
     learning_rate: float = option(3e-3, "AMSGrad step size", low=1e-6, high=1.0)
     clip_norm: float = option(1.0, "gradients are clipped to this norm", low=1e-6, high=1e6)
     class_loss: str = option("ce", "loss of the class head", choices=("ce", "bce"))

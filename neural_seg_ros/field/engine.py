@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,14 +12,18 @@ from torch.nn import functional
 
 from neural_seg_ros.config import FieldConfig
 from neural_seg_ros.field.codes import make_code
-from neural_seg_ros.field.losses import class_loss, consistency_mask, consistency_target, psnr, rgb_loss
+from neural_seg_ros.field.losses import consistency_mask, consistency_target, psnr
 from neural_seg_ros.field.network import FieldNetwork, head
+from neural_seg_ros.field.precision import compute_dtype
+from neural_seg_ros.field.steps import CLOSED, Buffers, Step, make_steps, outputs_of
 from neural_seg_ros.options import to_flat
 
 # The class head grows by doubling, so that a new class rarely touches the optimiser.
 FIRST_CLASSES = 8
 # A class that nobody has clicked yet starts improbable: its logit stays below what the others have learnt.
 UNSEEN_LOGIT = -4.0
+# What AMSGrad keeps of a parameter.
+MOMENTS = ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -57,22 +61,27 @@ class Engine:
         _forget(network.heads["classes"])
         self.network = _on_device(network, device)
         self.optimiser = self._new_optimiser()
-        code = make_code(config, height, width, seed)
-        self._code = code.to(device, memory_format=torch.channels_last)
-        self._rgb = torch.zeros((1, 3, height, width), device=device).to(memory_format=torch.channels_last)
-        self._labels = torch.zeros((1, height, width), dtype=torch.int64, device=device)
-        self._annotated = torch.zeros((1, height, width), dtype=torch.bool, device=device)
-        self._mask = torch.zeros((1, height, width), device=device)
-        self._target = torch.zeros((1, height, width), dtype=torch.int64, device=device)
+        code = make_code(config, height, width, seed).to(device, compute_dtype(config.precision, device))
+        pixels = (1, height, width)
+        self._buffers = Buffers(
+            code=code.to(memory_format=torch.channels_last),
+            rgb=torch.zeros((1, 3, height, width), device=device).to(memory_format=torch.channels_last),
+            labels=torch.zeros(pixels, dtype=torch.int64, device=device),
+            annotated=torch.zeros(pixels, dtype=torch.bool, device=device),
+            mask=torch.zeros(pixels, device=device),
+            target=torch.zeros(pixels, dtype=torch.int64, device=device),
+            closed=torch.full((1, FIRST_CLASSES, 1, 1), CLOSED, device=device),
+            total=torch.zeros((), device=device),
+            squared_error=torch.zeros((), device=device),
+        )
+        self._steps = make_steps(device)
         self._previous_is_known = False
-        self._total = torch.zeros((), device=device)
-        self._squared_error = torch.zeros((), device=device)
 
     # -- what is fitted ------------------------------------------------------------------------------------------------
 
     def set_target(self, image: Tensor) -> None:
         """A new frame, (H, W, 3) uint8. What was annotated is forgotten; the consistency term stays (thesis 2.5.2)."""
-        self._rgb.copy_(image.to(self.device).permute(2, 0, 1)[None].float() / 255)
+        self._buffers.rgb.copy_(image.to(self.device).permute(2, 0, 1)[None].float() / 255)
         self.set_annotations(torch.zeros(self.shape, dtype=torch.int64), torch.zeros(self.shape), self.class_count)
 
     def set_annotations(self, labels: Tensor, weights: Tensor, class_count: int) -> None:
@@ -83,21 +92,23 @@ class Engine:
         class_count: N; a larger N than before adds classes without touching what the others have learnt
         """
         self._ensure_classes(class_count)
-        self._labels.copy_(labels[None])
-        self._mask.copy_(weights[None])
-        torch.gt(self._mask, 0, out=self._annotated)
-        torch.where(self._annotated, self._labels, self._target, out=self._target)
-        consistency_mask(self._mask, self.config.consistency, out=self._mask)
+        of = self._buffers
+        of.labels.copy_(labels[None])
+        of.mask.copy_(weights[None])
+        torch.gt(of.mask, 0, out=of.annotated)
+        torch.where(of.annotated, of.labels, of.target, out=of.target)
+        consistency_mask(of.mask, self.config.consistency, out=of.mask)
 
     def forget_classes(self) -> None:
         """Start the class head afresh; the RGB fit stays."""
         _forget(self.network.heads["classes"])
         for parameter in self.network.heads["classes"].parameters():
-            self.optimiser.state.pop(parameter, None)
+            self._set_moments(parameter, {})
         self.class_count = 0
+        self._buffers.closed.fill_(CLOSED)
         self._previous_is_known = False
-        self._annotated.zero_()
-        self._mask.zero_()
+        self._buffers.annotated.zero_()
+        self._buffers.mask.zero_()
 
     def reconfigure(self, config: FieldConfig) -> bool:
         """Take new options of the fit. Returns False, with nothing changed, when they need another network or input."""
@@ -107,6 +118,7 @@ class Engine:
             return False
         self.config = config
         self.optimiser.param_groups[0]["lr"] = config.learning_rate
+        self._steps.reset()
         return True
 
     def resized(self, height: int, width: int) -> Engine:
@@ -129,23 +141,14 @@ class Engine:
 
     def step(self, n: int = 1) -> None:
         """Make ``n`` steps of AMSGrad on RGB loss + class weight * temporal consistency loss (thesis 2.3.3)."""
-        config = self.config
-        if self.class_count and not self._previous_is_known:
-            self._remember(self._class_logits())
-        for _ in range(n):
-            outputs = self._outputs()
-            total = reconstruction = rgb_loss(outputs["rgb"], self._rgb)
-            if self.class_count:
-                logits = outputs["classes"][:, : self.class_count]
-                total = total + config.class_weight * class_loss(logits, self._target, self._mask, config.class_loss)
-            self.optimiser.zero_grad(set_to_none=True)
-            total.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
-            self.optimiser.step()
-            if self.class_count:
-                self._remember(logits)
-            self._total.copy_(total.detach())
-            self._squared_error.copy_(reconstruction.detach())
+        with_classes = self.class_count > 0
+        if with_classes and not self._previous_is_known:
+            of = self._buffers
+            with torch.no_grad():
+                logits = outputs_of(self.network, of.code)["classes"] + of.closed
+            consistency_target(logits, of.labels, of.annotated, out=of.target)
+            self._previous_is_known = True
+        self._steps.run(Step(self.network, self.optimiser, self._buffers, self.config), with_classes, n)
         self.steps += n
 
     # -- what it has learnt --------------------------------------------------------------------------------------------
@@ -153,7 +156,7 @@ class Engine:
     @torch.no_grad()
     def prediction(self) -> Tensor:
         """Class probabilities (N, H, W) float32 on the engine's device; they sum to 1 over N."""
-        logits = self._class_logits()[0]
+        logits = self.head("classes")[: self.class_count]
         if self.config.class_loss == "ce":
             return logits.softmax(0)
         scores = logits.sigmoid()
@@ -162,26 +165,27 @@ class Engine:
     @torch.no_grad()
     def features(self) -> Tensor:
         """What the heads see: (F, H, W) float32 on the engine's device."""
-        features: Tensor = self.network.features(self._code)[0]
-        return features
+        code = self._buffers.code
+        with torch.autocast(code.device.type, torch.bfloat16, code.dtype == torch.bfloat16):
+            features: Tensor = self.network.features(code)[0]
+        return features.float()
 
     @torch.no_grad()
     def reconstruction(self) -> Tensor:
         """The fitted image, (3, H, W) float32 in [0, 1], on the engine's device."""
-        return self._outputs()["rgb"][0]
+        return self.head("rgb")
 
     @torch.no_grad()
     def head(self, name: str) -> Tensor:
-        """What an extra head says, (channels, H, W) float32 on the engine's device. Raises KeyError."""
-        output: Tensor = self.network.heads[name](self.network.features(self._code))
-        return output[0]
+        """What a head says, (channels, H, W) float32 on the engine's device. Raises KeyError."""
+        return outputs_of(self.network, self._buffers.code)[name][0]
 
     @torch.no_grad()
     def losses(self) -> Losses:
         """Figures of the last step; waits for the device."""
-        mean_square = self._squared_error / 3
+        mean_square = self._buffers.squared_error / 3
         decibel = psnr(mean_square.sqrt(), torch.zeros_like(mean_square)) if self.steps else torch.zeros(())
-        return Losses(self.steps, float(self._total), float(self._squared_error), float(decibel))
+        return Losses(self.steps, float(self._buffers.total), float(self._buffers.squared_error), float(decibel))
 
     # -- state ---------------------------------------------------------------------------------------------------------
 
@@ -191,8 +195,7 @@ class Engine:
         for name, parameter in self.network.named_parameters():
             for key, value in self.optimiser.state.get(parameter, {}).items():
                 state[f"optimiser.{name}.{key}"] = value
-        state.update(labels=self._labels, annotated=self._annotated, mask=self._mask, target=self._target)
-        state.update(total=self._total, squared_error=self._squared_error)
+        state.update(self._buffers.kept())
         counters = [self.steps, self.class_count, int(self._previous_is_known)]
         state["counters"] = torch.tensor(counters, dtype=torch.int64)
         return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in state.items()}
@@ -206,37 +209,27 @@ class Engine:
         self._grow_head(len(snapshot["network.heads.classes.bias"]))
         weights = {name.removeprefix("network."): v for name, v in snapshot.items() if name.startswith("network.")}
         self.network.load_state_dict(weights)
-        self.optimiser = self._new_optimiser()
         for name, parameter in self.network.named_parameters():
-            state: dict[str, Any] = {}
-            for key in ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"):
-                value = snapshot.get(f"optimiser.{name}.{key}")
-                if value is not None:
-                    state[key] = _like(value, parameter)
-            if state:
-                self.optimiser.state[parameter] = state
-        self._labels.copy_(snapshot["labels"])
-        self._annotated.copy_(snapshot["annotated"])
-        self._mask.copy_(snapshot["mask"])
-        self._target.copy_(snapshot["target"])
-        self._total.copy_(snapshot["total"])
-        self._squared_error.copy_(snapshot["squared_error"])
+            saved = {key: snapshot.get(f"optimiser.{name}.{key}") for key in MOMENTS}
+            self._set_moments(parameter, {key: value for key, value in saved.items() if value is not None})
+        for name, tensor in self._buffers.kept().items():
+            tensor.copy_(snapshot[name])
         self.steps, self.class_count, self._previous_is_known = steps, class_count, bool(known)
+        self._buffers.closed.fill_(CLOSED)
+        self._buffers.closed[:, :class_count] = 0
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _outputs(self) -> dict[str, Tensor]:
-        outputs: dict[str, Tensor] = self.network(self._code)
-        return outputs
-
-    @torch.no_grad()
-    def _class_logits(self) -> Tensor:
-        logits: Tensor = self.network.heads["classes"](self.network.features(self._code))
-        return logits[:, : self.class_count]
-
-    def _remember(self, logits: Tensor) -> None:
-        consistency_target(logits, self._labels, self._annotated, out=self._target)
-        self._previous_is_known = True
+    def _set_moments(self, parameter: nn.Parameter, saved: Mapping[str, Tensor]) -> None:
+        """Set what the optimiser knows of a parameter, in place for captured steps; nothing saved: as at first."""
+        state = self.optimiser.state[parameter]
+        for key in state.keys() - saved.keys():
+            state[key].zero_()
+        for key, value in saved.items():
+            if key in state:
+                state[key].copy_(value)
+            else:
+                state[key] = _like(value, parameter)
 
     def _ensure_classes(self, count: int) -> None:
         capacity = len(self.network.heads["classes"].bias)  # type: ignore[arg-type]
@@ -244,6 +237,7 @@ class Engine:
             capacity *= 2
         self._grow_head(capacity)
         self.class_count = max(count, self.class_count)
+        self._buffers.closed[:, : self.class_count] = 0
 
     @torch.no_grad()
     def _grow_head(self, capacity: int) -> None:
@@ -265,11 +259,15 @@ class Engine:
                     key: value if key == "step" else _padded(value, parameter) for key, value in moments.items()
                 }
         self.network.heads["classes"] = new
+        self._buffers.closed = torch.full((1, capacity, 1, 1), CLOSED, device=self.device)
+        self._buffers.closed[:, : self.class_count] = 0
+        self._steps.reset()
         self.optimiser.param_groups[0]["params"] = list(self.network.parameters())
 
     def _new_optimiser(self) -> torch.optim.Adam:
         parameters = self.network.parameters()
-        return torch.optim.Adam(parameters, lr=self.config.learning_rate, amsgrad=True, fused=True)
+        captured = self.device.type == "cuda"
+        return torch.optim.Adam(parameters, self.config.learning_rate, amsgrad=True, fused=True, capturable=captured)
 
 
 def _on_device(network: Network, device: torch.device) -> Network:
