@@ -129,6 +129,11 @@ class Session:
         self.steps_due = max(0, self.steps_due - made)
         return made
 
+    def synchronise(self) -> None:
+        """Wait until the device has made all steps: on CUDA ``fit`` returns before."""
+        if self._engine is not None:
+            self._engine.synchronise()
+
     def prepare(self, wait: bool = False) -> None:
         """Begin in the background what the first annotation of this frame would have to wait for. Optional.
 

@@ -21,11 +21,21 @@ class LiveConfig:
         low=0.0,
         high=255.0,
     )
-    slice_steps: int = option(3, "fit steps between looks for new clicks and frames", low=1, high=1000)
+    fit_budget_ms: float = option(
+        100.0,
+        "milliseconds from a new frame to its mask; the fit gets what the answer leaves of them, at least one step",
+        low=1.0,
+        high=10_000.0,
+    )
     publish_period: float = option(0.0, "least seconds between masks, 0 for one after every slice", low=0.0, high=60.0)
 
     def __post_init__(self) -> None:
         validate(self)
+
+    @property
+    def fit_budget(self) -> float:
+        """The time between masks in seconds."""
+        return self.fit_budget_ms / 1000
 
     @property
     def ring_bytes(self) -> int:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from neural_seg_ros.annotations import Annotation, check_annotation
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import AnnotationError
+from neural_seg_ros.live.budget import Budget
 from neural_seg_ros.live.config import LiveConfig
 from neural_seg_ros.live.inbox import Frame, Inbox
 from neural_seg_ros.live.listener import Listener, Output
@@ -61,6 +62,7 @@ class Worker:
         self._inbox = inbox
         self._counters = counters
         self._listener = listener
+        self._budget = Budget()
         self._shown: _Shown | None = None
         self._result: Result | None = None
         self._unpublished = False
@@ -82,10 +84,14 @@ class Worker:
         """Work until the inbox is closed."""
         while self._inbox.wait(for_frame=not self._holds(), busy=self._steps_due() > 0, pause=self._until_publish()):
             try:
+                self._budget.begin()
                 self._inbox.run_commands()
                 if not self._holds():
                     self._take_frame()
                 if self._inbox.enabled:
+                    if self._answering and self._config.answer == "fused":
+                        # The region graph has the answer to an annotation at once; the fit comes after it.
+                        self._publish()
                     self._fit_slice()
                     self._publish()
                     self._prepare()
@@ -199,10 +205,13 @@ class Worker:
         self._changed()
 
     def _fit_slice(self) -> None:
-        steps = min(self._steps_due(), self.options.slice_steps)
-        if not steps:
+        due = self._steps_due()
+        if not due:
             return
-        self.session.fit(steps=steps)
+        steps = self._budget.steps(self.options.fit_budget, due)
+        with self._budget.fitting(steps):
+            self.session.fit(steps=steps)
+            self.session.synchronise()
         self._hold_steps = max(0, self._hold_steps - steps)
         self._counters.fitted(steps)
         self._changed()
@@ -224,7 +233,8 @@ class Worker:
         if not self._listener.wanted():
             return
         if self._result is None:
-            self._result = self.session.result()
+            with self._budget.answering():
+                self._result = self.session.result()
         number = self.session.frame_number
         here = tuple(placed.annotation for placed in self.session.annotations if placed.frame_number == number)
         self._listener.output(Output(self._result, shown.frame.token, shown.image, here, reannotated))

@@ -1,0 +1,52 @@
+"""How many steps of the fit there is time for before the next mask is due."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# How much the newest measurement counts against those before it.
+NEWEST = 0.3
+
+
+class Budget:
+    """Learns what a step and an answer take, and gives the fit what a turn's time leaves.
+
+    A turn is what the worker does between two masks: commands, a frame, steps, an answer. A deadline is kept by making
+    fewer steps, never fewer than one: the fit must not stand still.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._step = 0.0
+        self._answer = 0.0
+
+    def begin(self) -> None:
+        """A turn begins."""
+        self._began = self._clock()
+
+    def steps(self, seconds: float, due: int) -> int:
+        """How many of the ``due`` steps to make in a turn of ``seconds``."""
+        left = self._began + seconds - self._clock() - self._answer
+        affordable = int(left / self._step) if self._step > 0 else 1
+        return min(due, max(1, affordable))
+
+    @contextmanager
+    def fitting(self, steps: int) -> Iterator[None]:
+        """Around so many steps, to their end on the device."""
+        started = self._clock()
+        yield
+        self._step = _smoothed(self._step, (self._clock() - started) / steps)
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Around an answer."""
+        started = self._clock()
+        yield
+        self._answer = _smoothed(self._answer, self._clock() - started)
+
+
+def _smoothed(before: float, newest: float) -> float:
+    return newest if before == 0 else (1 - NEWEST) * before + NEWEST * newest
