@@ -24,7 +24,7 @@ SETTLING = 0.1
 SAID = 0.679
 # By this the odds of the most probable class are less than the vote has them while nobody has seen and corrected an
 # answer, with every correction less so: measured, as the shares above.
-DOUBT = 4.0
+DOUBT = 3.0
 
 
 @dataclass(frozen=True)
