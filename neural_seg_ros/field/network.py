@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +67,16 @@ class FieldNetwork(nn.Module):
     def forward(self, code: Tensor) -> dict[str, Tensor]:
         """``{head: (B, channels, H, W)}``: RGB in [0, 1] after a sigmoid, every other head as it is (logits)."""
         features = self.features(code)
-        outputs = {name: module(features) for name, module in self.heads.items()}
+        # One convolution for all heads: each alone has too few channels to fill a processor.
+        heads = cast(list[nn.Conv2d], list(self.heads.values()))
+        weight, bias = (
+            torch.cat([each.weight for each in heads]),
+            torch.cat([cast(Tensor, each.bias) for each in heads]),
+        )
+        said = torch.split(
+            functional.conv2d(features, weight, bias, padding=1), [each.out_channels for each in heads], dim=1
+        )
+        outputs = dict(zip(self.heads, said, strict=True))
         outputs["rgb"] = outputs["rgb"].sigmoid()
         return outputs
 
