@@ -19,8 +19,9 @@ from neural_seg_ros.answer.candidates import FADING, FORBIDDEN
 from neural_seg_ros.answer.estimate import Drawn, DrawnBox
 from neural_seg_ros.answer.memory import REMEMBERED_WEIGHT, contradicted
 from neural_seg_ros.answer.prior import unlikeness
-from neural_seg_ros.regions.appearance import appearance
+from neural_seg_ros.regions.appearance import appearance, together
 from neural_seg_ros.regions.expansion import expand
+from neural_seg_ros.regions.geodesic import geodesics
 from neural_seg_ros.regions.graph import Regions
 from neural_seg_ros.regions.seeds import HARD
 
@@ -34,8 +35,8 @@ NEAR = 0.5
 TIGHT = 2.0
 # A region is remembered as in or out of the object when this share of the vote agrees.
 SURE = 0.6
-# Nothing is remembered this near an annotation that contradicts it, in longer sides of the frame.
-RELEASED = 0.08
+# Cost of giving a region to another class than that of the annotation in the box that it belongs with.
+BELONG = 2.0
 
 Found = NDArray[np.bool_]  # (R,) whether a region is of the object
 
@@ -55,41 +56,41 @@ def recall_boxes(drawn: Drawn, regions: Regions) -> Drawn:
         if not other.any() or not inside.any():
             continue
         clicked = replace(drawn, weights=np.where(drawn.outside[box.channel], 0, drawn.weights))
-        said = (clicked.weights == 1) & (clicked.labels == box.channel)
-        share = _share(regions, drawn.image, other, said, box)[regions.ids]
+        share = _share(regions, clicked, other, box)[regions.ids]
         if not share.any():
             continue
         weights[inside & free & (labels == box.channel)] = 0
-        of_it = inside & free & (share > SURE) & ~contradicted(clicked, box.channel, RELEASED)
+        of_it = inside & free & (share > SURE) & ~contradicted(clicked, box.channel)
         labels[of_it], weights[of_it] = box.channel, REMEMBERED_WEIGHT
         if box.rest is not None:
-            beside = inside & (weights == 0) & (share < 1 - SURE) & ~contradicted(clicked, box.rest, RELEASED)
+            beside = inside & (weights == 0) & (share < 1 - SURE) & ~contradicted(clicked, box.rest)
             labels[beside], weights[beside] = box.rest, REMEMBERED_WEIGHT
     return replace(drawn, labels=labels, weights=weights)
 
 
-def _share(
-    regions: Regions, image: NDArray[np.uint8], other: NDArray[np.bool_], said: NDArray[np.bool_], box: DrawnBox
-) -> NDArray[np.float64]:
+def _share(regions: Regions, clicked: Drawn, other: NDArray[np.bool_], box: DrawnBox) -> NDArray[np.float64]:
     """The share (R,) of the vote that finds the object of ``box`` in a region.
 
-    ``said`` (h, w) is certainly of it, ``other`` (h, w) is not.
+    ``clicked`` has what users said and nothing of what the box says; ``other`` (h, w) is not of the object.
     """
+    said = clicked.weights == 1
+    own = said & (clicked.labels == box.channel)
+    belongs = np.stack([_belongs(regions, said & ~own), _belongs(regions, own)])
     known = np.where(_mostly(other, regions), 0, -1)
-    known[np.unique(regions.ids[said])] = 1
+    known[np.unique(regions.ids[own])] = 1
     outside = np.ones(other.shape, np.uint8)
     outside[box.pixels] = 0
     distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_5)
     side = np.sqrt(outside.size - outside.sum())
     x, y = np.rint(regions.centroids).astype(int).T
     background = np.where(known == 0, regions.areas * np.exp(-distance[y, x] / (NEAR * side)), 0)
-    unlike = unlikeness(image, other)
+    unlike = unlikeness(clicked.image, other)
     votes = np.zeros(regions.count)
     total = 0.0
     for share, price in product(SHARES, PRICES):
         start = np.zeros(other.shape, np.bool_)
         start[box.pixels] = unlike[box.pixels] >= np.quantile(unlike[box.pixels], 1 - share)
-        found = _iterated(regions, known, background, _mostly(start, regions), price)
+        found = _iterated(regions, known, background, belongs, _mostly(start, regions), price)
         if found.any():
             weight = np.exp(-TIGHT * _gaps(found[regions.ids][box.pixels]))
             votes += weight * found
@@ -98,7 +99,12 @@ def _share(
 
 
 def _iterated(
-    regions: Regions, known: NDArray[np.int64], background: NDArray[np.float64], start: Found, price: float
+    regions: Regions,
+    known: NDArray[np.int64],
+    background: NDArray[np.float64],
+    belongs: NDArray[np.float64],
+    start: Found,
+    price: float,
 ) -> Found:
     """What is cut out at last; known (R,) is 0 where a region is not of the object, 1 where it is, -1 elsewhere."""
     prices = np.asarray(price * regions.lengths * np.exp(-regions.strengths / FADING), np.float64)
@@ -106,13 +112,24 @@ def _iterated(
     found = np.where(known < 0, start, known == 1)
     for _ in range(ROUNDS):
         rest = np.where(known == 0, background, ~found * regions.areas)
-        costs = -LOOK * appearance(regions, np.stack([rest, found * regions.areas])) * scale
+        looks = appearance(regions, np.stack([rest, found * regions.areas]))
+        costs = (BELONG * belongs[::-1] - LOOK * looks) * scale
         costs[:, known == 0] = [[0], [FORBIDDEN]]
         costs[:, known == 1] = [[FORBIDDEN], [0]]
         last, found = found, expand(costs, regions.cuts, prices, found.astype(np.int64)) == 1
         if not found.any() or (found == last).all():
             break
     return found
+
+
+def _belongs(regions: Regions, said: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How surely a region (R,) belongs with what was said at pixels (h, w), in [0, 1]."""
+    sources = np.unique(regions.ids[said]).astype(np.int64)
+    if not len(sources):
+        return np.zeros(regions.count)
+    offsets = np.full((1, regions.count), np.inf)
+    offsets[0, sources] = 0
+    return together(regions, sources, geodesics(regions, offsets)[0])
 
 
 def _mostly(mask: NDArray[np.bool_], regions: Regions) -> Found:

@@ -36,7 +36,7 @@ def recall(drawn: Drawn, carried: Estimate) -> Drawn:
     grid[GRID // 2 :: GRID, GRID // 2 :: GRID] = True
     keep = grid & (probabilities.max(0) > SURE) & (drawn.weights == 0)
     for channel in np.unique(labels):
-        keep &= (labels != channel) | (_inside(labels == channel) & ~contradicted(drawn, int(channel), RELEASED))
+        keep &= (labels != channel) | (_inside(labels == channel) & ~contradicted(drawn, int(channel)))
     for channel, where in drawn.outside.items():
         keep &= (labels != channel) | ~where
     return replace(
@@ -52,10 +52,10 @@ def _inside(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1] >= MARGIN)
 
 
-def contradicted(drawn: Drawn, channel: int, reach: float) -> NDArray[np.bool_]:
-    """Pixels (h, w) nearer than ``reach`` longer sides to an annotation of this frame that is not of ``channel``."""
+def contradicted(drawn: Drawn, channel: int) -> NDArray[np.bool_]:
+    """Pixels (h, w) near an annotation of this frame that is not of ``channel``."""
     other = (drawn.weights == 1) & (drawn.labels != channel)
     if not other.any():
         return np.zeros(other.shape, np.bool_)
     distance = cv2.distanceTransform((~other).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    return np.asarray(distance < reach * max(other.shape))
+    return np.asarray(distance < RELEASED * max(other.shape))

@@ -19,22 +19,26 @@ SAMPLED_SEEDS = 32
 
 
 def neighbourhoods(regions: Regions, seeds: Seeds, geodesic: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights (N, R): areas times how surely a region belongs with a seed of the class.
-
-    That is R^2 exp(-geodesic / REACH), R being the share of the ensemble that puts both into one segment.
-    """
+    """Weights (N, R): areas times how surely a region belongs with a seed of the class (``together``)."""
     weights = np.zeros_like(geodesic)
     for channel, hard in enumerate(seeds.hard):
         sources = np.flatnonzero(hard)
-        sources = sources[:: -(-len(sources) // SAMPLED_SEEDS) or 1]
         if len(sources):
-            same = regions.members[:, sources, None] == regions.members[:, None, :]
-            together = same.mean(0).max(0)
-            weights[channel] = together**2 * np.exp(-geodesic[channel] / REACH)
+            weights[channel] = together(regions, sources, geodesic[channel])
     known = seeds.fixed >= 0
     weights[:, known] = 0
     weights[seeds.fixed[known], known] = 1
     return np.asarray(weights * regions.areas + PRESUMED_MASS * seeds.presumed)
+
+
+def together(regions: Regions, sources: NDArray[np.int64], geodesic: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How surely a region belongs with one of the regions ``sources``: R^2 exp(-geodesic / REACH), (R,) in [0, 1].
+
+    R is the share of the ensemble that puts both into one segment, geodesic (R,) the way from the nearest source.
+    """
+    sampled = sources[:: -(-len(sources) // SAMPLED_SEEDS)]
+    same = regions.members[:, sampled, None] == regions.members[:, None, :]
+    return np.asarray(same.mean(0).max(0) ** 2 * np.exp(-geodesic / REACH))
 
 
 def appearance(regions: Regions, weights: NDArray[np.float64]) -> NDArray[np.float64]:
