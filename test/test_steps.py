@@ -70,6 +70,17 @@ def test_classes_that_are_not_in_use_get_nothing() -> None:
     assert engine.prediction().shape[0] == 2 < FIRST_CLASSES
 
 
+def test_steps_before_the_first_class_do_not_count_for_the_class_head() -> None:
+    engine = Engine(TINY, 40, 40, CPU)
+    engine.set_target(torch.full((40, 40, 3), 90, dtype=torch.uint8))
+    engine.step(10)
+    engine.set_annotations(torch.zeros(40, 40, dtype=torch.int64), torch.ones(40, 40), 2)
+    engine.step(2)
+    counted = {name: int(value) for name, value in engine.snapshot().items() if name.endswith("bias.step")}
+    assert counted.pop("optimiser.heads.classes.bias.step") == 2
+    assert set(counted.values()) == {12}
+
+
 class _Recorded(GraphSteps):
     """Counts replays; makes their steps one by one."""
 

@@ -1,23 +1,25 @@
-"""``neural-seg benchmark``: how long a user waits, and the memory it takes."""
+"""``neural-seg benchmark``: how long a user waits, how fast the fit is, and the memory they take."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import platform
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from neural_seg_ros.cli import common
 
+if TYPE_CHECKING:
+    import torch
+    from matplotlib.figure import Figure
+
+    from neural_seg_ros.evaluate.step_speed import StepSpeed
+    from neural_seg_ros.evaluate.table import Table
+
 app = typer.Typer(no_args_is_help=True, help="Measure speed and memory.")
-
-
-@app.callback()
-def _benchmark() -> None:
-    """Keeps ``latency`` a sub-command while it is the only one."""
 
 
 @app.command()
@@ -39,11 +41,9 @@ def latency(
 ) -> None:
     """Cold start, click to mask (p50, p95), frame to mask, step time and memory: metrics.json and table.md."""
     import skimage.data
-    import torch
 
+    from neural_seg_ros.device import choose_device
     from neural_seg_ros.evaluate.latency import Latency, measure_latency
-    from neural_seg_ros.evaluate.table import Table
-    from neural_seg_ros.files import write_text
     from neural_seg_ros.image import resize_image
     from neural_seg_ros.video import read_image
 
@@ -52,12 +52,131 @@ def latency(
     for answer in common.progress(answers.split(","), "measuring"):
         settled = common.session_config(context, preset, answer, settings)
         figures[answer] = measure_latency(settled, device, picture, clicks, frames)
-    where = f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}, device {device}"
-    setting = f"{width}x{height}, preset {preset}, {clicks} clicks, {frames} frames; {where}"
-    names = [field.name for field in dataclasses.fields(Latency)]
-    rows = tuple((answer, *(f"{getattr(row, name):.3g}" for name in names)) for answer, row in figures.items())
-    table = Table(("answer", *names), rows)
-    metrics = {"setting": setting, "latency": {answer: dataclasses.asdict(row) for answer, row in figures.items()}}
-    write_text(out / "metrics.json", json.dumps(metrics, indent=1) + "\n")
-    write_text(out / "table.md", f"{setting}\n\n{table.markdown()}")
-    typer.echo(table.markdown())
+    setting = f"{width}x{height}, preset {preset}, {clicks} clicks, {frames} frames; {_machine(choose_device(device))}"
+    metrics = {"latency": {answer: dataclasses.asdict(row) for answer, row in figures.items()}}
+    _write(out, setting, metrics, {"": _table("answer", metrics["latency"])})
+
+
+@app.command()
+def step(
+    context: typer.Context,
+    out: common.Out,
+    steps: Annotated[int, typer.Option(min=1, help="Steps in every turn of an engine; there are five turns.")] = 10,
+    growth: Annotated[
+        bool, typer.Option(help="Also measure how a step grows with pixels, filters, classes, annotations, cameras.")
+    ] = True,
+    preset: common.Preset = "cpu",
+    device: common.Device = "auto",
+    settings: common.Settings = None,
+    config: common.Config = None,
+) -> None:
+    """A step of the fit: engines side by side, roofline, PSNR in time, growth: JSON, table and plots."""
+    import skimage.data
+
+    from neural_seg_ros.device import choose_device
+    from neural_seg_ros.evaluate.step_speed import WANTED_PSNR, measure_step_speed
+
+    field = common.session_config(context, preset, settings=settings).field
+    place = choose_device(device)
+    speed = measure_step_speed(field, skimage.data.coffee(), place, steps, growth)
+    setting = (
+        f"The middle square of a cup of coffee (scikit-image) at {field.size} px, one click, preset {preset}, "
+        f"{field.width} filters, {field.levels} levels; five turns of {steps} steps; {_machine(place)}"
+    )
+    metrics = {**dataclasses.asdict(speed), "field": dataclasses.asdict(field)}
+    _write(out, setting, metrics, _step_tables(speed, WANTED_PSNR))
+    _plot_psnr(out / "psnr.png", speed)
+    if growth:
+        _plot_growth(out / "growth.png", speed.growth)
+
+
+def _machine(device: torch.device) -> str:
+    import platform
+
+    import torch
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return f"torch {torch.__version__}, {torch.get_num_threads()} threads, {name}, device {device}"
+
+
+def _table(first: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A row each of ``{first: {column: figure or text}}``, all with the same columns."""
+    from neural_seg_ros.evaluate.table import Table
+
+    columns = list(next(iter(rows.values())))
+    return Table((first, *columns), tuple((name, *map(_text, row.values())) for name, row in rows.items()))
+
+
+def _text(figure: float | str | None) -> str:
+    if figure is None or isinstance(figure, str):
+        return figure or "-"
+    return f"{figure:.3g}" if abs(figure) < 100 else f"{figure:.0f}"
+
+
+def _write(out: Path, setting: str, metrics: Mapping[str, Any], tables: Mapping[str, Table]) -> None:
+    """metrics.json and table.md; prints the ``{heading: table}``, of which "" is none."""
+    from neural_seg_ros.files import write_text
+
+    text = "\n".join((f"## {heading}\n\n" if heading else "") + table.markdown() for heading, table in tables.items())
+    write_text(out / "metrics.json", json.dumps({"setting": setting, **metrics}, indent=1) + "\n")
+    write_text(out / "table.md", f"{setting}\n\n{text}")
+    typer.echo(text)
+
+
+def _step_tables(speed: StepSpeed, wanted: float) -> dict[str, Table]:
+    """``{heading: table}`` of what was measured."""
+    from neural_seg_ros.evaluate.table import Table
+
+    tables = {
+        "Engines": _table("engine", {name: dataclasses.asdict(row) for name, row in speed.engines.items()}),
+        "Roofline": _table("engine", {name: dataclasses.asdict(row) for name, row in speed.roofline.items()}),
+    }
+    curves: dict[str, dict[str, Any]] = {}
+    for name, curve in speed.curves.items():
+        points = zip(curve.steps, curve.psnr, curve.seconds, strict=True)
+        curves[name] = {str(steps): f"{psnr:.1f} ({_text(seconds)} s)" for steps, psnr, seconds in points}
+        curves[name][f"s to {wanted:g} dB"] = curve.wanted_seconds
+    tables["PSNR in dB after so many steps"] = _table("engine", curves)
+    if speed.threads:
+        tables["Threads"] = _table("threads", {str(count): {"step_ms": ms} for count, ms in speed.threads.items()})
+    if speed.growth:
+        rows = [
+            (what, str(size), _text(ms), _text(ms / next(iter(series.values()))))
+            for what, series in speed.growth.items()
+            for size, ms in series.items()
+        ]
+        tables["Growth"] = Table(("what grows", "to", "step_ms", "times the first"), tuple(rows))
+    return tables
+
+
+def _plot_psnr(path: Path, speed: StepSpeed) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.0), dpi=120, layout="constrained")
+    axes = figure.add_subplot(title="PSNR in time", xlabel="seconds", ylabel="PSNR (dB)", xscale="log")
+    for name, curve in speed.curves.items():
+        axes.plot(curve.seconds, curve.psnr, marker=".", label=name)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    _save(path, figure)
+
+
+def _plot_growth(path: Path, growth: Mapping[str, Mapping[int, float]]) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.0 * len(growth), 3.0), dpi=120, layout="constrained")
+    for axes, (what, series) in zip(figure.subplots(1, len(growth), sharey=True), growth.items(), strict=True):
+        axes.set(xlabel=what, xscale="log", yscale="log")
+        axes.plot(list(series), list(series.values()), marker=".")
+        axes.set_xticks(list(series), [str(size) for size in series])
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+    figure.axes[0].set_ylabel("ms a step")
+    _save(path, figure)
+
+
+def _save(path: Path, figure: Figure) -> None:
+    from neural_seg_ros.files import whole_file
+
+    with whole_file(path) as temporary:
+        figure.savefig(temporary)

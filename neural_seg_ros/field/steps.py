@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -72,12 +72,19 @@ class Step:
             total = total + config.class_weight * class_loss(logits, of.target, of.mask, config.class_loss)
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
+        if not with_classes:
+            self.leave_classes()
         nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
         self.optimiser.step()
         if with_classes:
             consistency_target(logits, of.labels, of.annotated, out=of.target)
         of.total.copy_(total.detach())
         of.squared_error.copy_(reconstruction.detach())
+
+    def leave_classes(self) -> None:
+        """Take the class head out of this step: AMSGrad must not count steps that taught it nothing."""
+        for parameter in cast(nn.ModuleDict, self.network.heads)["classes"].parameters():
+            parameter.grad = None
 
 
 def outputs_of(network: Callable[[Tensor], dict[str, Tensor]], code: Tensor) -> dict[str, Tensor]:
