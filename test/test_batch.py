@@ -18,7 +18,7 @@ TINY = FieldConfig(width=8, levels=2, octaves=3, precision="fp32")
 CPU = torch.device("cpu")
 SIDE = 24
 # The sums of a convolution in groups come in another order, and 200 steps carry that on.
-TOLERANCE = 0.005
+TOLERANCE = 0.02
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
