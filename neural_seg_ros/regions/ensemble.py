@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -37,17 +38,25 @@ def ensemble(image: NDArray[np.uint8]) -> NDArray[np.int32]:
     sources = [lab_of(source) for source in _sources(small)]
     texture = texture_of(sources[0])
     generator = np.random.default_rng(0)
-    members = []
-    for member in range(MEMBERS):
-        weights = np.array([generator.uniform(0.5, 1.2), 1.6, 1.6], np.float32)
-        channels = 2 * sources[member % len(sources)] * weights
-        if member % 2:
-            channels = np.concatenate([channels, texture * np.float32(generator.uniform(*TEXTURE_WEIGHTS))], axis=-1)
-        scale = float(np.exp(generator.uniform(*np.log(SCALES))))
-        sigma = float(generator.uniform(*SIGMAS))
-        segments = _segments(channels, scale, sigma, LEAST_SIZES[member % len(LEAST_SIZES)])
-        members.append(cv2.resize(segments, (width, height), interpolation=cv2.INTER_NEAREST))
-    return np.stack(members)
+    tasks = [_task(member, sources, texture, generator) for member in range(MEMBERS)]
+    # Most of the work is done without Python's lock.
+    with ThreadPoolExecutor(max(1, cv2.getNumThreads()), "segments") as threads:
+        segmentations = threads.map(lambda task: _segments(*task), tasks)
+        return np.stack([cv2.resize(each, (width, height), interpolation=cv2.INTER_NEAREST) for each in segmentations])
+
+
+Task = tuple[NDArray[np.float32], float, float, int]  # channels (h, w, C), scale, sigma, smallest size of a segment
+
+
+def _task(
+    member: int, sources: list[NDArray[np.float32]], texture: NDArray[np.float32], generator: np.random.Generator
+) -> Task:
+    weights = np.array([generator.uniform(0.5, 1.2), 1.6, 1.6], np.float32)
+    channels = 2 * sources[member % len(sources)] * weights
+    if member % 2:
+        channels = np.concatenate([channels, texture * np.float32(generator.uniform(*TEXTURE_WEIGHTS))], axis=-1)
+    scale = float(np.exp(generator.uniform(*np.log(SCALES))))
+    return channels, scale, float(generator.uniform(*SIGMAS)), LEAST_SIZES[member % len(LEAST_SIZES)]
 
 
 def _segments(channels: NDArray[np.float32], scale: float, sigma: float, least_size: int) -> NDArray[np.int32]:
