@@ -81,7 +81,7 @@ class Engine:
 
     def set_target(self, image: Tensor) -> None:
         """A new frame, (H, W, 3) uint8. What was annotated is forgotten; the consistency term stays (thesis 2.5.2)."""
-        self._buffers.rgb.copy_(image.to(self.device).permute(2, 0, 1)[None].float() / 255)
+        self._buffers.rgb.copy_(self._uploaded(image).permute(2, 0, 1)[None].float() / 255)
         self.set_annotations(torch.zeros(self.shape, dtype=torch.int64), torch.zeros(self.shape), self.class_count)
 
     def set_annotations(self, labels: Tensor, weights: Tensor, class_count: int) -> None:
@@ -93,8 +93,8 @@ class Engine:
         """
         self._ensure_classes(class_count)
         of = self._buffers
-        of.labels.copy_(labels[None])
-        of.mask.copy_(weights[None])
+        of.labels.copy_(self._uploaded(labels)[None])
+        of.mask.copy_(self._uploaded(weights)[None])
         torch.gt(of.mask, 0, out=of.annotated)
         torch.where(of.annotated, of.labels, of.target, out=of.target)
         consistency_mask(of.mask, self.config.consistency, out=of.mask)
@@ -219,6 +219,12 @@ class Engine:
         self._buffers.closed[:, :class_count] = 0
 
     # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _uploaded(self, tensor: Tensor) -> Tensor:
+        """A tensor of main memory on the engine's device, without waiting for the steps before it."""
+        if self.device.type != "cuda":
+            return tensor
+        return tensor.pin_memory().to(self.device, non_blocking=True)
 
     def _set_moments(self, parameter: nn.Parameter, saved: Mapping[str, Tensor]) -> None:
         """Set what the optimiser knows of a parameter, in place for captured steps; nothing saved: as at first."""
