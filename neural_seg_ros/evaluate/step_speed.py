@@ -24,7 +24,7 @@ from neural_seg_ros.field.engine import FIRST_CLASSES, UNSEEN_LOGIT, Engine
 from neural_seg_ros.field.losses import consistency_mask
 from neural_seg_ros.field.network import FieldNetwork
 from neural_seg_ros.field.precision import compute_dtype
-from neural_seg_ros.field.steps import CLOSED, REPLAYED, WARM_UP, Buffers, EagerSteps, Step
+from neural_seg_ros.field.steps import CLOSED, REPLAYED, WARM_UP, Buffers, EagerSteps, Step, amsgrad
 from neural_seg_ros.image import resize_image
 
 EAGER, CHANNELS_LAST, ENGINE = "eager fp32", "channels_last fp32", "engine"
@@ -178,8 +178,7 @@ def _eager_step(config: FieldConfig, scene: Scene, device: torch.device) -> Step
         total=torch.zeros((), device=device),
         squared_error=torch.zeros((), device=device),
     )
-    optimiser = torch.optim.Adam(network.parameters(), config.learning_rate, amsgrad=True, fused=True)
-    return Step(network, optimiser, buffers, config)
+    return Step(network, amsgrad(network, config, captured=False), buffers, config)
 
 
 def _side_by_side(starts: Mapping[str, Start], device: torch.device, steps: int) -> dict[str, EngineSpeed]:

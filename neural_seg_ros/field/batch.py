@@ -17,7 +17,7 @@ from neural_seg_ros.field.engine import FIRST_CLASSES, UNSEEN_LOGIT, Engine, Los
 from neural_seg_ros.field.losses import class_loss, consistency_mask, consistency_target, psnr, rgb_loss
 from neural_seg_ros.field.network import FieldNetwork
 from neural_seg_ros.field.precision import compute_dtype
-from neural_seg_ros.field.steps import CLOSED, Buffers, Step, make_steps, outputs_of
+from neural_seg_ros.field.steps import CLOSED, Buffers, Step, amsgrad, make_steps, outputs_of
 
 
 class BatchNetwork(nn.Module):
@@ -141,9 +141,7 @@ class EngineBatch:
         network = BatchNetwork(Engine(config, height, width, device, seed).network, count)
         # torch's own types do not know this keyword.
         self.network: BatchNetwork = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimiser = torch.optim.Adam(
-            network.parameters(), config.learning_rate, amsgrad=True, fused=True, capturable=device.type == "cuda"
-        )
+        self.optimiser = amsgrad(self.network, config, captured=device.type == "cuda")
         code = make_code(config, height, width, seed).to(device, compute_dtype(config.precision, device))
         pixels = (count, height, width)
         self._buffers = Buffers(
@@ -253,7 +251,7 @@ class EngineBatch:
             }
         closed = self._buffers.closed
         self._buffers.closed = functional.pad(closed, (0, 0, 0, 0, 0, capacity - closed.shape[1]), value=CLOSED)
-        self.optimiser.param_groups[0]["params"] = list(self.network.parameters())
+        self.optimiser.param_groups[1]["params"] = list(head.parameters())
         self._steps.reset()
         self._outputs = None
 

@@ -15,7 +15,7 @@ from neural_seg_ros.field.codes import make_code
 from neural_seg_ros.field.losses import consistency_mask, consistency_target, psnr
 from neural_seg_ros.field.network import FieldNetwork, head
 from neural_seg_ros.field.precision import compute_dtype
-from neural_seg_ros.field.steps import CLOSED, Buffers, Step, make_steps, outputs_of
+from neural_seg_ros.field.steps import CLOSED, Buffers, Step, amsgrad, make_steps, outputs_of, set_rates
 from neural_seg_ros.options import to_flat
 
 # The class head grows by doubling, so that a new class rarely touches the optimiser.
@@ -60,7 +60,7 @@ class Engine:
             network = FieldNetwork(config, {"rgb": 3, "classes": FIRST_CLASSES, **config.heads()})
         _forget(network.heads["classes"])
         self.network = _on_device(network, device)
-        self.optimiser = self._new_optimiser()
+        self.optimiser = amsgrad(self.network, config, captured=device.type == "cuda")
         code = make_code(config, height, width, seed).to(device, compute_dtype(config.precision, device))
         pixels = (1, height, width)
         self._buffers = Buffers(
@@ -112,12 +112,12 @@ class Engine:
 
     def reconfigure(self, config: FieldConfig) -> bool:
         """Take new options of the fit. Returns False, with nothing changed, when they need another network or input."""
-        fitted = {"learning_rate", "clip_norm", "class_weight", "consistency"}
+        fitted = {"learning_rate", "class_rate", "clip_norm", "class_weight", "consistency"}
         old, new = to_flat(self.config), to_flat(config)
         if any(old[name] != new[name] for name in old.keys() - fitted):
             return False
         self.config = config
-        self.optimiser.param_groups[0]["lr"] = config.learning_rate
+        set_rates(self.optimiser, config)
         self._steps.reset()
         return True
 
@@ -268,12 +268,7 @@ class Engine:
         self._buffers.closed = torch.full((1, capacity, 1, 1), CLOSED, device=self.device)
         self._buffers.closed[:, : self.class_count] = 0
         self._steps.reset()
-        self.optimiser.param_groups[0]["params"] = list(self.network.parameters())
-
-    def _new_optimiser(self) -> torch.optim.Adam:
-        parameters = self.network.parameters()
-        captured = self.device.type == "cuda"
-        return torch.optim.Adam(parameters, self.config.learning_rate, amsgrad=True, fused=True, capturable=captured)
+        self.optimiser.param_groups[1]["params"] = list(new.parameters())
 
 
 def _on_device(network: Network, device: torch.device) -> Network:

@@ -87,6 +87,23 @@ class Step:
             parameter.grad = None
 
 
+def amsgrad(network: nn.Module, config: FieldConfig, captured: bool) -> torch.optim.Adam:
+    """AMSGrad on all of a network; the class head, which starts anew with every class, has its own step size."""
+    head = list(cast(nn.ModuleDict, network.heads)["classes"].parameters())
+    of_head = set(head)
+    rest = [parameter for parameter in network.parameters() if parameter not in of_head]
+    groups = [{"params": rest}, {"params": head}]
+    optimiser = torch.optim.Adam(groups, amsgrad=True, fused=True, capturable=captured)
+    set_rates(optimiser, config)
+    return optimiser
+
+
+def set_rates(optimiser: torch.optim.Optimizer, config: FieldConfig) -> None:
+    """The step sizes of ``amsgrad``."""
+    for group, share in zip(optimiser.param_groups, (1.0, config.class_rate), strict=True):
+        group["lr"] = share * config.learning_rate
+
+
 def outputs_of(network: Callable[[Tensor], dict[str, Tensor]], code: Tensor) -> dict[str, Tensor]:
     """What the heads say, float32, computed in the numbers of ``code``."""
     # The cache would keep weights of one step for the next when steps are captured.
