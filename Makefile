@@ -3,8 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo_out
-# A picture that scikit-image ships.
-IMAGE ?= $(shell $(BIN)/python -c 'import skimage.data; print(skimage.data.__path__[0] + "/coffee.png")')
 
 # Where a ROS 2 distribution is sourced, its rclpy is used, and the NumPy that its messages are built for stays.
 ifneq ($(and $(ROS_DISTRO),$(shell $(PYTHON) -c 'import rclpy' 2>/dev/null && echo yes)),)
@@ -62,8 +60,9 @@ format: venv  ## format the code in place
 	$(BIN)/python -m ruff check --fix
 	$(BIN)/python -m ruff format
 
-benchmark: venv  ## latency and memory on this machine, into benchmark_out; IMAGE=FILE is another picture
-	$(BIN)/neural-seg benchmark latency '$(IMAGE)' --out benchmark_out
+benchmark: venv  ## latency, memory and the speed of a step on this machine, into benchmark_out; IMAGE=FILE is another picture
+	$(BIN)/neural-seg benchmark latency $(if $(IMAGE),--image '$(IMAGE)') --out benchmark_out/latency
+	$(BIN)/neural-seg benchmark step --no-growth --out benchmark_out/step
 
 clean:  ## remove what was made, except .venv
 	rm -rf build install log demo_out benchmark_out *.egg-info .pytest_cache .mypy_cache .ruff_cache
