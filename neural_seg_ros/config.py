@@ -29,9 +29,9 @@ class FieldConfig:
     precision: str = option(
         "auto", "numbers it is computed in; auto: bf16 where the device has it", choices=("auto", "fp32", "bf16")
     )
-    learning_rate: float = option(1e-3, "AMSGrad step size", low=1e-6, high=1.0)
+    learning_rate: float = option(3e-3, "AMSGrad step size", low=1e-6, high=1.0)
     class_rate: float = option(
-        10.0, "step size of the class head, in those of the rest: it starts anew with every class", low=0.01, high=100.0
+        3.0, "step size of the class head, in those of the rest: it starts anew with every class", low=0.01, high=100.0
     )
     clip_norm: float = option(1.0, "gradients are clipped to this norm", low=1e-6, high=1e6)
     class_loss: str = option("ce", "loss of the class head", choices=("ce", "bce"))
@@ -136,8 +136,6 @@ PRESETS: dict[str, SessionConfig] = {
     # As published; only the border prior is ours, without which clicks of one class alone would take the whole frame.
     "thesis": SessionConfig(
         answer="field",
-        field=FieldConfig(
-            size=256, code="xy", width=128, skips=False, learning_rate=3e-3, class_rate=1.0, class_loss="bce"
-        ),
+        field=FieldConfig(size=256, code="xy", width=128, skips=False, class_rate=1.0, class_loss="bce"),
     ),
 }
