@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_seg_ros.answer.candidates import FADING, FORBIDDEN
+from neural_seg_ros.answer.candidates import FORBIDDEN, prices_of, scale_of
 from neural_seg_ros.answer.estimate import Drawn, DrawnBox
 from neural_seg_ros.answer.memory import REMEMBERED_WEIGHT, contradicted
 from neural_seg_ros.answer.prior import unlikeness
@@ -84,13 +84,16 @@ def _share(regions: Regions, clicked: Drawn, other: NDArray[np.bool_], box: Draw
     side = np.sqrt(outside.size - outside.sum())
     x, y = np.rint(regions.centroids).astype(int).T
     background = np.where(known == 0, regions.areas * np.exp(-distance[y, x] / (NEAR * side)), 0)
-    unlike = unlikeness(clicked.image, other)
+    unlike = unlikeness(clicked.image, other)[box.pixels]
+    starts = []
+    for share in SHARES:
+        start = np.zeros(other.shape, np.bool_)
+        start[box.pixels] = unlike >= np.quantile(unlike, 1 - share)
+        starts.append(_mostly(start, regions))
     votes = np.zeros(regions.count)
     total = 0.0
-    for share, price in product(SHARES, PRICES):
-        start = np.zeros(other.shape, np.bool_)
-        start[box.pixels] = unlike[box.pixels] >= np.quantile(unlike[box.pixels], 1 - share)
-        found = _iterated(regions, known, background, belongs, _mostly(start, regions), price)
+    for start, price in product(starts, PRICES):
+        found = _iterated(regions, known, background, belongs, start, price)
         if found.any():
             weight = np.exp(-TIGHT * _gaps(found[regions.ids][box.pixels]))
             votes += weight * found
@@ -107,15 +110,14 @@ def _iterated(
     price: float,
 ) -> Found:
     """What is cut out at last; known (R,) is 0 where a region is not of the object, 1 where it is, -1 elsewhere."""
-    prices = np.asarray(price * regions.lengths * np.exp(-regions.strengths / FADING), np.float64)
-    scale = regions.areas / np.sqrt(regions.areas.mean())
+    prices, scale = prices_of(regions, price), scale_of(regions)
     found = np.where(known < 0, start, known == 1)
     for _ in range(ROUNDS):
         rest = np.where(known == 0, background, ~found * regions.areas)
         looks = appearance(regions, np.stack([rest, found * regions.areas]))
         costs = (BELONG * belongs[::-1] - LOOK * looks) * scale
-        costs[:, known == 0] = [[0], [FORBIDDEN]]
-        costs[:, known == 1] = [[FORBIDDEN], [0]]
+        costs[:, known == 0] = [[0.0], [FORBIDDEN]]
+        costs[:, known == 1] = [[FORBIDDEN], [0.0]]
         last, found = found, expand(costs, regions.cuts, prices, found.astype(np.int64)) == 1
         if not found.any() or (found == last).all():
             break

@@ -51,6 +51,16 @@ def candidates_of(
     return fresh + keeping, weights, evidence.mixed(LOOK, GEODESIC, POSITION)
 
 
+def prices_of(regions: Regions, price: float) -> NDArray[np.float64]:
+    """What a border between classes costs at every edge (E,): ``price`` a pixel where nothing divides the frame."""
+    return np.asarray(price * regions.lengths * np.exp(-regions.strengths / FADING), np.float64)
+
+
+def scale_of(regions: Regions) -> NDArray[np.float64]:
+    """What a region's log-probability counts in a cut, (R,)."""
+    return np.asarray(regions.areas / np.sqrt(regions.areas.mean()), np.float64)
+
+
 def _keeping(regions: Regions, seeds: Seeds, evidence: Evidence, seen: Classes) -> list[Classes]:
     found = []
     for offset in OFFSETS:
@@ -61,11 +71,11 @@ def _keeping(regions: Regions, seeds: Seeds, evidence: Evidence, seen: Classes) 
 
 def _cut(regions: Regions, seeds: Seeds, likely: NDArray[np.float64], price: float, start: Classes | None) -> Classes:
     """The cut of least cost for log-probabilities (N, R); parts without an annotation go to what surrounds them."""
-    costs = -likely * (regions.areas / np.sqrt(regions.areas.mean()))
+    costs = -likely * scale_of(regions)
     known = np.flatnonzero(seeds.fixed >= 0)
     costs[:, known] = FORBIDDEN
     costs[seeds.fixed[known], known] = 0
-    prices = np.asarray(price * regions.lengths * np.exp(-regions.strengths / FADING), np.float64)
+    prices = prices_of(regions, price)
     # What is named nowhere is nowhere.
     named = np.flatnonzero(seeds.named)
     costs = costs[named]
@@ -74,13 +84,4 @@ def _cut(regions: Regions, seeds: Seeds, likely: NDArray[np.float64], price: flo
     if start is not None:
         begin, rounds = np.where(seeds.named[start], np.searchsorted(named, start), begin), 1
     classes = named[expand(costs, regions.cuts, prices, begin, rounds)]
-    return remove_islands(classes, _anchors(regions, seeds), likely * regions.areas, regions.edges)
-
-
-def _anchors(regions: Regions, seeds: Seeds) -> NDArray[np.bool_]:
-    """(N, R) where a part of a class may be anchored: its seeds, and what touches one of them that is divided."""
-    anchors = seeds.anchors
-    for a, b in (regions.edges.T, regions.edges.T[::-1]):
-        for own, hard in zip(anchors, seeds.hard, strict=True):
-            own[b[(seeds.split & hard)[a]]] = True
-    return anchors
+    return remove_islands(classes, seeds.anchors, likely * regions.areas, regions.edges)

@@ -57,7 +57,7 @@ def graph_answer(
     annotations, oldest first; seen (R,): the classes that the user saw before the newest annotations, None at first;
     named: the classes of the newest annotations: to no other does a region change.
     """
-    seeds = seeds_of(regions.ids, regions.count, labels, weights, count)
+    seeds = seeds_of(regions, labels, weights, count)
     if count == 1 or not (seeds.hard.any() or seeds.presumed.any()):
         alike = np.full((count, *regions.ids.shape), 1 / count, np.float32)
         return GraphAnswer(alike, np.zeros(regions.count, np.int64), DOUBT)

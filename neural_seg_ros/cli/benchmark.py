@@ -14,7 +14,6 @@ from neural_seg_ros.cli import common
 
 if TYPE_CHECKING:
     import torch
-    from matplotlib.figure import Figure
 
     from neural_seg_ros.evaluate.step_speed import StepSpeed
     from neural_seg_ros.evaluate.table import Table
@@ -152,17 +151,21 @@ def _step_tables(speed: StepSpeed, wanted: float) -> dict[str, Table]:
 def _plot_psnr(path: Path, speed: StepSpeed) -> None:
     from matplotlib.figure import Figure
 
+    from neural_seg_ros.evaluate.report import write_figure
+
     figure = Figure(figsize=(6.4, 4.0), dpi=120, layout="constrained")
     axes = figure.add_subplot(title="PSNR in time", xlabel="seconds", ylabel="PSNR (dB)", xscale="log")
     for name, curve in speed.curves.items():
         axes.plot(curve.seconds, curve.psnr, marker=".", label=name)
     axes.grid(alpha=0.3)
     axes.legend()
-    _save(path, figure)
+    write_figure(path, figure)
 
 
 def _plot_growth(path: Path, growth: Mapping[str, Mapping[int, float]]) -> None:
     from matplotlib.figure import Figure
+
+    from neural_seg_ros.evaluate.report import write_figure
 
     figure = Figure(figsize=(3.0 * len(growth), 3.0), dpi=120, layout="constrained")
     for axes, (what, series) in zip(figure.subplots(1, len(growth), sharey=True), growth.items(), strict=True):
@@ -172,11 +175,4 @@ def _plot_growth(path: Path, growth: Mapping[str, Mapping[int, float]]) -> None:
         axes.minorticks_off()
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("ms a step")
-    _save(path, figure)
-
-
-def _save(path: Path, figure: Figure) -> None:
-    from neural_seg_ros.files import whole_file
-
-    with whole_file(path) as temporary:
-        figure.savefig(temporary)
+    write_figure(path, figure)

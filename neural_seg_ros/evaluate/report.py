@@ -113,6 +113,11 @@ def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
 def _save(path: Path, figure: Figure, axes: Axes) -> None:
     axes.grid(alpha=0.3)
     axes.legend()
+    write_figure(path, figure)
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a plot, whole or not at all."""
     with whole_file(path) as temporary:
         figure.savefig(temporary)
 

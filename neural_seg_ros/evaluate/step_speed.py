@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from neural_seg_ros.config import FieldConfig
 from neural_seg_ros.evaluate.roofline import Roofline, measure_peaks, roofline, seconds_of, step_cost, wait_for
 from neural_seg_ros.field.batch import EngineBatch
+from neural_seg_ros.field.buffers import CLOSED, Buffers
 from neural_seg_ros.field.codes import make_code
 from neural_seg_ros.field.engine import FIRST_CLASSES, UNSEEN_LOGIT, Engine
 from neural_seg_ros.field.losses import consistency_mask
 from neural_seg_ros.field.network import FieldNetwork
 from neural_seg_ros.field.precision import compute_dtype
-from neural_seg_ros.field.steps import CLOSED, REPLAYED, WARM_UP, Buffers, EagerSteps, Step, amsgrad
+from neural_seg_ros.field.steps import REPLAYED, WARM_UP, EagerSteps, Step, amsgrad
 from neural_seg_ros.image import resize_image
 
 EAGER, CHANNELS_LAST, ENGINE = "eager fp32", "channels_last fp32", "engine"

@@ -12,12 +12,13 @@ from torch.nn import functional
 
 from neural_seg_ros.config import FieldConfig
 from neural_seg_ros.errors import ConfigError
+from neural_seg_ros.field.buffers import CLOSED, Buffers
 from neural_seg_ros.field.codes import make_code
-from neural_seg_ros.field.engine import FIRST_CLASSES, UNSEEN_LOGIT, Engine, Losses
-from neural_seg_ros.field.losses import class_loss, consistency_mask, consistency_target, psnr, rgb_loss
-from neural_seg_ros.field.network import FieldNetwork
+from neural_seg_ros.field.engine import FIRST_CLASSES, UNSEEN_LOGIT, Engine, Losses, losses_of
+from neural_seg_ros.field.losses import class_loss, consistency_target, probabilities, rgb_loss
+from neural_seg_ros.field.network import FieldNetwork, decoded
 from neural_seg_ros.field.precision import compute_dtype
-from neural_seg_ros.field.steps import CLOSED, Buffers, Step, amsgrad, make_steps, outputs_of
+from neural_seg_ros.field.steps import Step, amsgrad, make_steps, outputs_of
 
 
 class BatchNetwork(nn.Module):
@@ -63,15 +64,7 @@ class BatchNetwork(nn.Module):
 
     def _features(self, code: Tensor) -> Tensor:
         """(1, C, H, W) to (1, count * F, H, W)."""
-        encoded: list[Tensor] = []
-        x = code
-        for block in self.encoder:
-            x = block(x)
-            encoded.append(x)
-        for block, skip in zip(self.decoder, reversed(encoded[:-1]), strict=True):
-            x = functional.interpolate(x, size=skip.shape[-2:], mode="nearest")
-            x = block(self._joined(x, self._by_field(skip)) if self.skips else x)
-        x = functional.interpolate(x, size=code.shape[-2:], mode="nearest")
+        x = decoded(self, code, lambda x, skip: self._joined(x, self._by_field(skip)))
         if not self.skips:
             return x
         return self._joined(x, code[:, None].expand(-1, self.count, -1, -1, -1))
@@ -90,7 +83,7 @@ class BatchNetwork(nn.Module):
 class BatchStep(Step):
     """A step of every field; each has the gradient, and the clipping, that it would have alone.
 
-    The buffers have a field for each image, all on one code; ``total`` and ``squared_error`` are (count,).
+    The buffers have a field for each image, all on one code.
     """
 
     network: BatchNetwork
@@ -143,18 +136,7 @@ class EngineBatch:
         self.network: BatchNetwork = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = amsgrad(self.network, config, captured=device.type == "cuda")
         code = make_code(config, height, width, seed).to(device, compute_dtype(config.precision, device))
-        pixels = (count, height, width)
-        self._buffers = Buffers(
-            code=code.to(memory_format=torch.channels_last),
-            rgb=torch.zeros((count, 3, height, width), device=device).to(memory_format=torch.channels_last),
-            labels=torch.zeros(pixels, dtype=torch.int64, device=device),
-            annotated=torch.zeros(pixels, dtype=torch.bool, device=device),
-            mask=torch.zeros(pixels, device=device),
-            target=torch.zeros(pixels, dtype=torch.int64, device=device),
-            closed=torch.full((count, FIRST_CLASSES, 1, 1), CLOSED, device=device),
-            total=torch.zeros(count, device=device),
-            squared_error=torch.zeros(count, device=device),
-        )
+        self._buffers = Buffers.empty(code, count, FIRST_CLASSES)
         self._steps = make_steps(device)
         self._previous_is_known = [False] * count
         self._outputs: dict[str, Tensor] | None = None
@@ -162,7 +144,7 @@ class EngineBatch:
     def set_target(self, index: int, image: Tensor) -> None:
         """A new frame of field ``index``, (H, W, 3) uint8. What was annotated on it is forgotten. Raises IndexError."""
         self._check(index)
-        self._buffers.rgb[index].copy_(image.to(self.device).permute(2, 0, 1).float() / 255)
+        self._buffers.show(index, image)
         nothing = torch.zeros(self.shape, dtype=torch.int64), torch.zeros(self.shape)
         self.set_annotations(index, *nothing, self.class_counts[index])
 
@@ -170,15 +152,9 @@ class EngineBatch:
         """What the class head of field ``index`` must answer, as ``Engine.set_annotations``. Raises IndexError."""
         self._check(index)
         self._ensure_classes(index, class_count)
-        of = self._buffers
-        annotated, mask, target = of.annotated[index], of.mask[index], of.target[index]
-        of.labels[index].copy_(labels)
-        mask.copy_(weights)
-        torch.gt(mask, 0, out=annotated)
-        torch.where(annotated, of.labels[index], target, out=target)
-        consistency_mask(mask, self.config.consistency, out=mask)
+        self._buffers.annotate(index, labels, weights, self.config.consistency)
         # Without classes there is nothing to answer: the class loss of this field is zero.
-        mask.mul_(self.class_counts[index] > 0)
+        self._buffers.mask[index].mul_(self.class_counts[index] > 0)
 
     def step(self, n: int = 1) -> None:
         """Make ``n`` steps of every field, as ``Engine.step``."""
@@ -198,11 +174,7 @@ class EngineBatch:
     def prediction(self, index: int) -> Tensor:
         """Class probabilities of field ``index``, as ``Engine.prediction``. Raises IndexError."""
         self._check(index)
-        logits = self._head("classes")[index, : self.class_counts[index]]
-        if self.config.class_loss == "ce":
-            return logits.softmax(0)
-        scores = logits.sigmoid()
-        return scores / scores.sum(0).clamp_min(1e-6)
+        return probabilities(self._head("classes")[index, : self.class_counts[index]], self.config.class_loss)
 
     def reconstruction(self, index: int) -> Tensor:
         """The fitted image of field ``index``, as ``Engine.reconstruction``. Raises IndexError."""
@@ -212,10 +184,7 @@ class EngineBatch:
     def losses(self, index: int) -> Losses:
         """Figures of the last step of field ``index``; waits for the device. Raises IndexError."""
         self._check(index)
-        total, squared_error = self._buffers.total[index], self._buffers.squared_error[index]
-        root = (squared_error / 3).sqrt()
-        decibel = psnr(root, torch.zeros_like(root)) if self.steps else torch.zeros(())
-        return Losses(self.steps, float(total), float(squared_error), float(decibel))
+        return losses_of(self.steps, self._buffers.total[index], self._buffers.squared_error[index])
 
     def _check(self, index: int) -> None:
         if not 0 <= index < self.count:

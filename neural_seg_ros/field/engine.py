@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neural_seg_ros.config import FieldConfig
+from neural_seg_ros.field.buffers import CLOSED, Buffers
 from neural_seg_ros.field.codes import make_code
-from neural_seg_ros.field.losses import consistency_mask, consistency_target, psnr
+from neural_seg_ros.field.losses import consistency_target, probabilities, psnr
 from neural_seg_ros.field.network import FieldNetwork, head
-from neural_seg_ros.field.precision import compute_dtype
-from neural_seg_ros.field.steps import CLOSED, Buffers, Step, amsgrad, make_steps, outputs_of, set_rates
+from neural_seg_ros.field.precision import compute_dtype, computing
+from neural_seg_ros.field.steps import Step, amsgrad, make_steps, outputs_of, set_rates
 from neural_seg_ros.options import to_flat
 
 # The class head grows by doubling, so that a new class rarely touches the optimiser.
@@ -36,6 +37,13 @@ class Losses:
     total: float
     rgb: float
     psnr: float
+
+
+def losses_of(steps: int, total: Tensor, squared_error: Tensor) -> Losses:
+    """The figures of a fit from the scalars of its last step; waits for the device."""
+    root = (squared_error / 3).sqrt()
+    decibel = psnr(root, torch.zeros_like(root)) if steps else torch.zeros(())
+    return Losses(steps, float(total), float(squared_error), float(decibel))
 
 
 class Engine:
@@ -62,18 +70,7 @@ class Engine:
         self.network = _on_device(network, device)
         self.optimiser = amsgrad(self.network, config, captured=device.type == "cuda")
         code = make_code(config, height, width, seed).to(device, compute_dtype(config.precision, device))
-        pixels = (1, height, width)
-        self._buffers = Buffers(
-            code=code.to(memory_format=torch.channels_last),
-            rgb=torch.zeros((1, 3, height, width), device=device).to(memory_format=torch.channels_last),
-            labels=torch.zeros(pixels, dtype=torch.int64, device=device),
-            annotated=torch.zeros(pixels, dtype=torch.bool, device=device),
-            mask=torch.zeros(pixels, device=device),
-            target=torch.zeros(pixels, dtype=torch.int64, device=device),
-            closed=torch.full((1, FIRST_CLASSES, 1, 1), CLOSED, device=device),
-            total=torch.zeros((), device=device),
-            squared_error=torch.zeros((), device=device),
-        )
+        self._buffers = Buffers.empty(code, 1, FIRST_CLASSES)
         self._steps = make_steps(device)
         self._previous_is_known = False
 
@@ -81,7 +78,7 @@ class Engine:
 
     def set_target(self, image: Tensor) -> None:
         """A new frame, (H, W, 3) uint8. What was annotated is forgotten; the consistency term stays (thesis 2.5.2)."""
-        self._buffers.rgb.copy_(self._uploaded(image).permute(2, 0, 1)[None].float() / 255)
+        self._buffers.show(0, image)
         self.set_annotations(torch.zeros(self.shape, dtype=torch.int64), torch.zeros(self.shape), self.class_count)
 
     def set_annotations(self, labels: Tensor, weights: Tensor, class_count: int) -> None:
@@ -92,12 +89,7 @@ class Engine:
         class_count: N; a larger N than before adds classes without touching what the others have learnt
         """
         self._ensure_classes(class_count)
-        of = self._buffers
-        of.labels.copy_(self._uploaded(labels)[None])
-        of.mask.copy_(self._uploaded(weights)[None])
-        torch.gt(of.mask, 0, out=of.annotated)
-        torch.where(of.annotated, of.labels, of.target, out=of.target)
-        consistency_mask(of.mask, self.config.consistency, out=of.mask)
+        self._buffers.annotate(0, labels, weights, self.config.consistency)
 
     def forget_classes(self) -> None:
         """Start the class head afresh; the RGB fit stays."""
@@ -156,17 +148,13 @@ class Engine:
     @torch.no_grad()
     def prediction(self) -> Tensor:
         """Class probabilities (N, H, W) float32 on the engine's device; they sum to 1 over N."""
-        logits = self.head("classes")[: self.class_count]
-        if self.config.class_loss == "ce":
-            return logits.softmax(0)
-        scores = logits.sigmoid()
-        return scores / scores.sum(0).clamp_min(1e-6)
+        return probabilities(self.head("classes")[: self.class_count], self.config.class_loss)
 
     @torch.no_grad()
     def features(self) -> Tensor:
         """What the heads see: (F, H, W) float32 on the engine's device."""
         code = self._buffers.code
-        with torch.autocast(code.device.type, torch.bfloat16, code.dtype == torch.bfloat16):
+        with computing(code):
             features: Tensor = self.network.features(code)[0]
         return features.float()
 
@@ -183,9 +171,7 @@ class Engine:
     @torch.no_grad()
     def losses(self) -> Losses:
         """Figures of the last step; waits for the device."""
-        mean_square = self._buffers.squared_error / 3
-        decibel = psnr(mean_square.sqrt(), torch.zeros_like(mean_square)) if self.steps else torch.zeros(())
-        return Losses(self.steps, float(self._buffers.total), float(self._buffers.squared_error), float(decibel))
+        return losses_of(self.steps, self._buffers.total, self._buffers.squared_error)
 
     # -- state ---------------------------------------------------------------------------------------------------------
 
@@ -219,12 +205,6 @@ class Engine:
         self._buffers.closed[:, :class_count] = 0
 
     # -- inside --------------------------------------------------------------------------------------------------------
-
-    def _uploaded(self, tensor: Tensor) -> Tensor:
-        """A tensor of main memory on the engine's device, without waiting for the steps before it."""
-        if self.device.type != "cuda":
-            return tensor
-        return tensor.pin_memory().to(self.device, non_blocking=True)
 
     def _set_moments(self, parameter: nn.Parameter, saved: Mapping[str, Tensor]) -> None:
         """Set what the optimiser knows of a parameter, in place for captured steps; nothing saved: as at first."""

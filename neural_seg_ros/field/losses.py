@@ -59,6 +59,14 @@ def consistency_target(previous: Tensor, labels: Tensor, annotated: Tensor, out:
     return torch.where(annotated, labels, out, out=out)
 
 
+def probabilities(logits: Tensor, kind: str) -> Tensor:
+    """Class probabilities that sum to 1 over N, of logits (N, H, W) trained with the class loss of this ``kind``."""
+    if kind == "ce":
+        return logits.softmax(0)
+    scores = logits.sigmoid()
+    return scores / scores.sum(0).clamp_min(1e-6)
+
+
 def psnr(predicted: Tensor, target: Tensor) -> Tensor:
     """Peak signal-to-noise ratio in dB, -10 log10 mean (x* - x)^2, of (B, 3, H, W) in [0, 1]. Returns a scalar."""
     return -10 * torch.log10(functional.mse_loss(predicted, target).clamp_min(1e-12))

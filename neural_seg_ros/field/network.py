@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -53,16 +53,8 @@ class FieldNetwork(nn.Module):
 
     def features(self, code: Tensor) -> Tensor:
         """(B, code channels, H, W) to (B, feature_channels, H, W): what the heads see."""
-        encoded: list[Tensor] = []
-        x = code
-        for block in self.encoder:
-            x = block(x)
-            encoded.append(x)
-        for block, skip in zip(self.decoder, reversed(encoded[:-1]), strict=True):
-            x = functional.interpolate(x, size=skip.shape[-2:], mode="nearest")
-            x = block(torch.cat([x, skip], dim=1) if self.skips else x)
-        x = functional.interpolate(x, size=code.shape[-2:], mode="nearest")
-        return torch.cat([x, code], dim=1) if self.skips else x
+        x = decoded(self, code, _joined)
+        return _joined(x, code) if self.skips else x
 
     def forward(self, code: Tensor) -> dict[str, Tensor]:
         """``{head: (B, channels, H, W)}``: RGB in [0, 1] after a sigmoid, every other head as it is (logits)."""
@@ -79,6 +71,31 @@ class FieldNetwork(nn.Module):
         outputs = dict(zip(self.heads, said, strict=True))
         outputs["rgb"] = outputs["rgb"].sigmoid()
         return outputs
+
+
+class EncoderDecoder(Protocol):
+    """What ``decoded`` runs through."""
+
+    skips: bool
+    encoder: nn.ModuleList
+    decoder: nn.ModuleList
+
+
+def decoded(network: EncoderDecoder, code: Tensor, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Through encoder and decoder, at the code's size; ``join`` joins the decoder's channels with the encoder's."""
+    encoded: list[Tensor] = []
+    x = code
+    for block in network.encoder:
+        x = block(x)
+        encoded.append(x)
+    for block, skip in zip(network.decoder, reversed(encoded[:-1]), strict=True):
+        x = functional.interpolate(x, size=skip.shape[-2:], mode="nearest")
+        x = block(join(x, skip) if network.skips else x)
+    return functional.interpolate(x, size=code.shape[-2:], mode="nearest")
+
+
+def _joined(x: Tensor, skip: Tensor) -> Tensor:
+    return torch.cat([x, skip], dim=1)
 
 
 def head(channels: int, outputs: int) -> nn.Conv2d:

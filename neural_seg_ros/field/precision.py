@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 
 def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
@@ -13,6 +14,12 @@ def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
     if precision == "auto":
         precision = "bf16" if native_bfloat16(device) else "fp32"
     return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def computing(code: Tensor) -> torch.autocast:
+    """The context in which a network computes in the numbers of its ``code``."""
+    # The cache would keep weights of one step for the next when steps are captured.
+    return torch.autocast(code.device.type, torch.bfloat16, code.dtype == torch.bfloat16, cache_enabled=False)
 
 
 def native_bfloat16(device: torch.device) -> bool:

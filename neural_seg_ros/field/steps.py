@@ -11,46 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from neural_seg_ros.config import FieldConfig
+from neural_seg_ros.field.buffers import Buffers
 from neural_seg_ros.field.losses import class_loss, consistency_target, rgb_loss
+from neural_seg_ros.field.precision import computing
 
-# What is added to the logits of classes that are not in use: they get neither probability nor gradient.
-CLOSED = -1e4
 # Steps made one by one before a capture, so that libraries have chosen their algorithms and the optimiser its state.
 WARM_UP = 3
 # Steps in one replay; what is left over is replayed one by one.
 REPLAYED = 8
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Buffers:
-    """What a step reads and writes beside the network and its optimiser. Only ever written in place.
-
-    code       (1, C, H, W) network input, in the numbers that the field is computed in
-    rgb        (1, 3, H, W) float32 in [0, 1], what the RGB head must say
-    labels     (1, H, W) int64 channel, read where annotated
-    annotated  (1, H, W) bool
-    mask       (1, H, W) float32, the mask of the temporal consistency loss
-    target     (1, H, W) int64 channel, its target
-    closed     (1, K, 1, 1) float32: 0 for classes in use, CLOSED for the others
-    total, squared_error  scalars, the total and the RGB loss of the last step
-    """
-
-    code: Tensor
-    rgb: Tensor
-    labels: Tensor
-    annotated: Tensor
-    mask: Tensor
-    target: Tensor
-    closed: Tensor
-    total: Tensor
-    squared_error: Tensor
-
-    def kept(self) -> dict[str, Tensor]:
-        """``{name: tensor}`` of what is more than a copy of the frame."""
-        names = ("labels", "annotated", "mask", "target", "total", "squared_error")
-        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -106,8 +76,7 @@ def set_rates(optimiser: torch.optim.Optimizer, config: FieldConfig) -> None:
 
 def outputs_of(network: Callable[[Tensor], dict[str, Tensor]], code: Tensor) -> dict[str, Tensor]:
     """What the heads say, float32, computed in the numbers of ``code``."""
-    # The cache would keep weights of one step for the next when steps are captured.
-    with torch.autocast(code.device.type, torch.bfloat16, code.dtype == torch.bfloat16, cache_enabled=False):
+    with computing(code):
         outputs = network(code)
     return {name: output.float() for name, output in outputs.items()}
 
