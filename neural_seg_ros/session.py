@@ -65,6 +65,8 @@ class Session:
         self._channels: tuple[int, ...] = ()
         # Whether the engine and the answer know of all annotations.
         self._settled = True
+        # Whether somebody waits for a preview, and no longer than needed.
+        self._hurry = False
         self._history = History(self.config.undo_megabytes)
 
     # -- the main job --------------------------------------------------------------------------------------------------
@@ -144,6 +146,23 @@ class Session:
 
     def result(self) -> Result:
         """The labels of the frame observed last, at its full size."""
+        self._hurry = False
+        return self._labels()
+
+    def preview(self) -> Result:
+        """As ``result``, but soon: on a frame that was not prepared the labels are found with fewer segmentations.
+
+        While ``improves`` is True the next one is better once the frame is prepared, and ``result`` is better now.
+        """
+        self._hurry = True
+        return self._labels()
+
+    @property
+    def improves(self) -> bool:
+        """Whether ``result`` would give better labels than the last ``preview``, without new annotations or steps."""
+        return self._settled and self._hurry and self._answer.improves(hurry=False)
+
+    def _labels(self) -> Result:
         frame, engine = self._observed()
         self._settle()
         unlabelled = self.config.unlabelled
@@ -358,13 +377,13 @@ class Session:
 
     def _settle(self) -> None:
         """Answer the annotations of this frame, and draw them, with what they imply, into the engine's masks."""
-        if self._settled:
+        if self._settled and not self._answer.improves(self._hurry):
             return
         _, engine = self._observed()
         self._settled = True
         drawn = self._draw(engine.shape)
         labels, weights = drawn.labels, drawn.weights
-        self._instant = self._answer.instant(self._draw, self._remembered)
+        self._instant = self._answer.instant(self._draw, self._remembered, self._hurry)
         if self._instant is not None:
             size = engine.shape[::-1]
             taught = np.stack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in self._instant.probabilities])

@@ -121,6 +121,36 @@ def test_preparing_is_optional_and_changes_nothing(frame: NDArray[np.uint8]) -> 
     assert np.array_equal(*answers)
 
 
+def test_a_preview_of_a_frame_that_was_not_prepared_comes_first_and_the_result_is_as_without(
+    session: Session, frame: NDArray[np.uint8]
+) -> None:
+    other = Session(CONFIG)
+    other.observe(frame)
+    for click in (Click(25, 25, 1), Click(95, 50, 2), Click(60, 45, 0)):
+        session.annotate(click)
+        other.annotate(click)
+        preview = session.preview()
+        assert preview.labels[int(click.y), int(click.x)] == click.class_id
+        assert session.improves
+        assert not other.improves
+    np.testing.assert_array_equal(session.preview().labels, preview.labels)
+    session.prepare(wait=True)
+    # Once the frame is prepared the preview is the result.
+    prepared = session.preview()
+    assert not session.improves
+    np.testing.assert_array_equal(session.result().labels, prepared.labels)
+
+
+def test_a_result_is_the_same_whether_it_was_previewed_or_not(session: Session, frame: NDArray[np.uint8]) -> None:
+    other = Session(CONFIG)
+    other.observe(frame)
+    for each in (session, other):
+        each.annotate(Click(25, 25, 1))
+    session.preview()
+    np.testing.assert_array_equal(session.result().probabilities, other.result().probabilities)
+    assert not session.improves
+
+
 def test_after_clear_nothing_of_the_answers_before_is_left(session: Session, frame: NDArray[np.uint8]) -> None:
     for click in (Click(25, 25, 1), Click(60, 45, 0), Click(95, 50, 1)):
         session.annotate(click)

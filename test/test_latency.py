@@ -15,12 +15,16 @@ SMALL = ["--width", "64", "--height", "48", "--clicks", "2", "--frames", "2", "-
 
 def test_latency_of_both_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["benchmark", "latency", "--out", str(tmp_path), *TINY, *SMALL]) == 0
-    figures = json.loads((tmp_path / "metrics.json").read_text())["latency"]
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    figures, moving = metrics["latency"], metrics["moving_camera"]
     assert set(figures) == {"fused", "field"}
     for row in figures.values():
         assert 0 < row["preview_p95"] <= row["click_p95"]
         assert row["click_p50"] <= row["click_p95"]
         assert row["resident_mb"] > 50
+    for row in moving.values():
+        assert 0 < row["click_p50"] <= row["click_p95"]
+        assert row["masks_per_second"] > 0
     assert (tmp_path / "table.md").read_text().rstrip().endswith(capsys.readouterr().out.rstrip())
 
 

@@ -36,6 +36,7 @@ class PlainSession:
         self.gate.set()
         self.fitting = threading.Event()
         self.fails: Exception | None = None
+        self.improves = False
 
     def observe(self, image: Any, stamp: float) -> None:
         due = self.config.fit.first_steps if self.frame is None else self.config.fit.frame_steps
@@ -64,11 +65,13 @@ class PlainSession:
     def synchronise(self) -> None:
         """Nothing to wait for."""
 
-    def prepare(self) -> None:
-        """Nothing to prepare."""
+    def prepare(self, wait: bool) -> None:
+        """Nothing to prepare; the next preview is the better one."""
+        self.improves = False
 
-    def result(self) -> Any:
-        return SimpleNamespace(stamp=self.stamp, annotations=len(self.placed), steps=self.steps)
+    def preview(self) -> Any:
+        count = len(self.placed)
+        return SimpleNamespace(stamp=self.stamp, annotations=count, steps=self.steps, improves=self.improves)
 
     def undo(self) -> bool:
         return bool(self.placed and self.placed.pop())
@@ -288,7 +291,8 @@ def test_a_click_on_a_frame_that_is_gone_goes_to_the_nearest_and_says_so() -> No
     try:
         for stamp in (1.0, 2.0, 3.0):
             rig.frame(stamp)
-        rig.until_fitted()
+        # The frame in view is among the recent ones for as long as it is in view.
+        rig.until(lambda: "frame 3" in rig.tokens())
         done(rig.live.annotate(Click(3, 4, 1), stamp=1.0))
         assert rig.session.placed[0].stamp == 2.0
         assert "1.0" in rig.notices[0]
@@ -405,6 +409,16 @@ def test_a_fit_that_fails_is_reported_once_and_tried_again_with_the_next_frame(r
     rig.until_fitted()
     assert "frame 2" in rig.tokens()
     assert len(rig.errors) <= 2
+
+
+def test_an_answer_that_improves_is_published_again_when_the_fit_is_done(rig: Rig) -> None:
+    rig.frame(1.0)
+    rig.until_fitted()
+    rig.session.improves = True
+    done(rig.live.annotate(Click(3, 4, 1)))
+    rig.until(lambda: rig.outputs[-1].result.annotations and not rig.outputs[-1].result.improves)
+    assert rig.outputs[-1].result.steps == rig.session.steps == CONFIG.fit.first_steps + CONFIG.fit.click_steps
+    assert any(output.result.annotations and output.result.improves for output in rig.outputs)
 
 
 def test_disabled_it_neither_takes_frames_nor_fits_but_executes_commands(rig: Rig) -> None:

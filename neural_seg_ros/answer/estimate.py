@@ -87,11 +87,15 @@ class Answer(Protocol):
     def forget(self) -> None:
         """All annotations are gone; what was prepared for the frame stays."""
 
-    def instant(self, draw: Draw, carried: Estimate | None) -> Estimate | None:
+    def instant(self, draw: Draw, carried: Estimate | None, hurry: bool) -> Estimate | None:
         """What this frame's annotations say without any fit; the field is then taught it. None: wait for the field.
 
-        carried is what the field knew of this frame before its first annotation; None where nothing was known.
+        carried is what the field knew of this frame before its first annotation; None where nothing was known. In a
+        hurry, and with the frame not prepared, the answer may be one that ``improves`` later.
         """
+
+    def improves(self, hurry: bool) -> bool:
+        """Whether ``instant`` would now give a better answer to the same annotations, in a hurry or not."""
 
     def final(self, instant: Estimate | None, field: Callable[[], Estimate]) -> Estimate:
         """The answer to show, from the instant estimate of this frame, if there is one, and the field's."""

@@ -22,9 +22,13 @@ class FieldAnswer:
     def forget(self) -> None:
         """Nothing to forget."""
 
-    def instant(self, draw: Draw, carried: Estimate | None) -> Estimate | None:
+    def instant(self, draw: Draw, carried: Estimate | None, hurry: bool) -> Estimate | None:
         """None: the field answers when it is fitted."""
         return None
+
+    def improves(self, hurry: bool) -> bool:
+        """False."""
+        return False
 
     def final(self, instant: Estimate | None, field: Callable[[], Estimate]) -> Estimate:
         """The field's estimate."""

@@ -17,7 +17,7 @@ from neural_seg_ros.answer.graph import graph_answer
 from neural_seg_ros.answer.memory import recall
 from neural_seg_ros.answer.vote import PastClick
 from neural_seg_ros.image import MIN_SIDE, field_shape, resize_image
-from neural_seg_ros.regions import Regions, prepare_regions
+from neural_seg_ros.regions import FEW_MEMBERS, MEMBERS, RegionFinder, Regions
 
 GRAPH_SIZE = 300
 # Answers that undo can return to; before them an answer is found anew.
@@ -30,6 +30,7 @@ class Turn:
 
     clicks   those among the annotations, with what the user saw when making each
     classes  (R,) int64 channel of every region
+    members  segmentations that the regions were found with
     """
 
     annotations: tuple[Annotation, ...]
@@ -37,6 +38,7 @@ class Turn:
     clicks: tuple[PastClick, ...]
     classes: NDArray[np.int64]
     estimate: Estimate
+    members: int
 
 
 class FusedAnswer:
@@ -44,34 +46,32 @@ class FusedAnswer:
 
     def __init__(self) -> None:
         self._frame: NDArray[np.uint8] | None = None
-        self._regions: Future[Regions] | None = None
+        self._finding: _Finding | None = None
         self._turns: list[Turn] = []
 
     def observe(self, frame: NDArray[np.uint8]) -> None:
         """Drop what was prepared for the last frame, and its answers."""
         self._frame = frame
-        self._regions = None
+        if self._finding is not None:
+            self._finding.stop()
+        self._finding = None
         self._turns = []
 
     def prepare(self, wait: bool) -> None:
         """Find the regions of the frame in a thread of its own; without ``wait`` a click waits for what is left."""
-        assert self._frame is not None
-        if self._regions is None:
-            executor = ThreadPoolExecutor(1, "regions")
-            self._regions = executor.submit(prepare_regions, resize_image(self._frame, *_graph_shape(self._frame)))
-            executor.shutdown(wait=False)
+        found = self._found(MEMBERS)
         if wait:
-            self._regions.result()
+            found.result()
 
     def forget(self) -> None:
         """Drop the answers."""
         self._turns = []
 
-    def instant(self, draw: Draw, carried: Estimate | None) -> Estimate | None:
+    def instant(self, draw: Draw, carried: Estimate | None, hurry: bool) -> Estimate | None:
         """The region graph's answer to this frame's annotations and what it remembers, at 300 pixels.
 
         Annotations that came since the last answer are answered together. Fewer of them than before: the answer of
-        then, exactly.
+        then, exactly. In a hurry the graph of a frame that was not prepared has FEW_MEMBERS segmentations.
         """
         assert self._frame is not None
         drawn = draw(_graph_shape(self._frame))
@@ -79,10 +79,20 @@ class FusedAnswer:
             return None
         self._return_to(drawn)
         last = self._turns[-1] if self._turns else None
-        if last is None or last.annotations != _annotations(drawn) or last.channels != drawn.count:
-            self._turns.append(self._turn(drawn, carried, last))
+        answered = last is not None and last.annotations == _annotations(drawn) and last.channels == drawn.count
+        if answered and self.improves(hurry):
+            # As if there had been time: what the user saw before these annotations stays what it was.
+            self._turns.pop()
+            answered, last = False, self._turns[-1] if self._turns else None
+        if not answered:
+            members = FEW_MEMBERS if hurry and not self._prepared else MEMBERS
+            self._turns.append(self._turn(drawn, carried, last, members))
             del self._turns[:-TURNS]
         return self._turns[-1].estimate
+
+    def improves(self, hurry: bool) -> bool:
+        """Whether the newest answer was found with few segmentations and, in a hurry, the others are there by now."""
+        return bool(self._turns) and self._turns[-1].members < MEMBERS and (self._prepared or not hurry)
 
     def final(self, instant: Estimate | None, field: Callable[[], Estimate]) -> Estimate:
         """The graph's answer on an annotated frame; on later ones the field's, which was taught it."""
@@ -97,10 +107,19 @@ class FusedAnswer:
                 return
             self._turns.pop()
 
-    def _turn(self, drawn: Drawn, carried: Estimate | None, last: Turn | None) -> Turn:
-        self.prepare(wait=True)
-        assert self._regions is not None
-        regions = self._regions.result()
+    @property
+    def _prepared(self) -> bool:
+        return self._finding is not None and self._finding.has(MEMBERS)
+
+    def _found(self, members: int) -> Future[Regions]:
+        """The regions of the frame, being found in a thread of their own."""
+        assert self._frame is not None
+        if self._finding is None:
+            self._finding = _Finding(resize_image(self._frame, *_graph_shape(self._frame)))
+        return self._finding.begin(members)
+
+    def _turn(self, drawn: Drawn, carried: Estimate | None, last: Turn | None, members: int) -> Turn:
+        regions = self._found(members).result()
         clicks = last.clicks if last is not None else ()
         known = len(last.annotations) if last is not None else 0
         seen = last.classes if last is not None else None
@@ -114,7 +133,30 @@ class FusedAnswer:
         drawn = recall_boxes(drawn, regions)
         found = graph_answer(regions, drawn.labels, drawn.weights, drawn.count, clicks, seen, named)
         estimate = Estimate(drawn.image, found.probabilities, found.doubt)
-        return Turn(_annotations(drawn), drawn.count, clicks, found.classes, estimate)
+        return Turn(_annotations(drawn), drawn.count, clicks, found.classes, estimate, members)
+
+
+class _Finding:
+    """The regions of one image, found in a thread of their own with as many segmentations as are asked for."""
+
+    def __init__(self, image: NDArray[np.uint8]) -> None:
+        self._finder = RegionFinder(image)
+        self._thread = ThreadPoolExecutor(1, "regions")
+        self._regions: dict[int, Future[Regions]] = {}
+
+    def begin(self, members: int) -> Future[Regions]:
+        """The regions with so many segmentations; the same ones when asked again."""
+        if members not in self._regions:
+            self._regions[members] = self._thread.submit(self._finder.regions, members)
+        return self._regions[members]
+
+    def has(self, members: int) -> bool:
+        """Whether these are found."""
+        return members in self._regions and self._regions[members].done()
+
+    def stop(self) -> None:
+        """Begin nothing more; the thread ends when it has done what it is at."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
 
 def _annotations(drawn: Drawn) -> tuple[Annotation, ...]:

@@ -38,22 +38,29 @@ def latency(
     settings: common.Settings = None,
     config: common.Config = None,
 ) -> None:
-    """Cold start, click to mask (p50, p95), frame to mask, step time and memory: metrics.json and table.md."""
+    """Cold start, click to mask (p50, p95) on a still and on a moving camera, frame to mask, step time and memory."""
     import skimage.data
 
     from neural_seg_ros.device import choose_device
     from neural_seg_ros.evaluate.latency import Latency, measure_latency
     from neural_seg_ros.image import resize_image
+    from neural_seg_ros.live.latency import LiveLatency, measure_live_latency
     from neural_seg_ros.video import read_image
 
     picture = resize_image(skimage.data.coffee() if image is None else read_image(image), height, width)
-    figures: dict[str, Latency] = {}
+    still: dict[str, Latency] = {}
+    moving: dict[str, LiveLatency] = {}
     for answer in common.progress(answers.split(","), "measuring"):
         settled = common.session_config(context, preset, answer, settings)
-        figures[answer] = measure_latency(settled, device, picture, clicks, frames)
+        still[answer] = measure_latency(settled, device, picture, clicks, frames)
+        moving[answer] = measure_live_latency(settled, device, picture, clicks)
     setting = f"{width}x{height}, preset {preset}, {clicks} clicks, {frames} frames; {_machine(choose_device(device))}"
-    metrics = {"latency": {answer: dataclasses.asdict(row) for answer, row in figures.items()}}
-    _write(out, setting, metrics, {"": _table("answer", metrics["latency"])})
+    metrics = {
+        "latency": {answer: dataclasses.asdict(row) for answer, row in still.items()},
+        "moving_camera": {answer: dataclasses.asdict(row) for answer, row in moving.items()},
+    }
+    tables = {"": _table("answer", metrics["latency"]), "Moving camera": _table("answer", metrics["moving_camera"])}
+    _write(out, setting, metrics, tables)
 
 
 @app.command()

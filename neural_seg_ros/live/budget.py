@@ -29,9 +29,11 @@ class Budget:
 
     def steps(self, seconds: float, due: int) -> int:
         """How many of the ``due`` steps to make in a turn of ``seconds``."""
-        left = self._began + seconds - self._clock() - self._answer
-        affordable = int(left / self._step) if self._step > 0 else 1
-        return min(due, max(1, affordable))
+        return min(due, self.within(self._began + seconds - self._clock() - self._answer))
+
+    def within(self, seconds: float) -> int:
+        """How many steps take so long, at least one."""
+        return max(1, int(seconds / self._step)) if self._step > 0 else 1
 
     @contextmanager
     def fitting(self, steps: int) -> Iterator[None]:

@@ -28,6 +28,8 @@ RgbImage = NDArray[np.uint8]
 
 _THUMBNAIL = (32, 24)
 _STATUS_PERIOD = 1.0
+# A command waits no longer than this for the fit, in seconds.
+_INTERRUPTIBLE = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,12 +210,15 @@ class Worker:
         due = self._steps_due()
         if not due:
             return
-        steps = self._budget.steps(self.options.fit_budget, due)
-        with self._budget.fitting(steps):
-            self.session.fit(steps=steps)
-            self.session.synchronise()
-        self._hold_steps = max(0, self._hold_steps - steps)
-        self._counters.fitted(steps)
+        steps, made = self._budget.steps(self.options.fit_budget, due), 0
+        while made < steps and not (made and self._inbox.depth):
+            some = min(steps - made, self._budget.within(_INTERRUPTIBLE))
+            with self._budget.fitting(some):
+                self.session.fit(steps=some)
+                self.session.synchronise()
+            made += some
+        self._hold_steps = max(0, self._hold_steps - made)
+        self._counters.fitted(made)
         self._changed()
         now = time.monotonic()
         if now - self._status_at >= _STATUS_PERIOD:
@@ -234,7 +239,7 @@ class Worker:
             return
         if self._result is None:
             with self._budget.answering():
-                self._result = self.session.result()
+                self._result = self.session.preview()
         number = self.session.frame_number
         here = tuple(placed.annotation for placed in self.session.annotations if placed.frame_number == number)
         self._listener.output(Output(self._result, shown.frame.token, shown.image, here, reannotated))
@@ -242,9 +247,14 @@ class Worker:
         self._counters.mask_out([now - arrived for arrived in answering], None if taken is None else now - taken)
 
     def _prepare(self) -> None:
-        """With nothing else to do, begin what the next annotation of this frame would wait for."""
-        if self._shown is not None and not self.session.steps_due:
-            self.session.prepare()
+        """Begin what a better answer than the preview waits for or, with nothing else to do, the next annotation."""
+        idle = not self.session.steps_due
+        if self._shown is None or not (idle or self.session.improves):
+            return
+        improves = idle and self.session.improves
+        self.session.prepare(wait=improves)
+        if improves:
+            self._result, self._unpublished = None, True
 
     def _annotations_changed(self) -> None:
         self._reannotated = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -13,6 +14,8 @@ from skimage.segmentation import felzenszwalb
 from neural_seg_ros.regions.channels import lab_of, texture_of
 
 MEMBERS = 28
+# The first of them say nearly as much; where every tenth of a second counts they are enough.
+FEW_MEMBERS = 8
 # Members are made at this share of the frame's side: four times as many for the same time.
 SHRINK = 0.5
 SCALES = (25.0, 400.0)
@@ -25,27 +28,40 @@ GREY_LEVELS = 255
 # More than three channels are meant. Once for all: a filter around each call would not be safe among threads.
 warnings.filterwarnings("ignore", "Got image with third dimension", RuntimeWarning)
 
+Task = tuple[NDArray[np.float32], float, float, int]  # channels (h, w, C), scale, sigma, smallest size of a segment
 
-def ensemble(image: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Segment ids (MEMBERS, h, w) int32 of an (h, w, 3) uint8 RGB image by different graph segmentations.
+
+class Ensemble:
+    """Different graph segmentations of one image, made as they are asked for.
 
     Felzenszwalb & Huttenlocher 2004 on differently smoothed sources, weights of lightness, scales and smallest sizes,
     every other one with texture beside colour. The same image always gives the same ensemble.
     """
-    height, width = image.shape[:2]
-    small_size = max(8, round(width * SHRINK)), max(8, round(height * SHRINK))
-    small = np.asarray(cv2.resize(image, small_size, interpolation=cv2.INTER_AREA), np.uint8)
-    sources = [lab_of(source) for source in _sources(small)]
-    texture = texture_of(sources[0])
-    generator = np.random.default_rng(0)
-    tasks = [_task(member, sources, texture, generator) for member in range(MEMBERS)]
-    # Most of the work is done without Python's lock.
-    with ThreadPoolExecutor(max(1, cv2.getNumThreads()), "segments") as threads:
-        segmentations = threads.map(lambda task: _segments(*task), tasks)
-        return np.stack([cv2.resize(each, (width, height), interpolation=cv2.INTER_NEAREST) for each in segmentations])
 
+    def __init__(self, image: NDArray[np.uint8]) -> None:
+        """image: (h, w, 3) uint8 RGB."""
+        self._image = image
+        self._made: list[NDArray[np.int32]] = []
 
-Task = tuple[NDArray[np.float32], float, float, int]  # channels (h, w, C), scale, sigma, smallest size of a segment
+    def first(self, count: int) -> NDArray[np.int32]:
+        """Segment ids (count, h, w) int32 of the first members, of MEMBERS."""
+        height, width = self._image.shape[:2]
+        # Most of the work is done without Python's lock.
+        with ThreadPoolExecutor(max(1, cv2.getNumThreads()), "segments") as threads:
+            for each in threads.map(lambda task: _segments(*task), self._tasks[len(self._made) : count]):
+                full = cv2.resize(each, (width, height), interpolation=cv2.INTER_NEAREST)
+                self._made.append(np.asarray(full, np.int32))
+        return np.stack(self._made[:count])
+
+    @cached_property
+    def _tasks(self) -> list[Task]:
+        height, width = self._image.shape[:2]
+        small_size = max(8, round(width * SHRINK)), max(8, round(height * SHRINK))
+        small = np.asarray(cv2.resize(self._image, small_size, interpolation=cv2.INTER_AREA), np.uint8)
+        sources = [lab_of(source) for source in _sources(small)]
+        texture = texture_of(sources[0])
+        generator = np.random.default_rng(0)
+        return [_task(member, sources, texture, generator) for member in range(MEMBERS)]
 
 
 def _task(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neural_seg_ros.regions.channels import lab_of, texture_of
 from neural_seg_ros.regions.cut import CutGraph
-from neural_seg_ros.regions.ensemble import ensemble
+from neural_seg_ros.regions.ensemble import MEMBERS, Ensemble
 from neural_seg_ros.regions.histograms import histograms
 from neural_seg_ros.regions.superpixels import superpixels
 
@@ -21,6 +21,8 @@ COLOUR_SPREAD = 4.0
 TEXTURE_SPREAD = 5.0
 # Two regions whose mean colours are this far apart in CIE Lab are certainly divided.
 LARGE_DIFFERENCE = 30.0
+
+PixelPairs = tuple[NDArray[np.int64], NDArray[np.int64]]  # flat indices
 
 
 @dataclass(frozen=True)
@@ -57,31 +59,54 @@ class Regions:
         return CutGraph(self.edges, self.count)
 
 
+class RegionFinder:
+    """Finds the regions of one image, with as many segmentations as there is time for; more can be added later."""
+
+    def __init__(self, image: NDArray[np.uint8]) -> None:
+        """image: (h, w, 3) uint8 RGB."""
+        self._image = image
+        self._ensemble = Ensemble(image)
+
+    def regions(self, members: int = MEMBERS) -> Regions:
+        """The region graph as the first ``members`` of the ensemble divide it; ids, edges and looks stay the same."""
+        base, (first, second), edge_of_pair = self._ground
+        edges = base.edges
+        segmentations = self._ensemble.first(members)
+        majorities = np.stack([_majority(segments, base.ids, base.count) for segments in segmentations])
+        flattened = segmentations.reshape(len(segmentations), -1)
+        divided = (flattened[:, first] != flattened[:, second]).mean(0)
+        at_pixels = np.bincount(edge_of_pair, divided, minlength=len(edges)) / np.maximum(base.lengths, 1)
+        of_regions = (majorities[:, edges[:, 0]] != majorities[:, edges[:, 1]]).mean(0)
+        # As strong as the pixels, the regions and the colours say, which is all that the base knows.
+        strengths = ((at_pixels + of_regions + base.strengths) / 3).astype(np.float32)
+        return replace(base, strengths=strengths, members=majorities)
+
+    @cached_property
+    def _ground(self) -> tuple[Regions, PixelPairs, NDArray[np.int64]]:
+        """The regions without an ensemble, all pairs of touching pixels of two regions, and the edge of every pair."""
+        lab = lab_of(self._image)
+        ids = superpixels(self._image)
+        count = int(ids.max()) + 1
+        flat = ids.ravel()
+        areas = np.bincount(flat, minlength=count).astype(np.float32)
+        rows, columns = np.indices(ids.shape)
+        centroids = np.stack([_mean(values, flat, areas) for values in (np.asarray(columns), np.asarray(rows))], axis=1)
+        colours = np.stack([_mean(lab[..., channel], flat, areas) for channel in range(3)], axis=1)
+        pairs = _touching_pixels(ids)
+        edges, edge_of_pair = _edges(flat[pairs[0]], flat[pairs[1]], count)
+        lengths = np.bincount(edge_of_pair, minlength=len(edges)).astype(np.float32)
+        contrast = np.linalg.norm(colours[edges[:, 0]] - colours[edges[:, 1]], axis=1) / LARGE_DIFFERENCE
+        colour = lab * LAB_WEIGHTS
+        texture = np.concatenate([colour, TEXTURE_WEIGHT * texture_of(lab)], axis=-1)
+        looks = histograms(colour, ids, count, COLOUR_SPREAD), histograms(texture, ids, count, TEXTURE_SPREAD)
+        nobody = np.empty((0, count), np.int32)
+        base = Regions(ids, areas, centroids, edges, lengths, np.minimum(1, contrast), nobody, looks)
+        return base, pairs, edge_of_pair
+
+
 def prepare_regions(image: NDArray[np.uint8]) -> Regions:
     """The region graph of an (h, w, 3) uint8 RGB image; once a frame, before any click."""
-    lab = lab_of(image)
-    ids = superpixels(image)
-    count = int(ids.max()) + 1
-    flat = ids.ravel()
-    areas = np.bincount(flat, minlength=count).astype(np.float32)
-    rows, columns = np.indices(ids.shape)
-    centroids = np.stack([_mean(values, flat, areas) for values in (np.asarray(columns), np.asarray(rows))], axis=1)
-    colours = np.stack([_mean(lab[..., channel], flat, areas) for channel in range(3)], axis=1)
-    segmentations = ensemble(image)
-    members = np.stack([_majority(segments, ids, count) for segments in segmentations])
-    first, second = _touching_pixels(ids)
-    edges, edge_of_pair = _edges(flat[first], flat[second], count)
-    lengths = np.bincount(edge_of_pair, minlength=len(edges)).astype(np.float32)
-    flattened = segmentations.reshape(len(segmentations), -1)
-    divided = (flattened[:, first] != flattened[:, second]).mean(0)
-    at_pixels = np.bincount(edge_of_pair, divided, minlength=len(edges)) / np.maximum(lengths, 1)
-    of_regions = (members[:, edges[:, 0]] != members[:, edges[:, 1]]).mean(0)
-    contrast = np.linalg.norm(colours[edges[:, 0]] - colours[edges[:, 1]], axis=1) / LARGE_DIFFERENCE
-    strengths = ((at_pixels + of_regions + np.minimum(1, contrast)) / 3).astype(np.float32)
-    colour = lab * LAB_WEIGHTS
-    texture = np.concatenate([colour, TEXTURE_WEIGHT * texture_of(lab)], axis=-1)
-    looks = histograms(colour, ids, count, COLOUR_SPREAD), histograms(texture, ids, count, TEXTURE_SPREAD)
-    return Regions(ids, areas, centroids, edges, lengths, strengths, members, looks)
+    return RegionFinder(image).regions()
 
 
 def _mean(values: NDArray[Any], flat: NDArray[np.int32], areas: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -95,8 +120,8 @@ def _majority(segments: NDArray[np.int32], ids: NDArray[np.int32], count: int) -
     return np.asarray(votes.reshape(count, kinds).argmax(1), np.int32)
 
 
-def _touching_pixels(ids: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Flat indices of all pairs of 4-neighbours that lie in different regions."""
+def _touching_pixels(ids: NDArray[np.int32]) -> PixelPairs:
+    """All pairs of 4-neighbours that lie in different regions."""
     index = np.arange(ids.size).reshape(ids.shape)
     across, down = ids[:, :-1] != ids[:, 1:], ids[:-1] != ids[1:]
     first = np.concatenate([index[:, :-1][across], index[:-1][down]])
