@@ -37,7 +37,7 @@ from neural_seg_ros.evaluate.processes import each
 from neural_seg_ros.evaluate.regions import regions_game
 from neural_seg_ros.evaluate.table import Table
 from neural_seg_ros.files import write_text
-from neural_seg_ros.regions import Regions, prepare_regions
+from neural_seg_ros.regions import FEW_MEMBERS, RegionFinder, Regions, prepare_regions
 from neural_seg_ros.regions.appearance import LEAST, appearance
 
 CONFIG = SessionConfig.preset("cpu")
@@ -49,7 +49,7 @@ LARGE_DIFFERENCE = 0.95
 GRAPH, CANDIDATES, EVIDENCE, VOTE, FUSED = (
     f"neural_seg_ros.answer.{module}" for module in ("graph", "candidates", "evidence", "vote", "fused")
 )
-ENSEMBLE = "neural_seg_ros.regions.ensemble"
+FINDER = f"{FUSED}.RegionFinder"
 
 Prepare = Callable[[NDArray[np.uint8]], Regions]
 
@@ -67,16 +67,26 @@ def prepared_once(image: NDArray[np.uint8]) -> Regions:
     return _prepared[key]
 
 
-def of_one_member(image: NDArray[np.uint8]) -> Regions:
-    """The region graph with the first segmentation of the ensemble alone."""
-    with mock.patch(f"{ENSEMBLE}.MEMBERS", 1):
-        return prepare_regions(image)
+def of_members(count: int, image: NDArray[np.uint8]) -> Regions:
+    """The region graph with the first segmentations of the ensemble alone."""
+    return RegionFinder(image).regions(count)
+
+
+class Prepared:
+    """Stands for the finder of an image's regions."""
+
+    def __init__(self, prepare: Prepare, image: NDArray[np.uint8]) -> None:
+        self._prepare, self._image = prepare, image
+
+    def regions(self, members: int) -> Regions:
+        """Found in the variant's own way, however many segmentations are asked for."""
+        return self._prepare(self._image)
 
 
 def by_contrast(image: NDArray[np.uint8]) -> Regions:
     """The region graph without any segmentation: edges are as strong as their contrast in CIE Lab."""
     undivided = np.zeros(image.shape[:2], np.int32)[None]
-    with mock.patch("neural_seg_ros.regions.graph.ensemble", return_value=undivided):
+    with mock.patch("neural_seg_ros.regions.graph.Ensemble.first", return_value=undivided):
         regions = prepare_regions(image)
     # Contrast is one of three equal parts, and the other two are 0.
     return replace(regions, strengths=3 * regions.strengths)
@@ -163,7 +173,7 @@ class WithFeatures(WithField):
         self._field.observe(image)
         self._field.fit()
         features = self._engine.features().numpy()
-        with mock.patch(f"{FUSED}.prepare_regions", partial(by_features, features)):
+        with mock.patch(FINDER, partial(Prepared, partial(by_features, features))):
             SessionLabeller.start(self, image)
 
 
@@ -196,7 +206,8 @@ VARIANTS = (
     Variant("- locality: no candidates from the last answer, nothing held", {**NO_OFFSETS, **NOT_HELD}),
     Variant("- vote: one cut", {**ONE_CUT, **NO_OFFSETS}),
     Variant("- model of the user: even weights", {f"{VOTE}.SHARPNESS": 0.0}),
-    Variant("- ensemble: one segmentation", prepare=of_one_member),
+    Variant("- ensemble: one segmentation", prepare=partial(of_members, 1)),
+    Variant("ensemble of eight segmentations, as in a preview", prepare=partial(of_members, FEW_MEMBERS)),
     Variant("- border prior", config=replace(CONFIG, border_prior=False)),
     Variant("full, small sets", small=True),
     Variant("+ field probabilities", labeller=WithProbabilities, small=True),
@@ -249,16 +260,17 @@ Figures = dict[str, float]  # by the column's title
 def main() -> None:
     """Play everything; report after every variant."""
     options = _options()
-    plans = [_plans(variant, options.data, options.limit) for variant in VARIANTS]
+    variants = [variant for variant in VARIANTS if any(text in variant.name for text in options.only or [""])]
+    plans = [_plans(variant, options.data, options.limit) for variant in variants]
     tasks = [
         (variant, task)
-        for variant, of_variant in zip(VARIANTS, plans, strict=True)
+        for variant, of_variant in zip(variants, plans, strict=True)
         for plan in of_variant.values()
         for task in plan.tasks()
     ]
     runs = each(played, tasks, options.jobs)
     found: dict[str, dict[str, Figures]] = {}
-    for variant, of_variant in zip(VARIANTS, plans, strict=True):
+    for variant, of_variant in zip(variants, plans, strict=True):
         found[variant.name] = {
             name: figures_of(list(islice(runs, len(plan.tasks()))), plan) for name, plan in of_variant.items()
         }
@@ -272,7 +284,7 @@ def played(entry: tuple[Variant, Task]) -> Run:
     """One game with a variant's replacements in place."""
     variant, task = entry
     with ExitStack() as stack:
-        for name, replacement in {f"{FUSED}.prepare_regions": variant.prepare, **variant.patches}.items():
+        for name, replacement in {FINDER: partial(Prepared, variant.prepare), **variant.patches}.items():
             stack.enter_context(mock.patch(name, replacement))
         return play(task)
 
@@ -320,6 +332,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder with grabcut, bsds500 and davis")
     parser.add_argument("--out", type=Path, default=Path("ablation"))
     parser.add_argument("--limit", type=int, default=0, help="images of every set; 0: all")
+    parser.add_argument("--only", metavar="TEXT", action="append", help="only variants whose name has this; repeatable")
     parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
     return parser.parse_args()
 
