@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -69,9 +70,12 @@ class RegionFinder:
 
     def regions(self, members: int = MEMBERS) -> Regions:
         """The region graph as the first ``members`` of the ensemble divide it; ids, edges and looks stay the same."""
-        base, (first, second), edge_of_pair = self._ground
+        # Neither needs the other, and both work without Python's lock.
+        with ThreadPoolExecutor(1, "ensemble") as thread:
+            dividing = thread.submit(self._ensemble.first, members)
+            base, (first, second), edge_of_pair = self._ground
+            segmentations = dividing.result()
         edges = base.edges
-        segmentations = self._ensemble.first(members)
         majorities = np.stack([_majority(segments, base.ids, base.count) for segments in segmentations])
         flattened = segmentations.reshape(len(segmentations), -1)
         divided = (flattened[:, first] != flattened[:, second]).mean(0)
