@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 import zlib
+from collections.abc import Mapping
 from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from neural_seg_ros.annotations import Annotation, check_annotation, classes_of, is_number
 from neural_seg_ros.answer import Drawn, Estimate, make_answer
@@ -24,7 +27,14 @@ from neural_seg_ros.image import check_image, field_shape, resize_image
 from neural_seg_ros.placed import Placed, classes_among, draw, extended, rest_of
 from neural_seg_ros.rasterise import bounding_boxes, outside_boxes, rasterise
 from neural_seg_ros.result import FullSize, Result, empty_result, full_size_result
-from neural_seg_ros.session_file import placed_from_json, placed_to_json, read_session, write_session
+from neural_seg_ros.session_file import (
+    estimate_from_tensors,
+    estimate_to_tensors,
+    placed_from_json,
+    placed_to_json,
+    read_session,
+    write_session,
+)
 
 # How much the field is held to an instant answer, against 1 for what the user drew.
 TAUGHT_WEIGHT = 0.1
@@ -278,47 +288,58 @@ class Session:
         self._apply_annotations()
 
     def save(self, path: str | Path) -> None:
-        """Write everything but the undo states to one file, whole or not at all. Raises SessionFileError."""
+        """Write everything but the undo states to one file, whole or not at all. Raises SessionFileError.
+
+        The session in the file goes on as this one does, bit by bit, until something is undone.
+        """
         frame, engine = self._observed()
-        self._settle()
-        tensors = {f"engine.{name}": tensor for name, tensor in engine.snapshot().items()}
-        tensors["frame"] = torch.from_numpy(frame)
-        if self._carried is not None:
-            tensors["carried"] = torch.from_numpy(self._carried.probabilities)
+        answer, arrays = self._answer.saved(self._annotated_here)
         entries, masks = placed_to_json(self._history.placed)
-        tensors.update(masks)
+        tensors = {f"engine.{name}": tensor for name, tensor in engine.snapshot().items()}
+        tensors |= {f"answer.{name}": torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+        tensors |= masks | {"frame": torch.from_numpy(frame)}
+        tensors |= estimate_to_tensors("carried", self._carried) | estimate_to_tensors("instant", self._instant)
         document = {
             "config": self.config.to_dict(),
             "stamp": self.stamp,
             "frame_number": self._frame_number,
+            "frames": self._frames,
+            "known": [(stamp, checksum, number) for (stamp, checksum), number in self._known.items()],
             "steps_due": self.steps_due,
             "channels": self._channels,
+            "settled": self._settled,
             "annotations": entries,
+            "answer": answer,
         }
         write_session(path, document, tensors)
 
     @staticmethod
     def load(path: str | Path, device: str = "auto") -> Session:
-        """A session as it was saved. Raises SessionFileError for a missing, damaged or newer file."""
+        """A session as it was saved. Raises SessionFileError for a missing, damaged, newer or older file."""
         document, tensors = read_session(path)
         try:
             session = Session(SessionConfig.from_dict(document["config"]), device)
             session.observe(tensors["frame"].numpy(), document["stamp"])
-            session._frame_number = session._frames = int(document["frame_number"])
-            session._known[session._frame_key] = session._frame_number
-            session._history.placed.extend(placed_from_json(document["annotations"], tensors))
-            engine = {name.removeprefix("engine."): t for name, t in tensors.items() if name.startswith("engine.")}
-            if "carried" in tensors and session._image is not None:
-                session._carried = Estimate(session._image, tensors["carried"].numpy())
-            session._channels = tuple(document["channels"])
-            session._apply_annotations()
-            session._return_to(State(engine, session._channels))
-            session.steps_due = int(document["steps_due"])
+            session._restore(document, tensors)
         except (NeuralSegError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise SessionFileError(f"{path}: damaged: {type(error).__name__}: {error}") from None
         return session
 
     # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _restore(self, document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Take everything but the frame, which is observed, from what ``save`` wrote."""
+        frame, engine = self._observed()
+        self._frame_number, self._frames = int(document["frame_number"]), int(document["frames"])
+        self._known = {(float(stamp), checksum): number for stamp, checksum, number in document["known"]}
+        self._history.placed.extend(placed_from_json(document["annotations"], tensors))
+        self._channels = tuple(document["channels"])
+        engine.restore(_below("engine.", tensors))
+        arrays = {name: tensor.numpy() for name, tensor in _below("answer.", tensors).items()}
+        self._answer.restore(document["answer"], arrays, self._annotated_here)
+        self._carried, self._instant = (estimate_from_tensors(name, tensors, frame) for name in ("carried", "instant"))
+        self._settled = bool(document["settled"])
+        self.steps_due = int(document["steps_due"])
 
     def _observed(self) -> tuple[NDArray[np.uint8], Engine]:
         if self._frame is None or self._engine is None:
@@ -442,6 +463,10 @@ class Session:
             engine.synchronise()
             made += 1
         return made
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _checked(config: SessionConfig) -> SessionConfig:

@@ -9,17 +9,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from neural_seg_ros.annotations import Box, Click, Mask, Region, Stroke
+from neural_seg_ros.answer import Estimate
 from neural_seg_ros.errors import SessionFileError
 from neural_seg_ros.files import write_bytes
+from neural_seg_ros.image import resize_image
 from neural_seg_ros.placed import Placed
 
-VERSION = 1
+VERSION = 2
 _FORMAT = "neural_seg_ros session"
 _SHAPES: dict[str, type[Click] | type[Box] | type[Stroke] | type[Region]] = {
     "click": Click,
@@ -42,7 +46,7 @@ def write_session(path: str | Path, document: Mapping[str, Any], tensors: Mappin
 def read_session(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read what ``write_session`` wrote.
 
-    Raises SessionFileError when the file is missing, damaged, of another kind or of a newer version.
+    Raises SessionFileError when the file is missing, damaged, of another kind or of another version.
     """
     if not Path(path).is_file():
         raise SessionFileError(f"{path}: no such file, accepted: a file written by save")
@@ -55,8 +59,10 @@ def read_session(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if metadata.get("format") != _FORMAT or not metadata.get("version", "").isdecimal():
         raise SessionFileError(f"{path}: not a session file, accepted: a file written by save")
     version = int(metadata["version"])
-    if version > VERSION:
-        raise SessionFileError(f"{path}: version: got {version}, accepted: up to {VERSION}; update neural_seg_ros")
+    if version != VERSION:
+        written = "a newer" if version > VERSION else "an older"
+        accepted = f"accepted: {VERSION}; written by {written} neural_seg_ros"
+        raise SessionFileError(f"{path}: version: got {version}, {accepted}")
     text = metadata.get("document", "")
     if metadata.get("digest") != _digest(text, tensors):
         raise SessionFileError(f"{path}: damaged: its content does not match its digest")
@@ -90,6 +96,23 @@ def placed_from_json(entries: Sequence[Mapping[str, Any]], masks: Mapping[str, T
         height, width = entry["frame_size"]
         placed.append(Placed(annotation, float(entry["stamp"]), (int(height), int(width)), int(entry["frame_number"])))
     return placed
+
+
+def estimate_to_tensors(name: str, estimate: Estimate | None) -> dict[str, Tensor]:
+    """An estimate without its image as tensors whose names begin with ``name``; none for None."""
+    if estimate is None:
+        return {}
+    # A copy, as tensors in a file may not share memory.
+    probabilities = torch.from_numpy(estimate.probabilities.copy())
+    return {f"{name}.probabilities": probabilities, f"{name}.doubt": torch.tensor(estimate.doubt, dtype=torch.float64)}
+
+
+def estimate_from_tensors(name: str, tensors: Mapping[str, Tensor], frame: NDArray[np.uint8]) -> Estimate | None:
+    """What ``estimate_to_tensors`` gave of a frame (H, W, 3). Raises KeyError when it is something else."""
+    if f"{name}.probabilities" not in tensors:
+        return None
+    probabilities = tensors[f"{name}.probabilities"].numpy()
+    return Estimate(resize_image(frame, *probabilities.shape[1:]), probabilities, float(tensors[f"{name}.doubt"]))
 
 
 def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:

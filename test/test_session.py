@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -407,6 +408,52 @@ def test_a_saved_session_goes_on_exactly(session: Session, tmp_path: Path) -> No
         one.fit(5)
     assert np.array_equal(loaded.result().probabilities, session.result().probabilities)
     assert [path.name for path in tmp_path.iterdir()] == ["a.session"], "no temporary file is left"
+
+
+@pytest.mark.parametrize("answer", ["field", "fused"])
+def test_saving_and_loading_at_any_time_changes_nothing(tmp_path: Path, answer: str) -> None:
+    """A session goes on in the middle of a stream as if it had never been written to a file, bit by bit."""
+    quick = config(answer, **{"fit.first_steps": 5, "fit.click_steps": 3})
+
+    def play(one: Session, interrupted: bool) -> list[object]:
+        seen: list[object] = []
+
+        def look() -> None:
+            result = one.result()
+            seen.extend(array.tobytes() for array in (result.labels, result.confidence, result.probabilities))
+
+        def show(shift: int) -> None:
+            one.observe(disc_image(48, 64, shift)[0], 12.5 + shift)
+
+        acts: list[Callable[[], object]] = [
+            lambda: show(0),
+            lambda: one.annotate(Click(32, 24, 1)),
+            look,
+            lambda: one.annotate(Click(5, 5, 0)),
+            lambda: one.annotate(Box(50, 35, 60, 45, 3)),
+            lambda: one.fit(),
+            lambda: show(3),
+            lambda: one.fit(),
+            lambda: one.annotate(Stroke(((5, 25), (20, 30)), 2, width=2)),
+            look,
+            lambda: one.annotate(Click(33, 20, 1)),
+            # The first annotated frame again, which is known.
+            lambda: show(0),
+            lambda: one.fit(),
+            look,
+            lambda: one.annotate(Click(30, 25, 1)),
+            lambda: show(5),
+            lambda: one.fit(),
+            look,
+        ]
+        for act in acts:
+            act()
+            if interrupted:
+                one.save(tmp_path / "a.session")
+                one = Session.load(tmp_path / "a.session", device="cpu")
+        return [*seen, one.status(), one.annotations, one.frame_number]
+
+    assert play(Session(quick, "cpu"), interrupted=True) == play(Session(quick, "cpu"), interrupted=False)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text", "pickle"])

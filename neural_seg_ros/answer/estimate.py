@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,3 +99,9 @@ class Answer(Protocol):
 
     def final(self, instant: Estimate | None, field: Callable[[], Estimate]) -> Estimate:
         """The answer to show, from the instant estimate of this frame, if there is one, and the field's."""
+
+    def saved(self, annotations: Sequence[Annotation]) -> tuple[Any, dict[str, NDArray[Any]]]:
+        """What it keeps of the frame observed last, as JSON values and arrays; ``annotations``: those made on it."""
+
+    def restore(self, values: Any, arrays: Mapping[str, NDArray[Any]], annotations: Sequence[Annotation]) -> None:
+        """Take up again what was saved, of the same frame and annotations. Raises KeyError, TypeError, ValueError."""

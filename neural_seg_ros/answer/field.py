@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.answer.estimate import Draw, Estimate
 
 
@@ -33,3 +35,10 @@ class FieldAnswer:
     def final(self, instant: Estimate | None, field: Callable[[], Estimate]) -> Estimate:
         """The field's estimate."""
         return field()
+
+    def saved(self, annotations: Sequence[Annotation]) -> tuple[Any, dict[str, NDArray[Any]]]:
+        """Nothing to keep."""
+        return None, {}
+
+    def restore(self, values: Any, arrays: Mapping[str, NDArray[Any]], annotations: Sequence[Annotation]) -> None:
+        """Nothing to take up again."""

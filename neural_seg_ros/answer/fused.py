@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from neural_seg_ros.answer.boxed import recall_boxes
 from neural_seg_ros.answer.estimate import Draw, Drawn, Estimate
 from neural_seg_ros.answer.graph import graph_answer
 from neural_seg_ros.answer.memory import recall
+from neural_seg_ros.answer.turns import Arrays, Turn, turns_from_json, turns_to_json
 from neural_seg_ros.answer.vote import PastClick
 from neural_seg_ros.image import MIN_SIDE, field_shape, resize_image
 from neural_seg_ros.regions import FEW_MEMBERS, MEMBERS, RegionFinder, Regions
@@ -22,23 +23,6 @@ from neural_seg_ros.regions import FEW_MEMBERS, MEMBERS, RegionFinder, Regions
 GRAPH_SIZE = 300
 # Answers that undo can return to; before them an answer is found anew.
 TURNS = 64
-
-
-@dataclass(frozen=True)
-class Turn:
-    """What the user saw after some annotations of one frame, oldest first.
-
-    clicks   those among the annotations, with what the user saw when making each
-    classes  (R,) int64 channel of every region
-    members  segmentations that the regions were found with
-    """
-
-    annotations: tuple[Annotation, ...]
-    channels: int
-    clicks: tuple[PastClick, ...]
-    classes: NDArray[np.int64]
-    estimate: Estimate
-    members: int
 
 
 class FusedAnswer:
@@ -98,12 +82,21 @@ class FusedAnswer:
         """The graph's answer on an annotated frame; on later ones the field's, which was taught it."""
         return instant if instant is not None else field()
 
+    def saved(self, annotations: Sequence[Annotation]) -> tuple[Any, dict[str, NDArray[Any]]]:
+        """The answers that ``annotations`` begin with; others would be dropped at the next answer."""
+        return turns_to_json([turn for turn in self._turns if _begin_with(annotations, turn)])
+
+    def restore(self, values: Any, arrays: Arrays, annotations: Sequence[Annotation]) -> None:
+        """Take the answers up again."""
+        assert self._frame is not None
+        self._turns = turns_from_json(values, arrays, self._frame, annotations)
+
     def _return_to(self, drawn: Drawn) -> None:
         """Drop the turns whose annotations are not all among the first ones of ``drawn``."""
         annotations = _annotations(drawn)
         while self._turns:
             turn = self._turns[-1]
-            if turn.channels <= drawn.count and turn.annotations == annotations[: len(turn.annotations)]:
+            if turn.channels <= drawn.count and _begin_with(annotations, turn):
                 return
             self._turns.pop()
 
@@ -157,6 +150,10 @@ class _Finding:
     def stop(self) -> None:
         """Begin nothing more; the thread ends when it has done what it is at."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin_with(annotations: Sequence[Annotation], turn: Turn) -> bool:
+    return turn.annotations == tuple(annotations[: len(turn.annotations)])
 
 
 def _annotations(drawn: Drawn) -> tuple[Annotation, ...]:
