@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from neural_seg_ros.evaluate.labeller import Labelling
 from neural_seg_ros.evaluate.metrics import IGNORE
 from neural_seg_ros.evaluate.tracking.occluder import SLIDE, occluder_of
 from neural_seg_ros.evaluate.tracking.peers import Copy
-from neural_seg_ros.evaluate.tracking.play import Failure, Plan, Run, attempt, track
+from neural_seg_ros.evaluate.tracking.play import Failure, Plan, Run, attempt, attempts, track
 from neural_seg_ros.evaluate.tracking.report import report_of
 from neural_seg_ros.evaluate.tracking.sequences import sequence_items
 from neural_seg_ros.video import read_image, write_image
@@ -207,6 +208,26 @@ def test_a_run_that_fails_says_why_in_one_line(root):
     assert isinstance(failure, Failure)
     assert "00002.png: cannot be decoded" in str(failure)
     assert "\n" not in str(failure)
+
+
+class Deadly(Copy):
+    """Dies on the sequence of two objects, as where memory runs out."""
+
+    def label(self, annotations):
+        if 7 in annotations[0].labels:
+            os._exit(9)
+        return super().label(annotations)
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_takes_no_other_sequence_with_it(root):
+    plan = Plan(tuple(sequence_items(root)), (Contestant("deadly", Deadly), Contestant("copy", Copy)))
+    outcomes = list(attempts(plan.tasks(), jobs=2))
+    assert [(outcome.tracker, outcome.sequence) for outcome in outcomes] == [
+        (tracker, sequence) for sequence in ("one", "two") for tracker in ("deadly", "copy")
+    ]
+    assert [type(outcome) for outcome in outcomes] == [Run, Run, Failure, Run]
+    assert str(outcomes[2]) == "deadly on two: its process died"
 
 
 @pytest.mark.slow

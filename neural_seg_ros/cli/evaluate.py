@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from neural_seg_ros.evaluate.report import Report
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 _SOME_FAILED = 1  # exit status when some sequences failed and the rest is reported
 
@@ -155,7 +154,7 @@ def tracking(
     """The first frame's objects through a sequence (J, F, recall, decay of DAVIS), on JPEGImages/ and Annotations/."""
     from neural_seg_ros.evaluate.tracking.contestants import choose
     from neural_seg_ros.evaluate.tracking.peers import missing_peers
-    from neural_seg_ros.evaluate.tracking.play import Plan, attempt
+    from neural_seg_ros.evaluate.tracking.play import Plan, attempts
     from neural_seg_ros.evaluate.tracking.report import report_of, write_report
     from neural_seg_ros.evaluate.tracking.sequences import sequence_items
 
@@ -164,7 +163,7 @@ def tracking(
     settled = common.session_config(context, preset, settings=settings)
     contestants = choose(peers, answers, start, settled, device)
     plan = Plan(tuple(sequence_items(data, limit, frames)), contestants, start, longer_side, occlude)
-    report = report_of(plan, _outcomes(out, attempt, plan.tasks(), jobs))
+    report = report_of(plan, _outcomes(out, attempts(plan.tasks(), jobs or _cores()), len(plan.tasks())))
     for failure in report.failures:
         common.say(f"failed: {failure}")
     if not report.runs:
@@ -188,20 +187,19 @@ def _objects(data: Path, objects: str, limit: int) -> tuple[Item, ...]:
 def _evaluate(out: Path, plan: Plan, report_of: Callable[[Plan, Sequence[Run]], Report], jobs: int) -> None:
     """Play, report, and show the first table."""
     from neural_seg_ros.evaluate.play import play
+    from neural_seg_ros.evaluate.processes import each
     from neural_seg_ros.evaluate.report import write_report
 
-    runs = _outcomes(out, play, plan.tasks(), jobs)
+    runs = _outcomes(out, each(play, plan.tasks(), jobs or _cores()), len(plan.tasks()))
     report = report_of(plan, runs)
     write_report(out, plan, report, runs)
     typer.echo(report.tables[0].markdown())
 
 
-def _outcomes(out: Path, function: Callable[[T], R], tasks: Sequence[T], jobs: int) -> list[R]:
-    """``function`` of every task by several processes, once it is sure that ``out`` can be made."""
-    from neural_seg_ros.evaluate.processes import each
-
+def _outcomes(out: Path, outcomes: Iterable[T], total: int) -> list[T]:
+    """All of them, with a bar, once it is sure that ``out`` can be made."""
     out.mkdir(parents=True, exist_ok=True)
-    return list(common.progress(each(function, tasks, jobs or _cores()), "evaluate", len(tasks)))
+    return list(common.progress(outcomes, "evaluate", total))
 
 
 def _cores() -> int:

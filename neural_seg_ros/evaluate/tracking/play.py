@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from neural_seg_ros.evaluate.datasets import Sample
 from neural_seg_ros.evaluate.labeller import Labelling
 from neural_seg_ros.evaluate.metrics import iou
 from neural_seg_ros.evaluate.nearest import Labels
+from neural_seg_ros.evaluate.processes import each_surviving
 from neural_seg_ros.evaluate.robot import first_region_clicks, next_object_click, next_region_click
 from neural_seg_ros.evaluate.tracking.measures import SUCCESS, Values, contour_accuracy, judged
 from neural_seg_ros.evaluate.tracking.occluder import SEARCH, occluder_of
@@ -108,6 +109,12 @@ def check_start(start: str) -> None:
     """Raise ConfigError unless there is such a start."""
     if start not in STARTS:
         raise ConfigError(f"--start: got {start!r}, accepted: {' | '.join(STARTS)}")
+
+
+def attempts(tasks: Sequence[Task], jobs: int) -> Iterator[Run | Failure]:
+    """The outcomes of all tasks, in their order, by ``jobs`` processes; whatever happens to one, the rest finish."""
+    for task, outcome in zip(tasks, each_surviving(attempt, tasks, jobs), strict=True):
+        yield outcome or Failure(task.contestant.name, task.item.name, "its process died")
 
 
 def attempt(task: Task) -> Run | Failure:
