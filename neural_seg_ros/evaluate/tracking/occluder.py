@@ -51,14 +51,14 @@ class Occluder:
 
 
 def occluder_of(item: SequenceItem, hidden: int, longer_side: int) -> Occluder:
-    """The occluder that hides all objects on ``hidden`` frames from a third of the sequence on.
+    """The occluder that hides all objects on ``hidden`` frames from a third of the sequence on, and none on the first.
 
     Raises SourceError for a sequence that is too short, or whose first frame is all object.
     """
     count = len(item.images)
     first, last = count // 3, count // 3 + hidden - 1
     reappeared = last + SLIDE
-    if reappeared >= count - 1:
+    if first < SLIDE or reappeared >= count - 1:
         raise SourceError(f"{item.name}: got {count} frames, accepted: more, with {hidden} of them occluded")
     known = {}
     for number in range(count):
