@@ -71,6 +71,19 @@ def overlay(
     return drawn
 
 
+def compare(image: RgbImage, labels: Labels, truth: Labels) -> RgbImage:
+    """A copy of an (h, w, 3) uint8 RGB image with the contours of the truth in white and those of the labels in colour.
+
+    ``labels`` and ``truth`` (H, W) class ids may be larger than the image.
+    """
+    size = image.shape[1], image.shape[0]
+    wanted, found = (cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST) for ids in (truth, labels))
+    drawn = image.copy()
+    drawn[_contours(wanted) == 1] = _WHITE
+    cv2.copyTo(color_mask(found), _contours(found) & (found != 0), drawn)
+    return drawn
+
+
 def confidence_image(confidence: NDArray[np.float32]) -> NDArray[np.uint8]:
     """(H, W) uint8, 0 to 255, of (H, W) float32 confidence in [0, 1]."""
     return np.asarray(cv2.convertScaleAbs(confidence, alpha=255.0), np.uint8)

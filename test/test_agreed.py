@@ -56,7 +56,7 @@ def test_an_image_without_agreement_gives_none_and_a_sequence_two_frames(root):
 
 def test_missing_sequences_are_named(root):
     (root / "davis").rename(root / "elsewhere")
-    with pytest.raises(SourceError, match=r"davis: no sequences there, accepted: davis/JPEGImages"):
+    with pytest.raises(SourceError, match=r"davis: no sequences there, accepted: JPEGImages"):
         hard_items(root)
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from neural_seg_ros.cli import common
-from neural_seg_ros.errors import ConfigError
+from neural_seg_ros.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
     from neural_seg_ros.evaluate.datasets import Item
     from neural_seg_ros.evaluate.play import Plan, Run
     from neural_seg_ros.evaluate.report import Report
+
+T = TypeVar("T")
+
+_SOME_FAILED = 1  # exit status when some sequences failed and the rest is reported
 
 app = typer.Typer(no_args_is_help=True, help="Measure quality against ground truth, beside classical peers.")
 
@@ -127,6 +131,49 @@ def regions(
     _evaluate(out, Plan(items, contestants, games, longer_side, clicks, robot, seed), report_of, jobs)
 
 
+@app.command()
+def tracking(
+    context: typer.Context,
+    data: Data,
+    out: common.Out,
+    start: Annotated[
+        str, typer.Option(help="What is drawn on the first frame: mask | clicks, three an object.")
+    ] = "mask",
+    peers: Peers = "all",
+    answers: Answers = "all",
+    limit: Annotated[int, typer.Option(min=0, help="Use only the first sequences, by name; 0: all.")] = 0,
+    frames: Annotated[int, typer.Option(min=0, help="Use only the first frames of each sequence; 0: all.")] = 0,
+    longer_side: LongerSide = 0,
+    occlude: Annotated[int, typer.Option(min=0, help="Hide the objects on so many frames; 0: never.")] = 0,
+    jobs: Jobs = 0,
+    preset: common.Preset = "cpu",
+    device: common.Device = "auto",
+    settings: common.Settings = None,
+    config: common.Config = None,
+) -> None:
+    """The first frame's objects through a sequence (J, F, recall, decay of DAVIS), on JPEGImages/ and Annotations/."""
+    from neural_seg_ros.evaluate.tracking.contestants import choose
+    from neural_seg_ros.evaluate.tracking.peers import missing_peers
+    from neural_seg_ros.evaluate.tracking.play import Plan, attempts
+    from neural_seg_ros.evaluate.tracking.report import report_of, write_report
+    from neural_seg_ros.evaluate.tracking.sequences import sequence_items
+
+    if missing_peers():
+        common.say(f"peers that this OpenCV does not have: {', '.join(missing_peers())}")
+    settled = common.session_config(context, preset, settings=settings)
+    contestants = choose(peers, answers, start, settled, device)
+    plan = Plan(tuple(sequence_items(data, limit, frames)), contestants, start, longer_side, occlude)
+    report = report_of(plan, _outcomes(out, attempts(plan.tasks(), jobs or _cores()), len(plan.tasks())))
+    for failure in report.failures:
+        common.say(f"failed: {failure}")
+    if not report.runs:
+        raise SourceError(f"{data}: every sequence failed")
+    write_report(out, plan, report)
+    typer.echo(report.tables[0].markdown())
+    if report.failures:
+        raise typer.Exit(_SOME_FAILED)
+
+
 def _objects(data: Path, objects: str, limit: int) -> tuple[Item, ...]:
     from neural_seg_ros.evaluate.agreed import hard_items
     from neural_seg_ros.evaluate.datasets import object_items
@@ -143,12 +190,16 @@ def _evaluate(out: Path, plan: Plan, report_of: Callable[[Plan, Sequence[Run]], 
     from neural_seg_ros.evaluate.processes import each
     from neural_seg_ros.evaluate.report import write_report
 
-    out.mkdir(parents=True, exist_ok=True)
-    tasks = plan.tasks()
-    runs = list(common.progress(each(play, tasks, jobs or _cores()), "evaluate", len(tasks)))
+    runs = _outcomes(out, each(play, plan.tasks(), jobs or _cores()), len(plan.tasks()))
     report = report_of(plan, runs)
     write_report(out, plan, report, runs)
     typer.echo(report.tables[0].markdown())
+
+
+def _outcomes(out: Path, outcomes: Iterable[T], total: int) -> list[T]:
+    """All of them, with a bar, once it is sure that ``out`` can be made."""
+    out.mkdir(parents=True, exist_ok=True)
+    return list(common.progress(outcomes, "evaluate", total))
 
 
 def _cores() -> int:

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_seg_ros.errors import SourceError
 from neural_seg_ros.evaluate.datasets import Item, Sample, annotators_of, bsds_pairs, sample_of
 from neural_seg_ros.evaluate.metrics import IGNORE
+from neural_seg_ros.evaluate.tracking.sequences import sequence_folders
 from neural_seg_ros.label_file import read_labels
 from neural_seg_ros.video import image_paths
 
-DAVIS_LAYOUT = "davis/JPEGImages/SEQUENCE/00000.jpg with davis/Annotations/SEQUENCE/00000.png (0, 255 object)"
 SEGMENTS = 30
 # Shares of the image's pixels, and of the pixels of its border.
 SMALLEST, LARGEST, MOST_BORDER = 0.01, 0.40, 0.25
@@ -161,13 +160,8 @@ def _match(common: NDArray[np.int64], area: int, areas: NDArray[np.int64]) -> tu
 
 def _frames(root: Path) -> Iterator[FrameItem]:
     """The frames at a quarter and at three quarters of every sequence."""
-    images, truths = root / "JPEGImages", root / "Annotations"
-    sequences = sorted(folder for folder in images.iterdir() if folder.is_dir()) if images.is_dir() else []
-    if not sequences:
-        raise SourceError(f"{root}: no sequences there, accepted: {DAVIS_LAYOUT}")
-    for sequence in sequences:
-        frames = image_paths(sequence)
+    for images, truths in sequence_folders(root):
+        frames = image_paths(images)
         for quarters in MOMENTS:
             frame = frames[quarters * len(frames) // 4]
-            truth = truths / sequence.name / f"{frame.stem}.png"
-            yield FrameItem(f"{sequence.name}-{frame.stem}", frame, truth)
+            yield FrameItem(f"{images.name}-{frame.stem}", frame, truths / f"{frame.stem}.png")

@@ -1,40 +1,54 @@
-"""Which labellers take part, chosen by name, and how a worker process builds one."""
+"""Who takes part, chosen by name, and how a worker process builds one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Generic, TypeVar
 
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.evaluate.labeller import Labeller
 from neural_seg_ros.options import options_of
 
-Peers = Mapping[str, Callable[[], Labeller]]
+T = TypeVar("T")
+Peers = Mapping[str, Callable[[], T]]
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """A labeller's name and how a new one is built (picklable); ``config`` is what a session of our own was given."""
+class Contestant(Generic[T]):
+    """A name and how a new labeller or tracker is built (picklable); ``config`` is that of a session of our own."""
 
     name: str
-    build: Callable[[], Labeller]
+    build: Callable[[], T]
     config: SessionConfig | None = None
 
 
-def choose(peers: str, answers: str, accepted: Peers, config: SessionConfig, device: str) -> tuple[Contestant, ...]:
+def choose(
+    peers: str, answers: str, accepted: Peers[Labeller], config: SessionConfig, device: str
+) -> tuple[Contestant[Labeller], ...]:
+    """Labellers from comma-separated names, see ``choose_among``."""
+    return choose_among(peers, answers, accepted, partial(_session, device=device), config)
+
+
+def choose_among(
+    peers: str, answers: str, accepted: Peers[T], ours: Callable[[SessionConfig], T], config: SessionConfig
+) -> tuple[Contestant[T], ...]:
     """Contestants from comma-separated names; each of ``peers`` and ``answers`` may be ``all`` or ``none``.
 
-    Peers come first. Raises ConfigError for an unknown name or when nobody is left.
+    Peers come first; ``ours`` builds a session of our own (picklable). Raises ConfigError for an unknown name or when
+    nobody is left.
     """
     answer = next(entry for entry in options_of(SessionConfig) if entry.name == "answer")
-    chosen = [Contestant(name, accepted[name]) for name in _names("--peers", peers, tuple(accepted))]
+    chosen: list[Contestant[T]] = [
+        Contestant(name, accepted[name]) for name in _names("--peers", peers, tuple(accepted))
+    ]
     for name in _names("--answers", answers, answer.choices):
         answering = replace(config, answer=name)
-        chosen.append(Contestant(name, partial(_session, answering, device), answering))
+        chosen.append(Contestant(name, partial(ours, answering), answering))
     if not chosen:
-        raise ConfigError("--peers, --answers: got none for both, accepted: at least one labeller")
+        raise ConfigError("--peers, --answers: got none for both, accepted: at least one name")
     return tuple(chosen)
 
 

@@ -40,10 +40,10 @@ def boundary_f(mask: NDArray[np.bool_], truth: Labels, tolerance: float = 2.0) -
     if not found.any() or not wanted.any():
         return float(found.any() == wanted.any())
     judged = found & ~ignored
-    reach = tolerance + _distance_to(~ignored)
-    right = _distance_to(wanted) <= fill_from_nearest(reach, ~wanted)
+    reach = tolerance + distance_to(~ignored)
+    right = distance_to(wanted) <= fill_from_nearest(reach, ~wanted)
     precision = float(right[judged].mean()) if judged.any() else 1.0
-    recall = float((_distance_to(found) <= reach)[wanted].mean())
+    recall = float((distance_to(found) <= reach)[wanted].mean())
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
@@ -70,7 +70,7 @@ def _boundary(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return mask & ~inner
 
 
-def _distance_to(pixels: NDArray[np.bool_]) -> NDArray[np.float32]:
+def distance_to(pixels: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Euclidean distance of every pixel to the nearest of ``pixels``; very large where there is none."""
     distance: NDArray[np.float32] = cv2.distanceTransform(
         (~pixels).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE

@@ -49,7 +49,7 @@ class Task:
     """
 
     item: Item
-    contestant: Contestant
+    contestant: Contestant[Labeller]
     game: Game
     longer_side: int
     clicks: int
@@ -67,7 +67,7 @@ class Plan:
     """
 
     items: tuple[Item, ...]
-    contestants: tuple[Contestant, ...]
+    contestants: tuple[Contestant[Labeller], ...]
     games: tuple[Game, ...]
     longer_side: int = 0
     clicks: int = 20

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -22,10 +23,35 @@ def each(function: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Iterator[
 
     The first error of a task is raised and the tasks not yet begun are dropped.
     """
+    with _one_thread(), _pool(min(jobs, len(tasks)) or 1) as pool:
+        yield from pool.map(function, tasks)
+
+
+def each_surviving(function: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Iterator[R | None]:
+    """As ``each``, but None for a task whose process dies, as where memory runs out, and the others go on."""
+    with _one_thread(), _pool(min(jobs, len(tasks)) or 1) as pool:
+        futures = [pool.submit(function, task) for task in tasks]
+        for task, future in zip(tasks, futures, strict=True):
+            try:
+                outcome: R | None = future.result()
+            except BrokenProcessPool:
+                # All that were under way are lost, whoever's fault it was: each gets a process of its own.
+                outcome = _alone(function, task)
+            yield outcome
+
+
+def _alone(function: Callable[[T], R], task: T) -> R | None:
+    with _pool(1) as pool:
+        try:
+            return pool.submit(function, task).result()
+        except BrokenProcessPool:
+            return None
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
     # A fork would inherit the locks of torch's and OpenCV's threads.
     context = multiprocessing.get_context("spawn")
-    with _one_thread(), ProcessPoolExecutor(min(jobs, len(tasks)) or 1, context, cv2.setNumThreads, (1,)) as pool:
-        yield from pool.map(function, tasks)
+    return ProcessPoolExecutor(processes, context, cv2.setNumThreads, (1,))
 
 
 @contextmanager

@@ -87,30 +87,32 @@ def _sentence(plan: Plan) -> str:
 
 
 def _plot_curves(path: Path, report: Report) -> None:
-    figure, axes = _axes(report.title, "robot clicks", report.merit.replace("_", " ").replace("iou", "IoU"))
+    figure, axes = plot_axes(report.title, "robot clicks", report.merit.replace("_", " ").replace("iou", "IoU"))
     axes.set_ylim(0, 1)
     for name, entry in report.figures.items():
         values = entry[report.merit]
         axes.plot(range(entry["before"], entry["before"] + len(values)), values, marker=".", label=name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _save(path, figure, axes)
+    save_plot(path, figure, axes)
 
 
 def _plot_risk(path: Path, report: Report) -> None:
-    figure, axes = _axes(report.title, "coverage (most confident share of the pixels)", "risk (error rate)")
+    figure, axes = plot_axes(report.title, "coverage (most confident share of the pixels)", "risk (error rate)")
     for name, entry in report.figures.items():
         if entry["calibration"]:
             risk = entry["calibration"]["risk"]
             axes.plot(np.arange(1, len(risk) + 1) / len(risk), risk, marker=".", label=name)
-    _save(path, figure, axes)
+    save_plot(path, figure, axes)
 
 
-def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+def plot_axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    """An empty plot with its titles."""
     figure = Figure(figsize=(6.4, 4.0), dpi=120, layout="constrained")
     return figure, figure.add_subplot(title=title, xlabel=x, ylabel=y)
 
 
-def _save(path: Path, figure: Figure, axes: Axes) -> None:
+def save_plot(path: Path, figure: Figure, axes: Axes) -> None:
+    """Write a plot with grid and legend, whole or not at all."""
     axes.grid(alpha=0.3)
     axes.legend()
     write_figure(path, figure)
