@@ -78,6 +78,23 @@ class FitConfig:
 
 
 @dataclass(frozen=True)
+class TrackConfig:
+    """How an answer is carried from an annotated frame to those that follow."""
+
+    size: int = option(427, "longer side in pixels at which frames are tracked", low=32, high=2048)
+    first_steps: int = option(600, "steps of the network on the first annotated frame", low=1, high=100_000)
+    correction_steps: int = option(60, "steps after another annotation", low=1, high=10_000)
+    frame_steps: int = option(2, "steps after a frame", low=0, high=1_000)
+    recent: int = option(8, "last frames whose own answers it is taught", low=1, high=100)
+    precision: str = option(
+        "auto", "numbers it is computed in; auto: bf16 where the device has it", choices=("auto", "fp32", "bf16")
+    )
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+@dataclass(frozen=True)
 class SessionConfig:
     """Everything a Session needs to know; ``SessionConfig.preset(name)`` gives the starting points in PRESETS."""
 

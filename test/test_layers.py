@@ -18,6 +18,7 @@ LAYERS = (
     ("session",),
     ("session_file", "history", "result", "annotation_file"),
     ("placed", "label_file", "draw"),
+    ("track",),
     ("answer", "field", "device", "image_message", "video"),
     ("regions",),
     ("rasterise", "config"),

@@ -1,0 +1,5 @@
+"""Tracking: the answer of an annotated frame, carried to the frames that follow."""
+
+from neural_seg_ros.track.tracker import Tracker
+
+__all__ = ["Tracker"]

@@ -1,0 +1,37 @@
+"""An answer without what cannot be: pieces far from where a class was, and specks."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+# A piece of a class is dropped when it is this share of the class's window away from where the class was, or smaller
+# than this share of its largest piece.
+FAR, SPECK = 0.15, 0.01
+# What is left of a dropped class's odds.
+LEFT = 1e-2
+
+
+def dropped(probabilities: NDArray[np.float32], channel: int, where: NDArray[np.bool_]) -> None:
+    """Take a class from some pixels (h, w), in place; the others have its share."""
+    probabilities[channel][where] *= LEFT
+    probabilities[:, where] /= np.maximum(probabilities[:, where].sum(0), 1e-12)
+
+
+def far_or_specks(mask: NDArray[np.bool_], before: NDArray[np.bool_] | None, side: float) -> NDArray[np.bool_]:
+    """The pieces (h, w) of a class's mask that are specks, or far from where it was ``before``."""
+    count, ids, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    if count <= 1:
+        return np.zeros(mask.shape, np.bool_)
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    drop = areas < SPECK * areas.max()
+    if before is not None and before.any():
+        away = cv2.distanceTransform((~before).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+        near = np.unique(ids[away <= FAR * side])
+        far = np.ones(count, np.bool_)
+        far[near] = False
+        drop |= far
+    drop[0] = False
+    return np.asarray(drop[ids], np.bool_)

@@ -1,0 +1,144 @@
+"""What colour and motion say for each class at every pixel, beside the network."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+# 8-bit Lab, bins of this many steps each.
+STEPS = (16, 8, 8)
+BINS = (16, 32, 32)
+SMOOTHING = 1.0
+# The share of a class's colours that nobody has seen yet: more of what is around the objects, into which the camera
+# looks further and further. Such colours are as likely as one bin of SPREAD.
+UNSEEN, UNSEEN_AROUND, SPREAD = 0.02, 0.1, 1000
+# How much of the colours of what is around the objects is that of the newest frame.
+FOLLOWED = 0.1
+SURE = 0.8
+# No class is held to be less likely than exp(FLOOR) times the likeliest.
+FLOOR = -3.0
+# How far a pixel's motion is from that of its class, as a share of the frame's longer side.
+SPREAD_OF_MOTION = 0.0025
+# Motion is fitted to every so many pixels across and down, of at least LEAST.
+STRIDE, LEAST = 4, 30
+
+
+class Colours:
+    """A histogram of Lab colours for every class: of the annotated frames; that of ``surround`` follows the camera."""
+
+    def __init__(self) -> None:
+        self.histograms = np.zeros((0, BINS[0] * BINS[1] * BINS[2]), np.float32)
+
+    def learn(
+        self, found: NDArray[np.int64], labels: NDArray[np.uint16], weights: NDArray[np.float32], count: int
+    ) -> None:
+        """The colours of a frame's classes; a class that has some already keeps half of them.
+
+        found (h, w) from ``colour_bins``; labels (h, w) in [0, count); weights (h, w) in [0, 1].
+        """
+        known = len(self.histograms)
+        more = np.zeros((count - known, self.histograms.shape[1]), np.float32)
+        self.histograms = np.concatenate([self.histograms, more])
+        for channel in range(count):
+            here = weights * (labels == channel)
+            if here.any():
+                new = _histogram(found, here)
+                old = self.histograms[channel]
+                self.histograms[channel] = (old + new) / 2 if old.any() else new
+
+    def follow(self, found: NDArray[np.int64], probabilities: NDArray[np.float32], surround: int) -> None:
+        """What is surely ``surround`` in a new frame (C, h, w) joins its colours."""
+        sure = probabilities[surround] > SURE
+        if sure.any():
+            new = _histogram(found, sure.astype(np.float32))
+            self.histograms[surround] += FOLLOWED * (new - self.histograms[surround])
+
+    def evidence(self, found: NDArray[np.int64], surround: int) -> NDArray[np.float32]:
+        """Log-likelihoods (C, h, w) of every class, the likeliest 0, none below FLOOR."""
+        unseen = np.full((len(self.histograms), 1), UNSEEN, np.float32)
+        unseen[surround] = UNSEEN_AROUND
+        table = np.log((1 - unseen) * self.histograms + unseen / SPREAD)
+        return _limited(table)[:, found]
+
+    def likeness(self, found: NDArray[np.int64], where: NDArray[np.bool_], channel: int) -> float:
+        """How like the class's colours those of some pixels are: Bhattacharyya's coefficient in [0, 1]."""
+        here = _histogram(found, where.astype(np.float32))
+        return float(np.sqrt(here * self.histograms[channel]).sum())
+
+
+def colour_bins(image: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """The bin (h, w) of every pixel's colour. image: (h, w, 3) uint8 RGB."""
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2Lab).astype(np.int64) // np.array(STEPS)
+    return np.asarray((lab[..., 0] * BINS[1] + lab[..., 1]) * BINS[2] + lab[..., 2], np.int64)
+
+
+def _histogram(found: NDArray[np.int64], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    counts = np.bincount(found.ravel(), weights.ravel(), minlength=BINS[0] * BINS[1] * BINS[2])
+    smooth = gaussian_filter(counts.reshape(BINS), SMOOTHING, mode="constant").ravel()
+    return np.asarray(smooth / max(float(smooth.sum()), 1e-9), np.float32)
+
+
+def motion_evidence(
+    flow: NDArray[np.float32], probabilities: NDArray[np.float32], surround: int
+) -> NDArray[np.float32]:
+    """Log-likelihoods (C, h, w) of every class, the likeliest 0, none below FLOOR: does a pixel move as its class does?
+
+    flow (h, w, 2): where every pixel came from; probabilities (C, h, w): the answer moved along it. Around the objects
+    the camera's motion, a homography; each of them an affine motion; both by RANSAC. A pixel's distance to it has a
+    Cauchy distribution. Where everything moves alike this says nothing.
+    """
+    height, width = flow.shape[:2]
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    here = np.stack([x, y], -1)
+    labels = probabilities.argmax(0)
+    spread = SPREAD_OF_MOTION * max(height, width)
+    camera = _camera(here, flow, labels == surround, spread)
+    if camera is None:
+        return np.zeros(probabilities.shape, np.float32)
+    out = np.empty(probabilities.shape, np.float32)
+    for channel in range(len(probabilities)):
+        own = None if channel == surround else _affine(here, flow, labels == channel, spread)
+        distance = flow - (camera if own is None else own)
+        out[channel] = -np.log1p((distance**2).sum(-1) / np.float32(spread**2))
+    return _limited(out)
+
+
+def _camera(
+    here: NDArray[np.float32], flow: NDArray[np.float32], where: NDArray[np.bool_], spread: float
+) -> NDArray[np.float32] | None:
+    """The flow (h, w, 2) of a homography through that of some pixels; None where there are too few."""
+    start, end = _pairs(here, flow, where)
+    if len(start) < LEAST:
+        return None
+    matrix, _ = cv2.findHomography(start, end, cv2.RANSAC, 2 * spread)
+    if matrix is None:
+        return None
+    return np.asarray(cv2.perspectiveTransform(here.reshape(1, -1, 2), matrix).reshape(here.shape) - here, np.float32)
+
+
+def _affine(
+    here: NDArray[np.float32], flow: NDArray[np.float32], where: NDArray[np.bool_], spread: float
+) -> NDArray[np.float32] | None:
+    start, end = _pairs(here, flow, where)
+    if len(start) < LEAST:
+        return None
+    matrix, _ = cv2.estimateAffine2D(start, end, method=cv2.RANSAC, ransacReprojThreshold=2 * spread)
+    if matrix is None:
+        return None
+    return np.asarray(here @ matrix[:, :2].T.astype(np.float32) + matrix[:, 2].astype(np.float32) - here, np.float32)
+
+
+def _pairs(
+    here: NDArray[np.float32], flow: NDArray[np.float32], where: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Points (N, 2) and where they came from: on a grid of STRIDE, or all of a small object."""
+    sparse = np.zeros_like(where)
+    sparse[::STRIDE, ::STRIDE] = where[::STRIDE, ::STRIDE]
+    chosen = sparse if sparse.sum() >= LEAST else where
+    return here[chosen], (here + flow)[chosen]
+
+
+def _limited(log: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(np.maximum(log - log.max(0), FLOOR), np.float32)

@@ -1,0 +1,308 @@
+"""Carries an answer from frame to frame: moved with the scene, found again by a network taught on annotated frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from neural_seg_ros.answer.estimate import Estimate
+from neural_seg_ros.config import TrackConfig
+from neural_seg_ros.errors import SessionError
+from neural_seg_ros.image import check_image, resize_image
+from neural_seg_ros.track.clean import dropped, far_or_specks
+from neural_seg_ros.track.evidence import Colours, colour_bins, motion_evidence
+from neural_seg_ros.track.learner import Learner
+from neural_seg_ros.track.memory import Memory, windows_of_tensor, windows_to_tensor
+from neural_seg_ros.track.motion import Motion, moved
+from neural_seg_ros.track.presence import Presence, place_to_search
+from neural_seg_ros.track.samples import Known, inputs_of, sample
+from neural_seg_ros.track.windows import Window, merged, paste, view, windows_of
+
+# Step sizes: of the first step after an annotation, falling as a cosine to LEAST_SHARE of it; and on later frames.
+RATE, LEAST_SHARE, FRAME_RATE = 4e-3, 0.1, 1.5e-3
+BATCH = 2
+# What the mean of the weights keeps at every step of a fit, and on later frames.
+KEEP, KEEP_FRAME = 0.98, 0.9
+# Odds of the network beyond exp(CLIP) say no more.
+CLIP = 4.0
+# What colour and motion weigh beside the network, and without it.
+COLOUR, MOTION = 0.5, 0.5
+# Share of the first fit after which the network is asked.
+READY = 0.4
+# The probability of an object outside of all windows, and the least that a moved answer has where there is no network.
+NOWHERE, OPEN = 1e-3, 0.02
+# Our own answers are taught where they are at least this sure.
+SURE = 0.65
+
+
+class Tracker:
+    """Follows all annotated classes of one camera through its frames.
+
+        tracker = Tracker(TrackConfig())
+        tracker.learn(frame, probabilities)  # an annotated frame and its answer
+        tracker.train(tracker.steps_due)  # in slices of any size, or not at all
+        estimate = tracker.observe(next_frame)
+
+    Frames are to be given at ``config.size``. The same calls give the same answers on one device. Not thread-safe.
+    """
+
+    def __init__(self, config: TrackConfig | None = None, device: torch.device | None = None, seed: int = 0) -> None:
+        self.config = config or TrackConfig()
+        self.seed = seed
+        self._learner = Learner(device or torch.device("cpu"), seed, self.config.precision)
+        self._motion = Motion()
+        self._memory = Memory(self.config.recent)
+        self._colours = Colours()
+        self._presence = Presence()
+        self._frame: NDArray[np.uint8] | None = None
+        self._probabilities = np.zeros((0, 0, 0), np.float32)
+        # Around the objects in the frame observed last, and around lost ones where they would be.
+        self._windows: dict[int, Window] = {}
+        # The channel around the objects: it has no window.
+        self._surround = 0
+        self._steps = self._fit_left = self._frame_left = self._ready_at = 0
+
+    # -- the main job --------------------------------------------------------------------------------------------------
+
+    def learn(
+        self,
+        frame: NDArray[np.uint8],
+        probabilities: NDArray[np.float32],
+        trusted: NDArray[np.float32] | NDArray[np.bool_] | None = None,
+    ) -> None:
+        """An annotated frame, which is then the one observed last; the same frame with other labels replaces it.
+
+        frame: (H, W, 3) uint8 RGB; probabilities: (C, h, w) float32, summing to 1 over C, at any size; there may be
+        more channels than before, never fewer; trusted: (h, w) in [0, 1] or bool, how far their labels are to be relied
+        on, fully by default. Raises ImageError, SessionError.
+        """
+        frame = check_image(frame).copy()
+        count = _checked_channels(probabilities, self._learner.classes)
+        added = count > self._learner.classes
+        probabilities = _at_size(probabilities, frame.shape[:2])
+        labels = probabilities.argmax(0).astype(np.uint16)
+        weights = np.ones(labels.shape, np.float32)
+        if trusted is not None:
+            weights = _at_size(np.asarray(trusted, np.float32)[None], frame.shape[:2])[0]
+        self._surround = int(np.bincount(labels.ravel(), minlength=count).argmax())
+        windows = windows_of(labels, [channel for channel in range(count) if channel != self._surround], {})
+        self._windows = {**self._windows, **windows}
+        self._windows.pop(self._surround, None)
+        self._colours.learn(colour_bins(frame), labels, weights, count)
+        if added:
+            self._doubt_older(range(self._learner.classes, count))
+        self._memory.learn(Known(frame, labels, weights, windows))
+        self._presence.learn(labels, probabilities)
+        self._learner.grow(count)
+        self._frame, self._probabilities = frame, probabilities
+        self._plan(added)
+
+    def observe(self, frame: NDArray[np.uint8]) -> Estimate:
+        """The next frame, (H, W, 3) uint8 RGB, and its answer. Raises ImageError, SessionError before ``learn``."""
+        frame = check_image(frame).copy()
+        if self._frame is None:
+            raise SessionError("track: no annotated frame yet, accepted: learn(frame, probabilities) first")
+        before, answer = self._frame, self._probabilities
+        if before.shape != frame.shape:
+            before, answer = resize_image(before, *frame.shape[:2]), _at_size(answer, frame.shape[:2])
+        flow = self._motion.backward(before, frame)
+        answer = moved(answer, flow)
+        found = colour_bins(frame)
+        colour = self._colours.evidence(found, self._surround)
+        evidence = COLOUR * colour + MOTION * motion_evidence(flow, answer, self._surround)
+        windows = self._look_at(answer, flow, colour)
+        probabilities = _weighed(self._seen(frame, answer, windows), evidence)
+        self._settle(probabilities, answer, found)
+        self._colours.follow(found, probabilities, self._surround)
+        labels = probabilities.argmax(0).astype(np.uint16)
+        weights = (probabilities.max(0) > SURE).astype(np.float32)
+        taught = {channel: window for channel, window in windows.items() if channel not in self.lost}
+        self._memory.observe(Known(frame, labels, weights, taught))
+        self._frame, self._probabilities = frame, probabilities
+        self._frame_left = 0 if self._fit_left or not self._windows else self.config.frame_steps
+        return Estimate(frame, probabilities)
+
+    def train(self, steps: int) -> int:
+        """Make up to ``steps`` of the steps that are due; returns how many were made."""
+        made = min(steps, self.steps_due)
+        for _ in range(made):
+            # Counted from the start, so that steps are the same however they are sliced.
+            rng = np.random.default_rng([self.seed, self._steps])
+            count, memory = self._learner.classes, self._memory
+            batch = [sample(rng, memory.annotated, memory.recent, count, self._surround) for _ in range(BATCH)]
+            if self._fit_left:
+                self._learner.step(batch, self._rate(), KEEP, self._surround)
+                self._fit_left -= 1
+            else:
+                self._learner.step(batch, FRAME_RATE, KEEP_FRAME, self._surround)
+                self._frame_left -= 1
+            self._steps += 1
+        return made
+
+    @property
+    def steps_due(self) -> int:
+        """Steps for what is new: of the fit to annotated frames first, then those of the frame observed last."""
+        return self._fit_left + self._frame_left
+
+    @property
+    def ready(self) -> bool:
+        """Whether the network takes part; until then answers come from motion and colours alone."""
+        return self._steps >= self._ready_at
+
+    @property
+    def lost(self) -> tuple[int, ...]:
+        """Channels that were annotated and are not in sight."""
+        return self._presence.lost
+
+    @property
+    def confidence(self) -> NDArray[np.float32]:
+        """(C,) in [0, 1]: how sure the answer is of each class where it is, and how like its colours; 0 where lost."""
+        return self._presence.confidence.copy()
+
+    # -- state ---------------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """All state as copies on the CPU; a tracker that restores it goes on bit by bit as this one does."""
+        counts = [self._steps, self._fit_left, self._frame_left, self._ready_at, self._surround]
+        state = {"counts": torch.tensor(counts), "windows": windows_to_tensor(self._windows)}
+        if self._frame is not None:
+            state["frame"] = torch.from_numpy(self._frame.copy())
+            state["probabilities"] = torch.from_numpy(self._probabilities.copy())
+            state["colours"] = torch.from_numpy(self._colours.histograms.copy())
+        for part, owner in self._parts.items():
+            state.update({f"{part}.{name}": tensor for name, tensor in owner.snapshot().items()})
+        return state
+
+    def restore(self, snapshot: Mapping[str, Tensor]) -> None:
+        """As it was at ``snapshot()``, of a tracker of the same configuration and seed."""
+        counts = snapshot["counts"].tolist()
+        self._steps, self._fit_left, self._frame_left, self._ready_at, self._surround = counts
+        self._windows = windows_of_tensor(snapshot["windows"])
+        self._frame, self._probabilities = None, np.zeros((0, 0, 0), np.float32)
+        self._colours = Colours()
+        if "frame" in snapshot:
+            self._frame = snapshot["frame"].numpy().copy()
+            self._probabilities = snapshot["probabilities"].numpy().copy()
+            self._colours.histograms = snapshot["colours"].numpy().copy()
+        for part, owner in self._parts.items():
+            inner = {name.removeprefix(f"{part}."): t for name, t in snapshot.items() if name.startswith(f"{part}.")}
+            owner.restore(inner)
+
+    @property
+    def _parts(self) -> dict[str, Memory | Presence | Learner]:
+        return {"memory": self._memory, "presence": self._presence, "learner": self._learner}
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _plan(self, added: bool) -> None:
+        """The steps that an annotated frame asks for."""
+        self._frame_left = 0
+        if not self._windows:
+            self._fit_left = 0
+        elif added:
+            first = len(self._memory.annotated) == 1
+            self._fit_left = self.config.first_steps if first else max(self._fit_left, self.config.first_steps // 2)
+            self._ready_at = self._steps + round(READY * self._fit_left)
+        else:
+            self._fit_left = max(self._fit_left, self.config.correction_steps)
+
+    def _rate(self) -> float:
+        done = 1 - min(1.0, self._fit_left / self.config.first_steps)
+        return RATE * (LEAST_SHARE + (1 - LEAST_SHARE) * (1 + math.cos(math.pi * done)) / 2)
+
+    def _doubt_older(self, new: range) -> None:
+        """Older annotated frames may show a class that nobody had named yet: let go what has its colours."""
+        for number, known in enumerate(self._memory.annotated):
+            colour = self._colours.evidence(colour_bins(known.image), self._surround)
+            for channel in new:
+                self._memory.doubt(channel, colour[channel] == 0, number)
+
+    def _look_at(
+        self, answer: NDArray[np.float32], flow: NDArray[np.float32], colour: NDArray[np.float32]
+    ) -> dict[int, Window]:
+        """The windows of this frame: around what is in sight, and one to search a lost class in."""
+        lost = self.lost
+        labels = answer.argmax(0)
+        in_sight = [channel for channel in self._windows if channel not in lost]
+        windows = windows_of(labels, in_sight, self._windows)
+        for channel in self._windows.keys() - windows.keys():
+            self._windows[channel] = self._windows[channel].moved(flow)
+        self._windows.update(windows)
+        searched = min(lost, key=lambda channel: self._presence.searches[channel], default=None)
+        if searched is not None and searched in self._windows:
+            others = np.delete(colour, searched, 0).max(0)
+            likely = 1 / (1 + np.exp(others - colour[searched]))
+            searches = int(self._presence.searches[searched])
+            windows[searched] = place_to_search(self._windows[searched], likely.astype(np.float32), searches)
+        return windows
+
+    def _seen(
+        self, frame: NDArray[np.uint8], answer: NDArray[np.float32], windows: Mapping[int, Window]
+    ) -> NDArray[np.float32]:
+        """What the network says (C, h, w); before it is ready, the moved answer."""
+        if not self.ready:
+            return np.maximum(answer, OPEN)
+        seen = np.full_like(answer, NOWHERE)
+        seen[self._surround] = 1
+        chosen = merged(list(windows.values()))
+        for window in chosen:
+            to_frame = window.to_frame
+            prior = np.stack([view(channel, to_frame) for channel in answer]).astype(np.float32)
+            inputs = inputs_of(np.asarray(view(frame, to_frame), np.uint8), prior)
+            logits = self._learner.answer(inputs[None])[0]
+            paste(seen, np.exp(np.maximum(logits - logits.max(0), -CLIP)), window)
+        return seen
+
+    def _settle(
+        self, probabilities: NDArray[np.float32], answer: NDArray[np.float32], found: NDArray[np.int64]
+    ) -> None:
+        """Drop from an answer, in place, what cannot be; decide which classes are in sight."""
+        for channel, window in self._windows.items():
+            lost = channel in self.lost
+            mask = probabilities.argmax(0) == channel
+            before = None if lost else answer.argmax(0) == channel
+            drop = far_or_specks(mask, before, window.side)
+            mask &= ~drop
+            likeness = self._colours.likeness(found, mask, channel) if mask.any() else 0.0
+            if not self._presence.judge(channel, probabilities[channel], mask, likeness):
+                drop = probabilities[channel] > 0
+            elif lost:
+                self._windows.update(windows_of(np.where(mask, channel, -1), [channel], {}))
+            dropped(probabilities, channel, drop)
+        around = probabilities.argmax(0) == self._surround
+        if around.any():
+            self._presence.confidence[self._surround] = probabilities[self._surround][around].mean()
+
+
+def _weighed(seen: NDArray[np.float32], evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities (C, h, w) of what is seen, of any sum, together with log-likelihoods."""
+    out = seen * np.exp(evidence)
+    out /= out.sum(0)
+    return out
+
+
+def _at_size(channels: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """(C, h, w) at another size."""
+    height, width = shape
+    _, *size = channels.shape
+    if size == [height, width]:
+        return np.array(channels, np.float32)
+    shrinks = height * width < math.prod(size)
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = [cv2.resize(each, (width, height), interpolation=method) for each in channels]
+    return np.stack(resized).astype(np.float32)
+
+
+def _checked_channels(probabilities: NDArray[np.float32], known: int) -> int:
+    shape: tuple[int, ...] = getattr(probabilities, "shape", ())
+    if len(shape) != 3 or shape[0] < max(1, known):
+        raise SessionError(
+            f"probabilities: got shape {shape}, accepted: (C, h, w) with at least {max(1, known)} classes"
+        )
+    return int(shape[0])
