@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +31,7 @@ Objects = Annotated[str, typer.Option(help="grabcut: images/ and masks/ | hard: 
 Robot = Annotated[str, typer.Option(help="Where it clicks in the largest error: centre | random.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random robot; that of sessions is --set seed=N.")]
 Jobs = Annotated[int, typer.Option(min=0, help="Processes of one thread each; 0: one a CPU core.")]
+Batch = Annotated[int, typer.Option(min=1, help="Images of one size that a process fits together (answer field).")]
 
 
 @app.command()
@@ -46,6 +48,7 @@ def clicks(
     robot: Robot = "centre",
     seed: Seed = 0,
     jobs: Jobs = 0,
+    batch: Batch = 1,
     preset: common.Preset = "cpu",
     device: common.Device = "auto",
     settings: common.Settings = None,
@@ -60,7 +63,7 @@ def clicks(
     settled = common.session_config(context, preset, settings=settings)
     contestants = choose(peers, answers, OBJECT_PEERS, settled, device)
     items = _objects(data, objects, limit)
-    _evaluate(out, Plan(items, contestants, (FROM_CLICKS,), longer_side, clicks, robot, seed), report_of, jobs)
+    _evaluate(out, Plan(items, contestants, (FROM_CLICKS,), longer_side, clicks, robot, seed, batch), report_of, jobs)
 
 
 @app.command()
@@ -77,6 +80,7 @@ def boxes(
     robot: Robot = "centre",
     seed: Seed = 0,
     jobs: Jobs = 0,
+    batch: Batch = 1,
     preset: common.Preset = "cpu",
     device: common.Device = "auto",
     settings: common.Settings = None,
@@ -91,7 +95,7 @@ def boxes(
     settled = common.session_config(context, preset, settings=settings)
     contestants = choose(peers, answers, BOX_PEERS, settled, device)
     items = _objects(data, objects, limit)
-    _evaluate(out, Plan(items, contestants, GAMES, longer_side, clicks, robot, seed), report_of, jobs)
+    _evaluate(out, Plan(items, contestants, GAMES, longer_side, clicks, robot, seed, batch), report_of, jobs)
 
 
 @app.command()
@@ -109,6 +113,7 @@ def regions(
     robot: Robot = "centre",
     seed: Seed = 0,
     jobs: Jobs = 0,
+    batch: Batch = 1,
     preset: common.Preset = "cpu",
     device: common.Device = "auto",
     settings: common.Settings = None,
@@ -124,7 +129,7 @@ def regions(
     settled = common.session_config(context, preset, settings=settings)
     contestants = choose(peers, answers, REGION_PEERS, settled, device)
     items, games = tuple(region_items(data, annotators, limit)), (regions_game(start),)
-    _evaluate(out, Plan(items, contestants, games, longer_side, clicks, robot, seed), report_of, jobs)
+    _evaluate(out, Plan(items, contestants, games, longer_side, clicks, robot, seed, batch), report_of, jobs)
 
 
 def _objects(data: Path, objects: str, limit: int) -> tuple[Item, ...]:
@@ -139,13 +144,16 @@ def _objects(data: Path, objects: str, limit: int) -> tuple[Item, ...]:
 
 def _evaluate(out: Path, plan: Plan, report_of: Callable[[Plan, Sequence[Run]], Report], jobs: int) -> None:
     """Play, report, and show the first table."""
-    from neural_seg_ros.evaluate.play import play
     from neural_seg_ros.evaluate.processes import each
     from neural_seg_ros.evaluate.report import write_report
+    from neural_seg_ros.evaluate.together import groups_of, play_together
 
     out.mkdir(parents=True, exist_ok=True)
-    tasks = plan.tasks()
-    runs = list(common.progress(each(play, tasks, jobs or _cores()), "evaluate", len(tasks)))
+    tasks, groups = plan.tasks(), groups_of(plan)
+    played = each(play_together, [[tasks[number] for number in group] for group in groups], jobs or _cores())
+    made = common.progress(chain.from_iterable(played), "evaluate", len(tasks))
+    by_number = dict(zip(chain.from_iterable(groups), made, strict=True))
+    runs = [by_number[number] for number in range(len(tasks))]
     report = report_of(plan, runs)
     write_report(out, plan, report, runs)
     typer.echo(report.tables[0].markdown())

@@ -16,11 +16,15 @@ Peers = Mapping[str, Callable[[], Labeller]]
 
 @dataclass(frozen=True)
 class Contestant:
-    """A labeller's name and how a new one is built (picklable); ``config`` is what a session of our own was given."""
+    """A labeller's name and how a new one is built (picklable).
+
+    config, device  what a session of our own is given; of peers None
+    """
 
     name: str
     build: Callable[[], Labeller]
     config: SessionConfig | None = None
+    device: str | None = None
 
 
 def choose(peers: str, answers: str, accepted: Peers, config: SessionConfig, device: str) -> tuple[Contestant, ...]:
@@ -32,7 +36,7 @@ def choose(peers: str, answers: str, accepted: Peers, config: SessionConfig, dev
     chosen = [Contestant(name, accepted[name]) for name in _names("--peers", peers, tuple(accepted))]
     for name in _names("--answers", answers, answer.choices):
         answering = replace(config, answer=name)
-        chosen.append(Contestant(name, partial(_session, answering, device), answering))
+        chosen.append(Contestant(name, partial(_session, answering, device), answering, device))
     if not chosen:
         raise ConfigError("--peers, --answers: got none for both, accepted: at least one labeller")
     return tuple(chosen)
