@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from neural_seg_ros.config import FieldConfig
 from neural_seg_ros.errors import ConfigError
@@ -208,6 +209,45 @@ def test_who_wants_more_steps_goes_on_with_who_is_there() -> None:
     _side_by_side(lambda: done_after(few, 4), lambda: done_after(many, 10))
     assert (few.losses().steps, many.losses().steps) == (4, 10)
     assert batcher.steps_made == {2: 4, 1: 6}
+
+
+class _Kept(EagerSteps):
+    """Keeps the steps, and makes none."""
+
+    def __init__(self) -> None:
+        self.kept: list[Step] = []
+
+    def run(self, step: Step, n: int) -> None:
+        self.kept.append(step)
+
+
+class _Called(TorchDispatchMode):
+    """The names of all operations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("with_classes", [(), (0,), (0, 1)], ids=["no classes", "in one field", "in both"])
+def test_nothing_in_a_step_waits_for_the_device(with_classes: Sequence[int]) -> None:
+    steps = _Kept()
+    engines = _engines(lambda _: steps, numbers=(0, 1))
+    for number in with_classes:
+        _annotate(engines[number], 2)
+    for engine in engines:
+        engine.step()
+    together = Step(tuple(field for step in steps.kept for field in step.fields))
+    together()
+    with _Called() as called:
+        together()
+    assert "convolution" in called.names
+    # What asks the device for a number, makes a shape of its values, or copies from the host: none can be captured.
+    assert not called.names & {"_local_scalar_dense", "nonzero", "masked_select", "lift_fresh", "_to_copy"}
 
 
 class _Gate(EagerSteps):
