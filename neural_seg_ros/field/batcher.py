@@ -22,9 +22,10 @@ class Batcher:
         batcher = Batcher()
         sessions = [Session(config, make_steps=batcher.join) for _ in cameras]  # each driven by its own thread
 
-    Engines own all that they learn: one that asks for no step is not touched, and what another learns does not depend
-    on who else is in the batch. One of the threads that wait makes a round of steps for all of them; who comes later is
-    in the next round. A round is one step, on CUDA as many as are replayed at once.
+    Engines own all that they learn: one that asks for no step is not touched, and what another learns depends on how
+    many are in its batch, by the order of sums, and not on who they are. One of the threads that wait makes a round of
+    steps for all of them; who comes later is in the next round. A round is one step, on CUDA as many as are replayed at
+    once. What a batch fails with is raised in all of its threads.
 
     steps_made  {fields in a batch: steps made by it}
     """
@@ -59,9 +60,9 @@ class Batcher:
 
     def run(self, member: int, device: torch.device, step: Step, n: int) -> None:
         """Make ``n`` steps of a member with those of others; raises what made its batch fail."""
-        request = _Request(member, device, step, n)
         if n < 1:
             return
+        request = _Request(member, device, step, n)
         with self._turn:
             self._waiting.append(request)
             self._turn.notify_all()

@@ -79,7 +79,7 @@ class Step:
             logits = outputs["classes"] + of.closed
             entropy = class_loss(logits, of.target, of.mask, config.class_loss)
             if not all(self.with_classes):
-                # Read from the device: a step that is replayed cannot take it from here.
+                # Those without classes get no gradient of it. Read on the device: a copy from here cannot be captured.
                 entropy = entropy * (of.closed == 0).flatten(1).any(1)
             total = total + config.class_weight * entropy
         for field in self.fields:
