@@ -22,6 +22,7 @@ from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.device import choose_device
 from neural_seg_ros.errors import AnnotationError, ConfigError, NeuralSegError, SessionError, SessionFileError
 from neural_seg_ros.field.engine import Engine, Losses
+from neural_seg_ros.field.steps import MakeSteps, make_steps
 from neural_seg_ros.history import History, State
 from neural_seg_ros.image import check_image, field_shape, resize_image
 from neural_seg_ros.placed import Placed, classes_among, draw, extended, rest_of
@@ -55,9 +56,13 @@ class Session:
     steps fit into a time is not fixed). Not thread-safe: one thread at a time may call it.
     """
 
-    def __init__(self, config: SessionConfig | None = None, device: str = "auto") -> None:
+    def __init__(
+        self, config: SessionConfig | None = None, device: str = "auto", make_steps: MakeSteps = make_steps
+    ) -> None:
+        """make_steps: how steps of the fit are made; ``Batcher.join``: together with those of other sessions."""
         self.config = _checked(config or SessionConfig())
         self.device = choose_device(device)
+        self._make_steps = make_steps
         self.stamp = 0.0
         self.steps_due = 0
         self._frame: NDArray[np.uint8] | None = None
@@ -314,11 +319,11 @@ class Session:
         write_session(path, document, tensors)
 
     @staticmethod
-    def load(path: str | Path, device: str = "auto") -> Session:
+    def load(path: str | Path, device: str = "auto", make_steps: MakeSteps = make_steps) -> Session:
         """A session as it was saved. Raises SessionFileError for a missing, damaged, newer or older file."""
         document, tensors = read_session(path)
         try:
-            session = Session(SessionConfig.from_dict(document["config"]), device)
+            session = Session(SessionConfig.from_dict(document["config"]), device, make_steps)
             session.observe(tensors["frame"].numpy(), document["stamp"])
             session._restore(document, tensors)
         except (NeuralSegError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -368,7 +373,7 @@ class Session:
         return field_shape(height, width, config.field.size, config.field.least_side)
 
     def _new_engine(self, config: SessionConfig) -> Engine:
-        return Engine(config.field, *self._field_shape(config), self.device, config.seed)
+        return Engine(config.field, *self._field_shape(config), self.device, config.seed, self._make_steps)
 
     def _carry(self) -> None:
         """Keep what the field says of this frame now, where it knows anything from other frames."""

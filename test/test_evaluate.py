@@ -19,6 +19,7 @@ from neural_seg_ros.evaluate.metrics import IGNORE
 from neural_seg_ros.evaluate.peers import OBJECT_PEERS, REGION_PEERS
 from neural_seg_ros.evaluate.play import Answer, Plan, Run, play
 from neural_seg_ros.evaluate.regions import regions_game
+from neural_seg_ros.label_file import read_labels
 from neural_seg_ros.video import read_image, write_image
 
 COLORS = np.array([(30, 50, 160), (200, 40, 30), (40, 180, 60)], np.uint8)
@@ -233,9 +234,33 @@ def test_a_command_writes_figures_tables_and_pictures(command, peers, images, co
     assert sorted(path.name for path in out.iterdir()) == sorted(["metrics.json", "table.md", *pictures])
 
 
+@pytest.mark.slow
+def test_images_fitted_together_are_labelled_as_each_is_alone(objects, tmp_path):
+    truth = read_labels(objects / "masks" / "a.png")
+    for name in ("c", "d"):  # as a, and one of another size
+        image = read_image(objects / "images" / "a.png")
+        cut = np.s_[:, : 60 if name == "c" else 54]
+        write_image(objects / "images" / f"{name}.png", image[cut])
+        write_image(objects / "masks" / f"{name}.png", truth[cut])
+    found = {}
+    for batch in ("1", "4"):
+        out = tmp_path / batch
+        options = ["--peers", "watershed", "--answers", "all", "--clicks", "3", "--jobs", "1", "--batch", batch]
+        where = ["--data", str(objects), "--out", str(out), "--device", "cpu"]
+        assert run(["evaluate", "clicks", *where, *options, *SMALL_SESSION]) == 0
+        found[batch] = json.loads((out / "metrics.json").read_text())
+        assert read_image(out / "sheet.png").shape == (4 * (48 + 22), 5 * 60, 3)
+    assert "up to 4 fits" in (tmp_path / "4" / "table.md").read_text()
+    alone, together = (found[batch]["labellers"] for batch in ("1", "4"))
+    assert list(alone) == list(together) == ["watershed", "fused", "field"]
+    for name in alone:
+        assert together[name]["iou"] == pytest.approx(alone[name]["iou"], abs=0.02 if name == "field" else 0)
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
+        (["--batch", "4", "--answers", "fused"], "--batch: got 4, accepted: 1 without `field` among --answers"),
         (["--peers", "magic"], "--peers: got 'magic'"),
         (["--answers", "oracle"], "--answers: got 'oracle'"),
         (["--robot", "drunk"], "robot: got 'drunk'"),

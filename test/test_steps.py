@@ -88,17 +88,17 @@ class _Recorded(GraphSteps):
         super().__init__(CPU)
         self.replays: list[int] = []
 
-    def _warm_up(self, step: Step, with_classes: bool, n: int) -> None:
-        self._eager.run(step, with_classes, n)
-        self._warm[with_classes] = self._warm.get(with_classes, 0) + n
+    def _warm_up(self, step: Step, n: int) -> None:
+        self._eager.run(step, n)
+        self._warm[step.with_classes] = self._warm.get(step.with_classes, 0) + n
 
-    def _graph(self, step: Step, with_classes: bool, steps: int) -> torch.cuda.CUDAGraph:
+    def _graph(self, step: Step, steps: int) -> torch.cuda.CUDAGraph:
         recorded = self
 
         class Graph:
             def replay(self) -> None:
                 recorded.replays.append(steps)
-                recorded._eager.run(step, with_classes, steps)
+                recorded._eager.run(step, steps)
 
         return Graph()  # type: ignore[return-value]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -34,6 +35,7 @@ Objects = Annotated[str, typer.Option(help="grabcut: images/ and masks/ | hard: 
 Robot = Annotated[str, typer.Option(help="Where it clicks in the largest error: centre | random.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random robot; that of sessions is --set seed=N.")]
 Jobs = Annotated[int, typer.Option(min=0, help="Processes of one thread each; 0: one a CPU core.")]
+Batch = Annotated[int, typer.Option(min=1, help="Images of one size that a process fits together (answer field).")]
 
 
 @app.command()
@@ -50,6 +52,7 @@ def clicks(
     robot: Robot = "centre",
     seed: Seed = 0,
     jobs: Jobs = 0,
+    batch: Batch = 1,
     preset: common.Preset = "cpu",
     device: common.Device = "auto",
     settings: common.Settings = None,
@@ -64,7 +67,7 @@ def clicks(
     settled = common.session_config(context, preset, settings=settings)
     contestants = choose(peers, answers, OBJECT_PEERS, settled, device)
     items = _objects(data, objects, limit)
-    _evaluate(out, Plan(items, contestants, (FROM_CLICKS,), longer_side, clicks, robot, seed), report_of, jobs)
+    _evaluate(out, Plan(items, contestants, (FROM_CLICKS,), longer_side, clicks, robot, seed, batch), report_of, jobs)
 
 
 @app.command()
@@ -81,6 +84,7 @@ def boxes(
     robot: Robot = "centre",
     seed: Seed = 0,
     jobs: Jobs = 0,
+    batch: Batch = 1,
     preset: common.Preset = "cpu",
     device: common.Device = "auto",
     settings: common.Settings = None,
@@ -95,7 +99,7 @@ def boxes(
     settled = common.session_config(context, preset, settings=settings)
     contestants = choose(peers, answers, BOX_PEERS, settled, device)
     items = _objects(data, objects, limit)
-    _evaluate(out, Plan(items, contestants, GAMES, longer_side, clicks, robot, seed), report_of, jobs)
+    _evaluate(out, Plan(items, contestants, GAMES, longer_side, clicks, robot, seed, batch), report_of, jobs)
 
 
 @app.command()
@@ -113,6 +117,7 @@ def regions(
     robot: Robot = "centre",
     seed: Seed = 0,
     jobs: Jobs = 0,
+    batch: Batch = 1,
     preset: common.Preset = "cpu",
     device: common.Device = "auto",
     settings: common.Settings = None,
@@ -128,7 +133,7 @@ def regions(
     settled = common.session_config(context, preset, settings=settings)
     contestants = choose(peers, answers, REGION_PEERS, settled, device)
     items, games = tuple(region_items(data, annotators, limit)), (regions_game(start),)
-    _evaluate(out, Plan(items, contestants, games, longer_side, clicks, robot, seed), report_of, jobs)
+    _evaluate(out, Plan(items, contestants, games, longer_side, clicks, robot, seed, batch), report_of, jobs)
 
 
 @app.command()
@@ -186,11 +191,15 @@ def _objects(data: Path, objects: str, limit: int) -> tuple[Item, ...]:
 
 def _evaluate(out: Path, plan: Plan, report_of: Callable[[Plan, Sequence[Run]], Report], jobs: int) -> None:
     """Play, report, and show the first table."""
-    from neural_seg_ros.evaluate.play import play
     from neural_seg_ros.evaluate.processes import each
     from neural_seg_ros.evaluate.report import write_report
+    from neural_seg_ros.evaluate.together import groups_of, play_together
 
-    runs = _outcomes(out, each(play, plan.tasks(), jobs or _cores()), len(plan.tasks()))
+    tasks, groups = plan.tasks(), groups_of(plan)
+    played = each(play_together, [[tasks[number] for number in group] for group in groups], jobs or _cores())
+    made = _outcomes(out, chain.from_iterable(played), len(tasks))
+    by_number = dict(zip(chain.from_iterable(groups), made, strict=True))
+    runs = [by_number[number] for number in range(len(tasks))]
     report = report_of(plan, runs)
     write_report(out, plan, report, runs)
     typer.echo(report.tables[0].markdown())

@@ -18,18 +18,23 @@ Peers = Mapping[str, Callable[[], T]]
 
 @dataclass(frozen=True)
 class Contestant(Generic[T]):
-    """A name and how a new labeller or tracker is built (picklable); ``config`` is that of a session of our own."""
+    """A name and how a new labeller or tracker is built (picklable).
+
+    config, device  what a session of our own is given; of peers None
+    """
 
     name: str
     build: Callable[[], T]
     config: SessionConfig | None = None
+    device: str | None = None
 
 
 def choose(
     peers: str, answers: str, accepted: Peers[Labeller], config: SessionConfig, device: str
 ) -> tuple[Contestant[Labeller], ...]:
     """Labellers from comma-separated names, see ``choose_among``."""
-    return choose_among(peers, answers, accepted, partial(_session, device=device), config)
+    chosen = choose_among(peers, answers, accepted, partial(_session, device=device), config)
+    return tuple(entry if entry.config is None else replace(entry, device=device) for entry in chosen)
 
 
 def choose_among(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.evaluate.labeller import Labelling
+from neural_seg_ros.field.steps import MakeSteps, make_steps
 from neural_seg_ros.session import Session
 
 
@@ -20,12 +21,13 @@ class SessionLabeller:
     ``answer: fused`` answers a click before any fit and the fit does not change it, so there is none.
     """
 
-    def __init__(self, config: SessionConfig, device: str = "auto") -> None:
+    def __init__(self, config: SessionConfig, device: str = "auto", make_steps: MakeSteps = make_steps) -> None:
         self._config = dataclasses.replace(config, label_bits=8)
         self._device = device
+        self._make_steps = make_steps
 
     def start(self, image: NDArray[np.uint8]) -> None:
-        self._session = Session(self._config, self._device)
+        self._session = Session(self._config, self._device, self._make_steps)
         self._session.observe(image)
         self._session.prepare(wait=True)
         self._fit()

@@ -64,6 +64,7 @@ class Plan:
     clicks       the most that the robot makes
     robot        ``centre`` of an error, or a ``random`` point inside it
     seed         of the random robot
+    batch        images of one size that are played side by side, their fits together (``answer: field`` alone)
     """
 
     items: tuple[Item, ...]
@@ -73,8 +74,11 @@ class Plan:
     clicks: int = 20
     robot: str = "centre"
     seed: int = 0
+    batch: int = 1
 
     def __post_init__(self) -> None:
+        if self.batch > 1 and not any(map(fits, self.contestants)):
+            raise ConfigError(f"--batch: got {self.batch}, accepted: 1 without `field` among --answers")
         if self.robot not in ROBOTS:
             raise ConfigError(f"robot: got {self.robot!r}, accepted: {' | '.join(ROBOTS)}")
 
@@ -132,10 +136,19 @@ class Run:
         return self.answers[max(number for number in self.answers if number <= clicks)]
 
 
+def fits(contestant: Contestant[Labeller]) -> bool:
+    """Whether it is a session that fits its field between clicks."""
+    return contestant.config is not None and contestant.config.answer == "field"
+
+
 def play(task: Task) -> Run:
+    """A game of a new labeller of its contestant."""
+    return play_with(task.contestant.build(), task)
+
+
+def play_with(labeller: Labeller, task: Task) -> Run:
     """Up to ``task.clicks`` clicks of the robot, fewer when nothing is wrong any more."""
     sample = task.item.load(task.longer_side)
-    labeller = task.contestant.build()
     began = time.perf_counter()
     labeller.start(sample.image)
     start_seconds = time.perf_counter() - began

@@ -72,6 +72,7 @@ def _protocol(plan: Plan) -> dict[str, Any]:
         "robot": plan.robot,
         "seed": plan.seed,
         "threads": 1,
+        "batch": plan.batch,
         "session": config,
     }
 
@@ -80,9 +81,10 @@ def _sentence(plan: Plan) -> str:
     size = f"longer side {plan.longer_side} px" if plan.longer_side else "full resolution"
     robot = "the centre of" if plan.robot == "centre" else f"a random point (seed {plan.seed}) in"
     starts = " or ".join(game.start for game in plan.games)
+    batch = f"; up to {plan.batch} fits of field at a time, which wait for each other" if plan.batch > 1 else ""
     return (
         f"{len(plan.items)} images, {size}, from {starts}, at most {plan.clicks} robot clicks, each at {robot} the "
-        "largest error; one thread a labeller."
+        f"largest error; one thread a labeller{batch}."
     )
 
 

@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,14 +19,14 @@ from torch import Tensor, nn
 
 from neural_seg_ros.config import FieldConfig
 from neural_seg_ros.evaluate.roofline import Roofline, measure_peaks, roofline, seconds_of, step_cost, wait_for
-from neural_seg_ros.field.batch import EngineBatch
+from neural_seg_ros.field.batcher import Batcher
 from neural_seg_ros.field.buffers import CLOSED, Buffers
 from neural_seg_ros.field.codes import make_code
 from neural_seg_ros.field.engine import FIRST_CLASSES, UNSEEN_LOGIT, Engine
 from neural_seg_ros.field.losses import consistency_mask
 from neural_seg_ros.field.network import FieldNetwork
 from neural_seg_ros.field.precision import compute_dtype
-from neural_seg_ros.field.steps import REPLAYED, WARM_UP, EagerSteps, Step, amsgrad
+from neural_seg_ros.field.steps import REPLAYED, WARM_UP, EagerSteps, Field, MakeSteps, Step, amsgrad, make_steps
 from neural_seg_ros.image import resize_image
 
 EAGER, CHANNELS_LAST, ENGINE = "eager fp32", "channels_last fp32", "engine"
@@ -145,8 +146,8 @@ def make_scene(picture: NDArray[np.uint8], side: int, annotated: int = 1, class_
     return Scene(torch.from_numpy(image), labels.view(side, side), weights.view(side, side), class_count, side)
 
 
-def _start_engine(config: FieldConfig, scene: Scene, device: torch.device) -> Fit:
-    engine = Engine(config, scene.side, scene.side, device)
+def _start_engine(config: FieldConfig, scene: Scene, device: torch.device, make_steps: MakeSteps = make_steps) -> Fit:
+    engine = Engine(config, scene.side, scene.side, device, make_steps=make_steps)
     engine.set_target(scene.image)
     engine.set_annotations(scene.labels, scene.weights, scene.class_count)
     return Fit(engine.step, lambda: engine.losses().psnr)
@@ -154,7 +155,8 @@ def _start_engine(config: FieldConfig, scene: Scene, device: torch.device) -> Fi
 
 def _start_eager(config: FieldConfig, scene: Scene, device: torch.device) -> Fit:
     step = _eager_step(config, scene, device)
-    return Fit(partial(EagerSteps().run, step, True), lambda: -10 * math.log10(step.buffers.squared_error.item() / 3))
+    error = step.fields[0].buffers.squared_error
+    return Fit(partial(EagerSteps().run, step), lambda: -10 * math.log10(error.item() / 3))
 
 
 def _eager_step(config: FieldConfig, scene: Scene, device: torch.device) -> Step:
@@ -176,10 +178,10 @@ def _eager_step(config: FieldConfig, scene: Scene, device: torch.device) -> Step
         # A class head that has learnt nothing says class 0.
         target=torch.where(weights > 0, labels, 0),
         closed=closed,
-        total=torch.zeros((), device=device),
-        squared_error=torch.zeros((), device=device),
+        total=torch.zeros(1, device=device),
+        squared_error=torch.zeros(1, device=device),
     )
-    return Step(network, amsgrad(network, config, captured=False), buffers, config)
+    return Step((Field(network, amsgrad(network, config, captured=False), buffers, config, 0, with_classes=True),))
 
 
 def _side_by_side(starts: Mapping[str, Start], device: torch.device, steps: int) -> dict[str, EngineSpeed]:
@@ -249,7 +251,7 @@ def _by_threads(fit: Fit, device: torch.device, steps: int) -> dict[int, float]:
 def _rooflines(
     config: FieldConfig, scene: Scene, device: torch.device, engines: Mapping[str, EngineSpeed]
 ) -> dict[str, Roofline]:
-    cost = step_cost(partial(_eager_step(config, scene, device), True))
+    cost = step_cost(_eager_step(config, scene, device))
     numbers = dict.fromkeys(engines, torch.float32) | {ENGINE: compute_dtype(config.precision, device)}
     peaks = {dtype: measure_peaks(device, dtype) for dtype in set(numbers.values())}
     return {name: roofline(cost, peaks[dtype], dtype, engines[name].step_ms) for name, dtype in numbers.items()}
@@ -291,8 +293,11 @@ def _growth(config: FieldConfig, picture: NDArray[np.uint8], device: torch.devic
 
 
 def _cameras_ms(config: FieldConfig, scene: Scene, device: torch.device, count: int) -> float:
-    engine = EngineBatch(config, count, scene.side, scene.side, device, seed=0)
-    for index in range(count):
-        engine.set_target(index, scene.image)
-        engine.set_annotations(index, scene.labels, scene.weights, scene.class_count)
-    return _warm_step_ms(engine.step, device)
+    batcher = Batcher(wait_for=count)
+    fits = [_start_engine(config, scene, device, batcher.join) for _ in range(count)]
+    with ThreadPoolExecutor(count) as threads:
+
+        def step(n: int) -> None:
+            list(threads.map(lambda fit: fit.step(n), fits))
+
+        return _warm_step_ms(step, device)

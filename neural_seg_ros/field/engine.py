@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,7 +18,7 @@ from neural_seg_ros.field.codes import make_code
 from neural_seg_ros.field.losses import consistency_target, probabilities, psnr
 from neural_seg_ros.field.network import FieldNetwork, head
 from neural_seg_ros.field.precision import compute_dtype, computing
-from neural_seg_ros.field.steps import Step, amsgrad, make_steps, outputs_of, set_rates
+from neural_seg_ros.field.steps import Field, MakeSteps, Step, amsgrad, make_steps, outputs_of, set_rates
 from neural_seg_ros.options import to_flat
 
 # The class head grows by doubling, so that a new class rarely touches the optimiser.
@@ -25,6 +27,8 @@ FIRST_CLASSES = 8
 UNSEEN_LOGIT = -4.0
 # What AMSGrad keeps of a parameter.
 MOMENTS = ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+
+_GENERATOR = threading.Lock()
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -53,7 +57,16 @@ class Engine:
     in a step waits for the device.
     """
 
-    def __init__(self, config: FieldConfig, height: int, width: int, device: torch.device, seed: int = 0) -> None:
+    def __init__(
+        self,
+        config: FieldConfig,
+        height: int,
+        width: int,
+        device: torch.device,
+        seed: int = 0,
+        make_steps: MakeSteps = make_steps,
+    ) -> None:
+        """make_steps: how its steps are made; ``Batcher.join``: together with those of other engines."""
         self.config = config
         self.shape = (height, width)
         self.device = device
@@ -63,14 +76,14 @@ class Engine:
         if device.type == "cuda":
             # cuDNN would otherwise choose algorithms that add in any order.
             torch.backends.cudnn.deterministic = True
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with _seeded(seed):
             network = FieldNetwork(config, {"rgb": 3, "classes": FIRST_CLASSES, **config.heads()})
         _forget(network.heads["classes"])
         self.network = _on_device(network, device)
         self.optimiser = amsgrad(self.network, config, captured=device.type == "cuda")
         code = make_code(config, height, width, seed).to(device, compute_dtype(config.precision, device))
-        self._buffers = Buffers.empty(code, 1, FIRST_CLASSES)
+        self._buffers = Buffers.empty(code, FIRST_CLASSES)
+        self._make_steps = make_steps
         self._steps = make_steps(device)
         self._previous_is_known = False
 
@@ -78,7 +91,7 @@ class Engine:
 
     def set_target(self, image: Tensor) -> None:
         """A new frame, (H, W, 3) uint8. What was annotated is forgotten; the consistency term stays (thesis 2.5.2)."""
-        self._buffers.show(0, image)
+        self._buffers.show(image)
         self.set_annotations(torch.zeros(self.shape, dtype=torch.int64), torch.zeros(self.shape), self.class_count)
 
     def set_annotations(self, labels: Tensor, weights: Tensor, class_count: int) -> None:
@@ -89,7 +102,7 @@ class Engine:
         class_count: N; a larger N than before adds classes without touching what the others have learnt
         """
         self._ensure_classes(class_count)
-        self._buffers.annotate(0, labels, weights, self.config.consistency)
+        self._buffers.annotate(labels, weights, self.config.consistency)
 
     def forget_classes(self) -> None:
         """Start the class head afresh; the RGB fit stays."""
@@ -115,7 +128,7 @@ class Engine:
 
     def resized(self, height: int, width: int) -> Engine:
         """An engine of another size that goes on from what this one knows: the network fits any size."""
-        engine = Engine(self.config, height, width, self.device, self.seed)
+        engine = Engine(self.config, height, width, self.device, self.seed, self._make_steps)
         snapshot = self.snapshot()
         for name in ("labels", "annotated", "mask", "target"):
             old = snapshot[name]
@@ -140,7 +153,8 @@ class Engine:
                 logits = outputs_of(self.network, of.code)["classes"] + of.closed
             consistency_target(logits, of.labels, of.annotated, out=of.target)
             self._previous_is_known = True
-        self._steps.run(Step(self.network, self.optimiser, self._buffers, self.config), with_classes, n)
+        field = Field(self.network, self.optimiser, self._buffers, self.config, self.seed, with_classes)
+        self._steps.run(Step((field,)), n)
         self.steps += n
 
     # -- what it has learnt --------------------------------------------------------------------------------------------
@@ -231,7 +245,7 @@ class Engine:
         old = self.network.heads["classes"]
         if len(old.bias) == capacity:  # type: ignore[arg-type]
             return
-        with torch.random.fork_rng(devices=[]):
+        with _seeded(self.seed):
             new = head(self.network.feature_channels, capacity)
         _forget(new)
         new = _on_device(new, self.device)
@@ -249,6 +263,14 @@ class Engine:
         self._buffers.closed[:, : self.class_count] = 0
         self._steps.reset()
         self.optimiser.param_groups[1]["params"] = list(new.parameters())
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Random numbers of a seed, without a trace outside. torch has one generator, and engines have many threads."""
+    with _GENERATOR, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def _on_device(network: Network, device: torch.device) -> Network:

@@ -1,4 +1,4 @@
-"""Losses as pure functions. B images of H x W pixels, N classes; x* and S are what the field predicts."""
+"""Losses as pure functions, one value an image. B images of H x W pixels, N classes; x* and S are what is predicted."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from torch.nn import functional
 def rgb_loss(predicted: Tensor, target: Tensor) -> Tensor:
     """Reconstruction, thesis 2.3.1: the squared error of the colour, averaged over the pixels.
 
-        1 / (B H W) sum_bij ||x*_bij - x_bij||^2
+        1 / (H W) sum_ij ||x*_ij - x_ij||^2
 
-    predicted, target: (B, 3, H, W) in [0, 1]. Returns a scalar.
+    predicted, target: (B, 3, H, W) in [0, 1]. Returns (B,).
     """
-    return functional.mse_loss(predicted, target) * predicted.shape[1]
+    return functional.mse_loss(predicted, target, reduction="none").mean((1, 2, 3)) * predicted.shape[1]
 
 
 def class_loss(logits: Tensor, target: Tensor, weights: Tensor, kind: str) -> Tensor:
     """Weighted cross-entropy of the class head, averaged over the pixels; thesis 2.3.3 with T and M given.
 
-        L = 1 / (B H W) sum_bij H(S_bij, T_bij) M_bij
+        L = 1 / (H W) sum_ij H(S_ij, T_ij) M_ij
 
     H is ``ce``: -log softmax(logits)[T], or ``bce``, as in the papers: the sum over the classes of the binary
     cross-entropy of sigmoid(logits) with the one-hot T.
 
-    logits: (B, N, H, W); target: (B, H, W) int64 in [0, N); weights: (B, H, W) >= 0. Returns a scalar.
+    logits: (B, N, H, W); target: (B, H, W) int64 in [0, N); weights: (B, H, W) >= 0. Returns (B,).
     """
     if kind == "ce":
         entropy = functional.cross_entropy(logits, target, reduction="none")
@@ -33,7 +33,7 @@ def class_loss(logits: Tensor, target: Tensor, weights: Tensor, kind: str) -> Te
         # BCE with a one-hot target is sum_n softplus(z_n) - z_T: no one-hot tensor is needed.
         chosen = logits.gather(1, target[:, None])[:, 0]
         entropy = functional.softplus(logits).sum(1) - chosen
-    return (entropy * weights).mean()
+    return (entropy * weights).mean((1, 2))
 
 
 def consistency_mask(weights: Tensor, consistency: float, out: Tensor) -> Tensor:

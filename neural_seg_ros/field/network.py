@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, cast
 
 import torch
@@ -74,11 +74,15 @@ class FieldNetwork(nn.Module):
 
 
 class EncoderDecoder(Protocol):
-    """What ``decoded`` runs through."""
+    """What ``decoded`` runs through: whether it has skips, and its blocks."""
 
     skips: bool
-    encoder: nn.ModuleList
-    decoder: nn.ModuleList
+
+    @property
+    def encoder(self) -> Iterable[Callable[[Tensor], Tensor]]: ...
+
+    @property
+    def decoder(self) -> Iterable[Callable[[Tensor], Tensor]]: ...
 
 
 def decoded(network: EncoderDecoder, code: Tensor, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

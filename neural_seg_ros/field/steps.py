@@ -1,9 +1,9 @@
-"""One step of the fit on static buffers, and the two ways to make many: one by one, or replayed as a CUDA graph."""
+"""One step of the fit on static buffers, and two ways to make many: one by one, or replayed as a CUDA graph."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from neural_seg_ros.config import FieldConfig
+from neural_seg_ros.field.batch import BatchNetwork
 from neural_seg_ros.field.buffers import Buffers
 from neural_seg_ros.field.losses import class_loss, consistency_target, rgb_loss
+from neural_seg_ros.field.network import FieldNetwork
 from neural_seg_ros.field.precision import computing
 
 # Steps made one by one before a capture, so that libraries have chosen their algorithms and the optimiser its state.
@@ -24,37 +26,72 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Step:
-    """A step of AMSGrad on RGB loss + class weight * temporal consistency loss (thesis 2.3.3)."""
+class Field:
+    """One field in the fit.
 
-    network: nn.Module
+    seed          of its code
+    with_classes  whether it has any; without them its RGB loss is all there is
+    """
+
+    network: FieldNetwork
     optimiser: torch.optim.Optimizer
     buffers: Buffers
     config: FieldConfig
+    seed: int
+    with_classes: bool
 
-    def __call__(self, with_classes: bool) -> None:
-        """Make it. Nothing in it waits for the device; without classes the RGB loss is all there is."""
-        of, config = self.buffers, self.config
-        outputs = outputs_of(self.network, of.code)
-        total = reconstruction = rgb_loss(outputs["rgb"], of.rgb)
-        if with_classes:
-            logits = outputs["classes"] + of.closed
-            total = total + config.class_weight * class_loss(logits, of.target, of.mask, config.class_loss)
-        self.optimiser.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        if not with_classes:
-            self.leave_classes()
-        nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
+    @property
+    def kind(self) -> Hashable:
+        """Equal for fields whose steps can be made together: same network, losses, code and device."""
+        code = self.buffers.code
+        return self.config, self.seed, code.shape, code.device
+
+    def update(self) -> None:
+        """Clip the gradients and make a step of AMSGrad; it must not count for a head that was taught nothing."""
+        if not self.with_classes:
+            for parameter in self.network.heads["classes"].parameters():
+                parameter.grad = None
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
         self.optimiser.step()
-        if with_classes:
-            consistency_target(logits, of.labels, of.annotated, out=of.target)
-        of.total.copy_(total.detach())
-        of.squared_error.copy_(reconstruction.detach())
 
-    def leave_classes(self) -> None:
-        """Take the class head out of this step: AMSGrad must not count steps that taught it nothing."""
-        for parameter in cast(nn.ModuleDict, self.network.heads)["classes"].parameters():
-            parameter.grad = None
+
+@dataclass(frozen=True)
+class Step:
+    """A step of AMSGrad on RGB loss + class weight * temporal consistency loss (thesis 2.3.3).
+
+    Fields of one kind are computed together; each has the losses, the gradient and the update that it has alone.
+    """
+
+    fields: tuple[Field, ...]
+
+    @property
+    def with_classes(self) -> tuple[bool, ...]:
+        """Of each field: what is computed depends on it."""
+        return tuple(field.with_classes for field in self.fields)
+
+    def __call__(self) -> None:
+        """Make it. Nothing in it waits for the device."""
+        config, of = self.fields[0].config, Buffers.joined([field.buffers for field in self.fields])
+        networks = [field.network for field in self.fields]
+        outputs = outputs_of(networks[0] if len(networks) == 1 else BatchNetwork(networks), of.code)
+        total = reconstruction = rgb_loss(outputs["rgb"], of.rgb)
+        if any(self.with_classes):
+            logits = outputs["classes"] + of.closed
+            entropy = class_loss(logits, of.target, of.mask, config.class_loss)
+            if not all(self.with_classes):
+                # Those without classes get no gradient of it. Read on the device: a copy from here cannot be captured.
+                entropy = entropy * (of.closed == 0).flatten(1).any(1)
+            total = total + config.class_weight * entropy
+        for field in self.fields:
+            field.optimiser.zero_grad(set_to_none=True)
+        total.sum().backward()  # type: ignore[no-untyped-call]
+        for number, field in enumerate(self.fields):
+            field.update()
+            one, own = slice(number, number + 1), field.buffers
+            if field.with_classes:
+                consistency_target(logits[one], own.labels, own.annotated, out=own.target)
+            own.total.copy_(total[one].detach())
+            own.squared_error.copy_(reconstruction[one].detach())
 
 
 def amsgrad(network: nn.Module, config: FieldConfig, captured: bool) -> torch.optim.Adam:
@@ -84,20 +121,23 @@ def outputs_of(network: Callable[[Tensor], dict[str, Tensor]], code: Tensor) -> 
 class Steps(Protocol):
     """A way to make steps."""
 
-    def run(self, step: Step, with_classes: bool, n: int) -> None:
+    def run(self, step: Step, n: int) -> None:
         """Make ``n`` steps."""
 
     def reset(self) -> None:
         """Another network, optimiser or configuration: nothing of the old one is kept."""
 
 
+MakeSteps = Callable[[torch.device], Steps]
+
+
 class EagerSteps:
     """Operation by operation."""
 
-    def run(self, step: Step, with_classes: bool, n: int) -> None:
+    def run(self, step: Step, n: int) -> None:
         """Make ``n`` steps."""
         for _ in range(n):
-            step(with_classes)
+            step()
 
     def reset(self) -> None:
         """Nothing is kept."""
@@ -113,8 +153,8 @@ class GraphSteps:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._eager = EagerSteps()
-        self._graphs: dict[tuple[bool, int], torch.cuda.CUDAGraph] = {}
-        self._warm: dict[bool, int] = {}
+        self._graphs: dict[tuple[tuple[bool, ...], int], torch.cuda.CUDAGraph] = {}
+        self._warm: dict[tuple[bool, ...], int] = {}
         self._failed = False
 
     def reset(self) -> None:
@@ -122,37 +162,37 @@ class GraphSteps:
         self._graphs.clear()
         self._warm.clear()
 
-    def run(self, step: Step, with_classes: bool, n: int) -> None:
+    def run(self, step: Step, n: int) -> None:
         """Make ``n`` steps."""
-        cold = min(n, max(0, WARM_UP - self._warm.get(with_classes, 0)))
+        cold = min(n, max(0, WARM_UP - self._warm.get(step.with_classes, 0)))
         if cold:
-            self._warm_up(step, with_classes, cold)
+            self._warm_up(step, cold)
         left = n - cold
         for steps in (REPLAYED, 1):
             times, left = divmod(left, steps)
-            graph = self._graph(step, with_classes, steps) if times else None
+            graph = self._graph(step, steps) if times else None
             if graph is None:
-                self._eager.run(step, with_classes, times * steps)
+                self._eager.run(step, times * steps)
             else:
                 for _ in range(times):
                     graph.replay()
 
-    def _warm_up(self, step: Step, with_classes: bool, n: int) -> None:
+    def _warm_up(self, step: Step, n: int) -> None:
         """Make ``n`` steps on another stream, as captures want it."""
         stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(stream):
-            self._eager.run(step, with_classes, n)
+            self._eager.run(step, n)
         torch.cuda.current_stream(self._device).wait_stream(stream)
-        self._warm[with_classes] = self._warm.get(with_classes, 0) + n
+        self._warm[step.with_classes] = self._warm.get(step.with_classes, 0) + n
 
-    def _graph(self, step: Step, with_classes: bool, steps: int) -> torch.cuda.CUDAGraph | None:
-        key = with_classes, steps
+    def _graph(self, step: Step, steps: int) -> torch.cuda.CUDAGraph | None:
+        key = step.with_classes, steps
         if key not in self._graphs and not self._failed:
             graph = torch.cuda.CUDAGraph()
             try:
                 with torch.cuda.device(self._device), torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                    self._eager.run(step, with_classes, steps)
+                    self._eager.run(step, steps)
             except RuntimeError as error:
                 self._failed = True
                 self.reset()

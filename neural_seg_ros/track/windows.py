@@ -109,7 +109,7 @@ def view(
 ) -> NDArray[Scalar]:
     """(h, w) or (h, w, 3) as the network sees them: SIDE x SIDE; to_frame (2, 3): from there to ``values``."""
     flags = interpolation | cv2.WARP_INVERSE_MAP
-    seen = cv2.warpAffine(values, to_frame, (SIDE, SIDE), flags=flags, borderMode=border)  # type: ignore[call-overload]
+    seen = cv2.warpAffine(values, to_frame, (SIDE, SIDE), flags=flags, borderMode=border)
     return np.asarray(seen, values.dtype)
 
 

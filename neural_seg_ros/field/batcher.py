@@ -1,0 +1,160 @@
+"""Steps of several engines made together, as inference servers batch the requests that wait for them."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from neural_seg_ros.errors import ConfigError
+from neural_seg_ros.field.steps import REPLAYED, Step, Steps, make_steps
+
+# Sets of engines whose captured steps are kept; those not used for longest are let go.
+KEPT_SETS = 8
+
+
+class Batcher:
+    """Makes the steps of engines in threads of their own together, where their fields are of one kind.
+
+        batcher = Batcher()
+        sessions = [Session(config, make_steps=batcher.join) for _ in cameras]  # each driven by its own thread
+
+    Engines own all that they learn: one that asks for no step is not touched, and what another learns depends on how
+    many are in its batch, by the order of sums, and not on who they are. One of the threads that wait makes a round of
+    steps for all of them; who comes later is in the next round. A round is one step, on CUDA as many as are replayed at
+    once. What a batch fails with is raised in all of its threads.
+
+    steps_made  {fields in a batch: steps made by it}
+    """
+
+    def __init__(self, wait_for: int = 1) -> None:
+        """wait_for: a round begins when so many engines wait; 1: at once. More makes the batches, and so the last bit
+        of every field, independent of the threads' timing; who needs no more steps must then ``leave``.
+
+        Raises ConfigError.
+        """
+        if wait_for < 1:
+            raise ConfigError(f"wait_for: got {wait_for}, accepted: at least 1")
+        self.steps_made: Counter[int] = Counter()
+        self._wait_for = wait_for
+        self._turn = threading.Condition()
+        self._waiting: list[_Request] = []
+        self._led = False
+        self._members = 0
+        self._sets: dict[tuple[int, ...], Steps] = {}
+
+    def join(self, device: torch.device) -> Steps:
+        """How an engine makes its steps here: for ``Session(make_steps=...)`` and ``Engine(make_steps=...)``."""
+        with self._turn:
+            self._members += 1
+            return _Member(self, self._members, device)
+
+    def leave(self) -> None:
+        """Wait for one engine fewer: it is done, or its thread has failed."""
+        with self._turn:
+            self._wait_for = max(1, self._wait_for - 1)
+            self._turn.notify_all()
+
+    def run(self, member: int, device: torch.device, step: Step, n: int) -> None:
+        """Make ``n`` steps of a member with those of others; raises what made its batch fail."""
+        if n < 1:
+            return
+        request = _Request(member, device, step, n)
+        with self._turn:
+            self._waiting.append(request)
+            self._turn.notify_all()
+            try:
+                while request.left:
+                    if self._led or len(self._waiting) < self._wait_for:
+                        self._turn.wait()
+                    else:
+                        self._lead()
+            finally:
+                if request in self._waiting:
+                    self._waiting.remove(request)
+        if request.error is not None:
+            raise request.error
+
+    def forget(self, member: int) -> None:
+        """Let the captured steps of all batches with this member go."""
+        with self._turn:
+            for numbers in [numbers for numbers in self._sets if member in numbers]:
+                self._sets.pop(numbers).reset()
+
+    def _lead(self) -> None:
+        """Make a round for all who wait now. The lock is held before and after, so that others can come meanwhile."""
+        self._led = True
+        batches = [(batch, self._steps_of(batch)) for batch in _batches(self._waiting)]
+        self._turn.release()
+        try:
+            for batch, steps in batches:
+                self._make(batch, steps)
+        finally:
+            self._turn.acquire()
+            self._led = False
+            self._waiting = [request for request in self._waiting if request.left]
+            self._turn.notify_all()
+
+    def _make(self, batch: list[_Request], steps: Steps) -> None:
+        device = batch[0].device
+        cuda = device.type == "cuda"
+        n = min(REPLAYED if cuda else 1, *(request.left for request in batch))
+        try:
+            steps.run(Step(tuple(field for request in batch for field in request.step.fields)), n)
+            if cuda:
+                # Who comes while the device works on this round is in the next: it must not be told of more yet.
+                torch.cuda.current_stream(device).synchronize()
+        except Exception as error:  # it belongs to all who are in the batch
+            for request in batch:
+                request.error, request.left = error, 0
+        else:
+            self.steps_made[len(batch)] += n
+            for request in batch:
+                request.left -= n
+
+    def _steps_of(self, batch: list[_Request]) -> Steps:
+        numbers = tuple(request.member for request in batch)
+        steps = self._sets.pop(numbers, None) or make_steps(batch[0].device)
+        self._sets[numbers] = steps
+        while len(self._sets) > KEPT_SETS:
+            self._sets.pop(next(iter(self._sets))).reset()
+        return steps
+
+
+@dataclass(eq=False)
+class _Request:
+    """Steps that a member waits for: how many are left, and why they cannot be made."""
+
+    member: int
+    device: torch.device
+    step: Step
+    left: int
+    error: Exception | None = None
+
+
+class _Member:
+    """One engine's way to make steps in a batch."""
+
+    def __init__(self, batcher: Batcher, number: int, device: torch.device) -> None:
+        self._batcher = batcher
+        self._number = number
+        self._device = device
+
+    def run(self, step: Step, n: int) -> None:
+        """Make ``n`` steps, together with those of other members."""
+        self._batcher.run(self._number, self._device, step, n)
+
+    def reset(self) -> None:
+        """Forget captured steps."""
+        self._batcher.forget(self._number)
+
+
+def _batches(requests: Iterable[_Request]) -> list[list[_Request]]:
+    """Requests whose fields are of one kind, in an order that does not depend on who came first."""
+    kinds: dict[object, list[_Request]] = {}
+    for request in sorted(requests, key=lambda request: request.member):
+        kinds.setdefault(request.step.fields[0].kind, []).append(request)
+    return list(kinds.values())
