@@ -112,6 +112,7 @@ class SessionConfig:
     )
     field: FieldConfig = dataclasses.field(default_factory=FieldConfig)
     fit: FitConfig = dataclasses.field(default_factory=FitConfig)
+    track: TrackConfig = dataclasses.field(default_factory=TrackConfig)
 
     def __post_init__(self) -> None:
         validate(self)

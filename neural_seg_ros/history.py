@@ -15,11 +15,8 @@ class State:
     """Everything learnt, and which class each channel of the class head stands for."""
 
     engine: dict[str, Tensor]
+    following: dict[str, Tensor]
     channels: tuple[int, ...]
-
-    @property
-    def bytes(self) -> int:
-        return sum(tensor.nbytes for tensor in self.engine.values())
 
 
 class History:
@@ -74,8 +71,15 @@ class History:
         self._trim()
 
     def _trim(self) -> None:
+        while self._bytes > self._megabytes * 2**20:
+            if self._before:
+                self._before.popleft()
+            else:
+                self._undone.popleft()
+
+    @property
+    def _bytes(self) -> int:
         states = [*self._before, *(state for _, state in self._undone)]
-        used = sum(state.bytes for state in states)
-        while used > self._megabytes * 2**20:
-            oldest = self._before.popleft() if self._before else self._undone.popleft()[1]
-            used -= oldest.bytes
+        # States of one frame share what was tracked to it.
+        tensors = {id(tensor): tensor for state in states for tensor in (state.engine | state.following).values()}
+        return sum(tensor.nbytes for tensor in tensors.values())

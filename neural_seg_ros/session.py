@@ -36,9 +36,12 @@ from neural_seg_ros.session_file import (
     read_session,
     write_session,
 )
+from neural_seg_ros.track import Following
 
 # How much the field is held to an instant answer, against 1 for what the user drew.
 TAUGHT_WEIGHT = 0.1
+# More steps than are ever due.
+ALL = 10**9
 # Every class is a channel of full-size probabilities: more of them at a time would not fit into memory.
 MAX_CLASSES = 1024
 
@@ -64,7 +67,8 @@ class Session:
         self.device = choose_device(device)
         self._make_steps = make_steps
         self.stamp = 0.0
-        self.steps_due = 0
+        # Steps of the field; those of the tracker are counted by itself.
+        self._field_due = 0
         self._frame: NDArray[np.uint8] | None = None
         self._frame_number = 0
         self._frames = 0
@@ -74,8 +78,9 @@ class Session:
         self._image: NDArray[np.uint8] | None = None
         self._engine: Engine | None = None
         self._answer = make_answer(self.config.answer)
+        self._following = self._new_following(self.config)
         self._instant: Estimate | None = None
-        # What the field knew of this frame before the first annotation on it.
+        # What was known of this frame before the first annotation on it.
         self._carried: Estimate | None = None
         self._channels: tuple[int, ...] = ()
         # Whether the engine and the answer know of all annotations.
@@ -97,6 +102,7 @@ class Session:
         if not is_number(stamp):
             raise SessionError(f"stamp: got {stamp!r}, accepted: finite seconds")
         self._settle()
+        self._learn_annotated()
         self._frame = image.copy()
         self._frames += 1
         self.stamp = float(stamp)
@@ -130,21 +136,27 @@ class Session:
 
         Due are ``config.fit``'s steps for what is new since the last fit. Returns the number of steps made.
         """
-        _, engine = self._observed()
-        self._settle()
+        self._observed()
         if seconds is not None:
             if steps is not None or not is_number(seconds) or seconds < 0:
                 raise SessionError(
                     f"fit: got steps {steps!r}, seconds {seconds!r}, accepted: one of them, not negative"
                 )
-            made = self._fit_for(engine, seconds)
-        else:
-            if steps is not None and (isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 0):
-                raise SessionError(f"fit: got steps {steps!r}, accepted: an integer, not negative")
-            made = self.steps_due if steps is None else int(steps)
-            engine.step(made)
-        self.steps_due = max(0, self.steps_due - made)
-        return made
+            return self._fit_for(seconds)
+        if steps is not None and (isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 0):
+            raise SessionError(f"fit: got steps {steps!r}, accepted: an integer, not negative")
+        if steps is None:
+            return self._step(self._field_due, ALL)
+        return self._step(int(steps), int(steps))
+
+    def advance(self, steps: int) -> None:
+        """Make of the steps that are due at most so many of the field, and so many of what follows the classes."""
+        self._step(min(steps, self._field_due), steps)
+
+    @property
+    def steps_due(self) -> int:
+        """What ``fit()`` would make: steps of the field, and beside them of what follows the annotated classes."""
+        return max(self._field_due, self._following.steps_due)
 
     def synchronise(self) -> None:
         """Wait until the device has made all steps: on CUDA ``fit`` returns before."""
@@ -235,6 +247,7 @@ class Session:
         self._instant = self._carried = None
         self._settled = True
         self._answer.forget()
+        self._following.forget()
         if self._engine is not None:
             self._engine.forget_classes()
 
@@ -264,6 +277,14 @@ class Session:
         """The class ids that annotations name so far, ascending."""
         return classes_among(self._history.placed, self.config.unlabelled)
 
+    @property
+    def lost(self) -> tuple[int, ...]:
+        """The classes that were annotated on earlier frames and are not in sight on the frame observed last."""
+        if self._annotated_here:
+            return ()
+        self._settle()
+        return tuple(self._channels[channel] for channel in self._following.lost)
+
     def status(self) -> Losses:
         """Steps made, loss and PSNR of the fit; waits for the device."""
         return self._engine.losses() if self._engine is not None else Losses(0, 0.0, 0.0, 0.0)
@@ -282,6 +303,10 @@ class Session:
             self._answer = make_answer(config.answer)
             if self._frame is not None:
                 self._answer.observe(self._frame)
+        if (config.answer, config.track, config.seed) != (self.config.answer, self.config.track, self.config.seed):
+            self._following = self._new_following(config)
+            if self._frame is not None:
+                self._following.show(self._frame, self._frames)
         self.config, self._engine = config, engine
         if engine is None:
             return
@@ -303,6 +328,7 @@ class Session:
         tensors = {f"engine.{name}": tensor for name, tensor in engine.snapshot().items()}
         tensors |= {f"answer.{name}": torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
         tensors |= masks | {"frame": torch.from_numpy(frame)}
+        tensors |= {f"track.{name}": tensor for name, tensor in self._following.snapshot().items()}
         tensors |= estimate_to_tensors("carried", self._carried) | estimate_to_tensors("instant", self._instant)
         document = {
             "config": self.config.to_dict(),
@@ -310,7 +336,7 @@ class Session:
             "frame_number": self._frame_number,
             "frames": self._frames,
             "known": [(stamp, checksum, number) for (stamp, checksum), number in self._known.items()],
-            "steps_due": self.steps_due,
+            "steps_due": self._field_due,
             "channels": self._channels,
             "settled": self._settled,
             "annotations": entries,
@@ -344,7 +370,8 @@ class Session:
         self._answer.restore(document["answer"], arrays, self._annotated_here)
         self._carried, self._instant = (estimate_from_tensors(name, tensors, frame) for name in ("carried", "instant"))
         self._settled = bool(document["settled"])
-        self.steps_due = int(document["steps_due"])
+        self._field_due = int(document["steps_due"])
+        self._following.restore(_below("track.", tensors), self._frames)
 
     def _observed(self) -> tuple[NDArray[np.uint8], Engine]:
         if self._frame is None or self._engine is None:
@@ -365,7 +392,11 @@ class Session:
         self._engine.set_target(torch.from_numpy(self._image))
         self._answer.observe(self._frame)
         self._instant = self._carried = None
-        self.steps_due = max(self.steps_due, config.fit.first_steps if first else config.fit.frame_steps)
+        self._following.show(self._frame, self._frames)
+        if self._following.knows:
+            # It is asked when somebody looks or the fit goes on.
+            self._settled = False
+        self._field_due = max(self._field_due, config.fit.first_steps if first else config.fit.frame_steps)
 
     def _field_shape(self, config: SessionConfig) -> tuple[int, int]:
         assert self._frame is not None
@@ -376,33 +407,34 @@ class Session:
         return Engine(config.field, *self._field_shape(config), self.device, config.seed, self._make_steps)
 
     def _carry(self) -> None:
-        """Keep what the field says of this frame now, where it knows anything from other frames."""
+        """Keep what is known of this frame now, where anything was annotated on other frames."""
         _, engine = self._observed()
         self._settle()
         elsewhere = any(placed.frame_number != self._frame_number for placed in self._history.placed)
-        self._carried = self._field_estimate(engine) if elsewhere else None
+        self._carried = (self._instant or self._field_estimate(engine)) if elsewhere else None
 
     def _state(self) -> State:
         _, engine = self._observed()
-        return State(engine.snapshot(), self._channels)
+        return State(engine.snapshot(), self._following.snapshot(), self._channels)
 
     def _return_to(self, state: State) -> None:
         _, engine = self._observed()
         steps = engine.steps
         engine.restore(state.engine)
+        self._following.restore(state.following, self._frames)
         self._channels = state.channels
         lost = min(steps - engine.steps, self.config.fit.first_steps)
-        self.steps_due = max(self.steps_due, lost)
+        self._field_due = max(self._field_due, lost)
 
     def _apply_annotations(self) -> None:
         """Take the annotations as they are now; they are answered together when somebody looks or the fit goes on."""
         self._channels = extended(self._channels, self.classes, self.config.unlabelled)
         self._settled = False
         if self._annotated_here:
-            self.steps_due = max(self.steps_due, self.config.fit.click_steps)
+            self._field_due = max(self._field_due, self.config.fit.click_steps)
 
     def _settle(self) -> None:
-        """Answer the annotations of this frame, and draw them, with what they imply, into the engine's masks."""
+        """Answer this frame, and draw its annotations, with what they imply and the answer, into the engine's masks."""
         if self._settled and not self._answer.improves(self._hurry):
             return
         _, engine = self._observed()
@@ -410,6 +442,8 @@ class Session:
         drawn = self._draw(engine.shape)
         labels, weights = drawn.labels, drawn.weights
         self._instant = self._answer.instant(self._draw, self._remembered, self._hurry)
+        if self._instant is None:
+            self._instant = self._following.estimate()
         if self._instant is not None:
             size = engine.shape[::-1]
             taught = np.stack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in self._instant.probabilities])
@@ -436,7 +470,7 @@ class Session:
 
     @property
     def _remembered(self) -> Estimate | None:
-        """What the field carried to this frame of the classes that are shown."""
+        """What was carried to this frame of the classes that are shown."""
         if self._carried is None:
             return None
         shown, probabilities = self._shown, self._carried.probabilities.copy()
@@ -460,14 +494,36 @@ class Session:
         assert self._image is not None
         return Estimate(self._image, np.asarray(engine.prediction().cpu().numpy(), np.float32))
 
-    def _fit_for(self, engine: Engine, seconds: float) -> int:
+    def _step(self, field_steps: int, steps: int) -> int:
+        """Make steps of the field, and up to ``steps`` of the tracker before and after it looks at this frame."""
+        _, engine = self._observed()
+        steps -= self._following.train(steps)
+        self._settle()
+        self._following.train(steps)
+        engine.step(field_steps)
+        self._field_due = max(0, self._field_due - field_steps)
+        return field_steps
+
+    def _fit_for(self, seconds: float) -> int:
         deadline = time.monotonic() + seconds
         made = 0
         while time.monotonic() < deadline:
-            engine.step()
-            engine.synchronise()
-            made += 1
+            made += self._step(1, 1)
+            self.synchronise()
         return made
+
+    def _learn_annotated(self) -> None:
+        """Teach the tracker the annotated frame that is left."""
+        if self.config.answer != "fused" or not self._annotated_here:
+            return
+        labels = self._labels().labels
+        channels = np.zeros(labels.shape, np.int64)
+        for channel, class_id in enumerate(self._channels):
+            channels[labels == class_id] = channel
+        self._following.learn(channels, len(self._channels))
+
+    def _new_following(self, config: SessionConfig) -> Following:
+        return Following(config.track, self.device, config.seed)
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -19,7 +19,9 @@ from neural_seg_ros.live import Listener, LiveConfig, LiveSession, Output
 
 SECONDS = 30.0
 SMALL: dict[str, Any] = {"answer": "field", "field.size": 32, "field.width": 8, "field.levels": 2}
-CONFIG = SessionConfig.preset("cpu", **SMALL, **{"fit.first_steps": 20, "fit.click_steps": 10, "fit.frame_steps": 4})
+CONFIG = SessionConfig.preset(
+    "cpu", **SMALL, **{"fit.first_steps": 20, "fit.click_steps": 10, "fit.frame_steps": 4, "track.first_steps": 4}
+)
 
 
 def _picture(number: int) -> np.ndarray:

@@ -14,7 +14,16 @@ from neural_seg_ros.video import open_frames, write_image
 
 HEIGHT, WIDTH = 48, 64
 TINY = ["--set", "field.size=32", "--set", "field.width=8", "--set", "field.levels=2"]
-FEW_STEPS = ["--set", "fit.first_steps=4", "--set", "fit.click_steps=2", "--set", "fit.frame_steps=1"]
+FEW_STEPS = [
+    "--set",
+    "fit.first_steps=4",
+    "--set",
+    "fit.click_steps=2",
+    "--set",
+    "fit.frame_steps=1",
+    "--set",
+    "track.first_steps=4",
+]
 QUICK = [*TINY, *FEW_STEPS, "--device", "cpu"]
 CLICKS = """
 classes: {1: square}

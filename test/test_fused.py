@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from neural_seg_ros.annotations import Click, Stroke
 from neural_seg_ros.answer import fused
-from neural_seg_ros.config import FieldConfig, SessionConfig
+from neural_seg_ros.config import FieldConfig, SessionConfig, TrackConfig
 from neural_seg_ros.session import Session
 
-CONFIG = SessionConfig(field=FieldConfig(size=32, width=8, levels=2))
+CONFIG = SessionConfig(field=FieldConfig(size=32, width=8, levels=2), track=TrackConfig(first_steps=4))
 
 
 @pytest.fixture

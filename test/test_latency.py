@@ -10,6 +10,7 @@ import pytest
 from neural_seg_ros.cli.main import run
 
 TINY = ["--set", "field.size=32", "--set", "field.width=8", "--set", "field.levels=2", "--set", "fit.first_steps=3"]
+TINY += ["--set", "track.first_steps=4"]
 SMALL = ["--width", "64", "--height", "48", "--clicks", "2", "--frames", "2", "--device", "cpu"]
 
 

@@ -53,14 +53,13 @@ class PlainSession:
         self.placed.append(SimpleNamespace(annotation=annotation, stamp=self.stamp, frame_number=self.frame_number))
         self.steps_due = max(self.steps_due, self.config.fit.click_steps)
 
-    def fit(self, steps: int) -> int:
+    def advance(self, steps: int) -> None:
         self.fitting.set()
         assert self.gate.wait(SECONDS)
         if self.fails:
             raise self.fails
         self.steps += steps
         self.steps_due = max(0, self.steps_due - steps)
-        return steps
 
     def synchronise(self) -> None:
         """Nothing to wait for."""

@@ -40,6 +40,7 @@ TINY = {
     "fit.first_steps": 3,
     "fit.click_steps": 3,
     "fit.frame_steps": 1,
+    "track.first_steps": 4,
     # A test machine may stop the worker for longer than a camera would allow.
     "live.max_age": 10.0,
 }

@@ -20,6 +20,7 @@ TINY = {
     "field.skips": False,
     "fit.first_steps": 60,
     "fit.click_steps": 40,
+    "track.first_steps": 4,
 }
 
 

@@ -214,7 +214,7 @@ class Worker:
         while made < steps and not (made and self._inbox.depth):
             some = min(steps - made, self._budget.within(_INTERRUPTIBLE))
             with self._budget.fitting(some):
-                self.session.fit(steps=some)
+                self.session.advance(some)
                 self.session.synchronise()
             made += some
         self._hold_steps = max(0, self._hold_steps - made)
