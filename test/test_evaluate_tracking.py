@@ -26,6 +26,7 @@ SMALL_SESSION = [
     f"--set={setting}"
     for setting in ("field.size=32", "field.width=8", "field.levels=2", "fit.first_steps=2", "fit.click_steps=2")
 ]
+SMALL_SESSION.append("--set=track.first_steps=4")
 
 
 def write_sequence(root: Path, name: str, truths: list[np.ndarray]) -> None:
