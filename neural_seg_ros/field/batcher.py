@@ -31,8 +31,8 @@ class Batcher:
     """
 
     def __init__(self, wait_for: int = 1) -> None:
-        """wait_for: a round begins when so many engines wait; 1: at once. More makes the batches, and so the last bit
-        of every field, independent of the threads' timing; who needs no more steps must then ``leave``.
+        """wait_for: a round begins when so many engines wait; 1: at once. With more, batches do not depend on the
+        threads' timing; who needs no more steps must then ``leave``.
 
         Raises ConfigError.
         """
