@@ -31,8 +31,8 @@ class Batcher:
     """
 
     def __init__(self, wait_for: int = 1) -> None:
-        """wait_for: a round begins when so many engines wait; 1: at once. More makes the batches, and so the last bit
-        of every field, independent of the threads' timing; who needs no more steps must then ``leave``.
+        """wait_for: a round begins when so many engines wait; 1: at once. With more, batches do not depend on the
+        threads' timing; who needs no more steps must then ``leave``.
 
         Raises ConfigError.
         """
@@ -73,8 +73,9 @@ class Batcher:
                     else:
                         self._lead()
             finally:
-                if request in self._waiting:
+                if request in self._waiting:  # interrupted: another has to lead
                     self._waiting.remove(request)
+                    self._turn.notify_all()
         if request.error is not None:
             raise request.error
 
@@ -95,8 +96,10 @@ class Batcher:
         finally:
             self._turn.acquire()
             self._led = False
-            self._waiting = [request for request in self._waiting if request.left]
-            self._turn.notify_all()
+            left = [request for request in self._waiting if request.left]
+            if len(left) < len(self._waiting):  # nobody else has to wake up: who leads goes on
+                self._turn.notify_all()
+            self._waiting = left
 
     def _make(self, batch: list[_Request], steps: Steps) -> None:
         device = batch[0].device
