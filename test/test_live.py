@@ -302,6 +302,21 @@ def test_nothing_is_computed_for_nobody(rig: Rig) -> None:
     rig.until(lambda: "frame 3" in rig.tokens())
 
 
+def test_what_is_lost_is_told_once_though_nobody_wants_masks(rig: Rig) -> None:
+    rig.has_audience = False
+    rig.session.lost = (2,)
+    rig.frame(1.0)
+    rig.until(lambda: rig.outputs)
+    rig.frame(2.0)
+    rig.until(lambda: rig.session.observed[-1] == 2.0 and not rig.session.steps_due)
+    assert [output.lost for output in rig.outputs] == [(2,)]
+    assert rig.live.status().lost == (2,)
+    rig.session.lost = ()
+    rig.frame(3.0)
+    rig.until(lambda: len(rig.outputs) > 1)
+    assert rig.outputs[1].lost == rig.live.status().lost == ()
+
+
 def test_time_may_jump_back_and_a_click_goes_to_the_newest_of_equal_stamps(rig: Rig) -> None:
     for stamp, grey in ((1.0, 10), (2.0, 60), (1.0, 110), (2.0, 160), (0.5, 210)):
         rig.frame(stamp, grey)
