@@ -75,6 +75,12 @@ class Inbox:
         with self._wake:
             return list(self._ring)
 
+    def forget_frames(self) -> None:
+        """Let the recent frames go."""
+        with self._wake:
+            self._ring.clear()
+            self._held_bytes = 0
+
     def set_limits(self, ring: int, ring_bytes: int) -> None:
         """Keep at most ``ring`` recent frames and, beside the newest, at most ``ring_bytes``."""
         with self._wake:
