@@ -27,6 +27,7 @@ class Option:
     description one sentence for ``--help`` and ``ros2 param describe``
     low, high   inclusive range of a number, or None
     choices     accepted strings, or an empty tuple for any
+    fixed       not to be changed once what it configures runs
     """
 
     name: str
@@ -36,6 +37,7 @@ class Option:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    fixed: bool = False
 
     @property
     def accepted(self) -> str:
@@ -70,9 +72,10 @@ def option(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
+    fixed: bool = False,
 ) -> Any:
     """A dataclass field that carries its own range and description (see Option)."""
-    meta = {"description": description, "low": low, "high": high, "choices": choices}
+    meta = {"description": description, "low": low, "high": high, "choices": choices, "fixed": fixed}
     return dataclasses.field(default=default, metadata={_META: meta})
 
 

@@ -185,6 +185,11 @@ class Session:
         return self._labels()
 
     @property
+    def prepared(self) -> bool:
+        """Whether ``prepare`` has nothing left to do for the frame observed last."""
+        return self._answer.prepared
+
+    @property
     def improves(self) -> bool:
         """Whether ``result`` would give better labels than the last ``preview``, without new annotations or steps."""
         return self._settled and self._hurry and self._answer.improves(hurry=False)
@@ -279,11 +284,11 @@ class Session:
 
     @property
     def lost(self) -> tuple[int, ...]:
-        """The classes that were annotated on earlier frames and are not in sight on the frame observed last."""
+        """The class ids that are lost on the frame observed last, ascending: annotated before, and not in sight."""
         if self._annotated_here:
             return ()
         self._settle()
-        return tuple(self._channels[channel] for channel in self._following.lost)
+        return tuple(sorted(self._channels[channel] for channel in self._following.lost))
 
     def status(self) -> Losses:
         """Steps made, loss and PSNR of the fit; waits for the device."""

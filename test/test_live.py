@@ -3,162 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from live_rig import CONFIG, SECONDS, Rig, done
 
 from neural_seg_ros import Click, SessionConfig
 from neural_seg_ros.errors import AnnotationError, ImageError, SessionError, SessionFileError
-from neural_seg_ros.live import Listener, LiveConfig, LiveSession, Output
-
-SECONDS = 10.0
-CONFIG = SessionConfig.preset("cpu", **{"fit.first_steps": 4, "fit.click_steps": 6, "fit.frame_steps": 2})
-
-
-class PlainSession:
-    """Keeps the books of a Session and fits nothing; ``gate`` lets a test hold the worker inside a fit."""
-
-    def __init__(self, config: SessionConfig) -> None:
-        self.config = config
-        self.frame: Any = None
-        self.stamp = 0.0
-        self.frame_number = 0
-        self.steps_due = 0
-        self.steps = 0
-        self.observed: list[float] = []
-        self.placed: list[Any] = []
-        self.gate = threading.Event()
-        self.gate.set()
-        self.fitting = threading.Event()
-        self.fails: Exception | None = None
-        self.improves = False
-
-    def observe(self, image: Any, stamp: float) -> None:
-        due = self.config.fit.first_steps if self.frame is None else self.config.fit.frame_steps
-        self.frame, self.stamp = image, stamp
-        self.frame_number += 1
-        self.observed.append(stamp)
-        self.steps_due = max(self.steps_due, due)
-
-    def annotate(self, annotation: Any) -> None:
-        if self.frame is None:
-            raise SessionError("session: no frame yet")
-        if annotation.x >= self.frame.shape[1]:
-            raise AnnotationError("click: outside")
-        self.placed.append(SimpleNamespace(annotation=annotation, stamp=self.stamp, frame_number=self.frame_number))
-        self.steps_due = max(self.steps_due, self.config.fit.click_steps)
-
-    def advance(self, steps: int) -> None:
-        self.fitting.set()
-        assert self.gate.wait(SECONDS)
-        if self.fails:
-            raise self.fails
-        self.steps += steps
-        self.steps_due = max(0, self.steps_due - steps)
-
-    def synchronise(self) -> None:
-        """Nothing to wait for."""
-
-    def prepare(self, wait: bool) -> None:
-        """Nothing to prepare; the next preview is the better one."""
-        self.improves = False
-
-    def preview(self) -> Any:
-        count = len(self.placed)
-        return SimpleNamespace(stamp=self.stamp, annotations=count, steps=self.steps, improves=self.improves)
-
-    def undo(self) -> bool:
-        return bool(self.placed and self.placed.pop())
-
-    def redo(self) -> bool:
-        return False
-
-    def clear(self) -> None:
-        self.placed.clear()
-
-    def configure(self, config: SessionConfig) -> None:
-        self.config = config
-        self.steps_due = config.fit.first_steps
-
-    def save(self, path: Path) -> None:
-        path.write_text("saved")
-
-    def status(self) -> Any:
-        return SimpleNamespace(steps=self.steps, total=0.5, psnr=20.0)
-
-    @property
-    def annotations(self) -> tuple[Any, ...]:
-        return tuple(self.placed)
-
-
-class Rig:
-    """A live session, everything it said, and a way to wait for it."""
-
-    def __init__(self, **options: Any) -> None:
-        self.told = threading.Condition()
-        self.outputs: list[Output] = []
-        self.errors: list[Exception] = []
-        self.notices: list[str] = []
-        self.sessions: list[PlainSession] = []
-        self.has_audience = True
-        # A test machine may stop the worker for longer than a camera would allow.
-        self.live = LiveSession(
-            self._make,  # type: ignore[arg-type]
-            self._load,  # type: ignore[arg-type]
-            CONFIG,
-            LiveConfig(**{"max_age": 5.0, **options}),
-            Listener(
-                output=lambda output: self._tell(self.outputs, output),
-                wanted=lambda: self.has_audience,
-                error=lambda error: self._tell(self.errors, error),
-                notice=lambda notice: self._tell(self.notices, notice),
-            ),
-        )
-        self.live.wait_ready(SECONDS)
-
-    @property
-    def session(self) -> PlainSession:
-        return self.sessions[-1]
-
-    def frame(self, stamp: float, grey: int | None = None, size: tuple[int, int] = (48, 64)) -> None:
-        value = int(stamp * 40) % 256 if grey is None else grey
-        image = np.full((*size, 3), value, np.uint8)
-        self.live.offer_frame(lambda: image, stamp, f"frame {stamp:g}", image.nbytes)
-
-    def until(self, predicate: Callable[[], Any]) -> None:
-        with self.told:
-            assert self.told.wait_for(predicate, SECONDS), (self.outputs, self.errors, self.live.status())
-
-    def until_fitted(self) -> None:
-        """Wait until every step that is due was made and published."""
-        self.until(lambda: self.outputs and self.outputs[-1].result.steps == self.session.steps)
-        self.until(lambda: self.session.steps_due == 0 and self.outputs[-1].result.steps == self.session.steps)
-
-    def tokens(self) -> list[str]:
-        return [output.token for output in self.outputs]
-
-    def _tell(self, what: list[Any], item: Any) -> None:
-        with self.told:
-            what.append(item)
-            self.told.notify_all()
-
-    def _make(self, config: SessionConfig) -> PlainSession:
-        self.sessions.append(PlainSession(config))
-        return self.sessions[-1]
-
-    def _load(self, path: Path) -> PlainSession:
-        if not path.exists():
-            raise SessionFileError(f"{path}: missing")
-        return self._make(SessionConfig.preset("thesis"))
-
-
-def done(future: Future[Any]) -> Any:
-    return future.result(SECONDS)
+from neural_seg_ros.live import Listener, LiveConfig, LiveSession
 
 
 def accept(config: SessionConfig) -> None:
@@ -278,11 +133,25 @@ def test_a_click_on_a_past_frame_is_answered_with_that_frame_before_the_newest(r
     rig.until(lambda: "frame 4" in rig.tokens())
     answered = [output for output in rig.outputs if output.result.annotations and output.token != "frame 4"]
     assert {output.token for output in answered} == {"frame 2"}
-    assert answered[0].result.steps == before, "the answer does not wait for the fit"
     assert answered[-1].result.steps == before + CONFIG.fit.click_steps
     assert [placed.stamp for placed in rig.session.placed] == [2.0]
     assert answered[0].annotations == (Click(3, 4, 1),)
     assert not rig.notices
+
+
+def test_an_instant_answer_does_not_wait_for_the_fit_and_is_given_once() -> None:
+    rig = Rig(answer="fused")
+    try:
+        rig.frame(1.0)
+        rig.until(lambda: rig.session.steps == CONFIG.fit.first_steps)
+        done(rig.live.annotate(Click(3, 4, 1)))
+        rig.frame(2.0)
+        rig.until(lambda: "frame 2" in rig.tokens())
+        assert rig.tokens() == ["frame 1", "frame 1", "frame 2"]
+        first, answered, _ = (output.result for output in rig.outputs)
+        assert (first.steps, answered.steps, answered.annotations) == (0, CONFIG.fit.first_steps, 1)
+    finally:
+        rig.live.close()
 
 
 def test_a_click_on_a_frame_that_is_gone_goes_to_the_nearest_and_says_so() -> None:
@@ -410,14 +279,20 @@ def test_a_fit_that_fails_is_reported_once_and_tried_again_with_the_next_frame(r
     assert len(rig.errors) <= 2
 
 
-def test_an_answer_that_improves_is_published_again_when_the_fit_is_done(rig: Rig) -> None:
-    rig.frame(1.0)
-    rig.until_fitted()
-    rig.session.improves = True
-    done(rig.live.annotate(Click(3, 4, 1)))
-    rig.until(lambda: rig.outputs[-1].result.annotations and not rig.outputs[-1].result.improves)
-    assert rig.outputs[-1].result.steps == rig.session.steps == CONFIG.fit.first_steps + CONFIG.fit.click_steps
-    assert any(output.result.annotations and output.result.improves for output in rig.outputs)
+def test_an_answer_that_improves_is_given_again_before_the_next_frame() -> None:
+    rig = Rig(answer="fused")
+    try:
+        rig.frame(1.0)
+        rig.until(lambda: rig.session.steps == CONFIG.fit.first_steps)
+        rig.session.improves = True
+        done(rig.live.annotate(Click(3, 4, 1)))
+        rig.frame(2.0)
+        rig.until(lambda: "frame 2" in rig.tokens())
+        answers = [output for output in rig.outputs if output.result.annotations]
+        assert [output.token for output in answers] == ["frame 1", "frame 1", "frame 2"]
+        assert [output.result.improves for output in answers] == [True, False, False]
+    finally:
+        rig.live.close()
 
 
 def test_disabled_it_neither_takes_frames_nor_fits_but_executes_commands(rig: Rig) -> None:
@@ -445,6 +320,21 @@ def test_nothing_is_computed_for_nobody(rig: Rig) -> None:
     rig.has_audience = True
     rig.frame(3.0)
     rig.until(lambda: "frame 3" in rig.tokens())
+
+
+def test_what_is_lost_is_told_once_though_nobody_wants_masks(rig: Rig) -> None:
+    rig.has_audience = False
+    rig.session.lost = (2,)
+    rig.frame(1.0)
+    rig.until(lambda: rig.outputs)
+    rig.frame(2.0)
+    rig.until(lambda: rig.session.observed[-1] == 2.0 and not rig.session.steps_due)
+    assert [output.lost for output in rig.outputs] == [(2,)]
+    assert rig.live.status().lost == (2,)
+    rig.session.lost = ()
+    rig.frame(3.0)
+    rig.until(lambda: len(rig.outputs) > 1)
+    assert rig.outputs[1].lost == rig.live.status().lost == ()
 
 
 def test_time_may_jump_back_and_a_click_goes_to_the_newest_of_equal_stamps(rig: Rig) -> None:

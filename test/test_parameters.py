@@ -20,7 +20,7 @@ from neural_seg_ros import SessionConfig
 from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.live import LiveConfig
 from neural_seg_ros.options import flatten, options_of, to_flat
-from neural_seg_ros.ros.parameters import NodeConfig, Parameters, Settings, StartConfig, parse_class_names
+from neural_seg_ros.ros.parameters import NodeConfig, Parameters, Settings, StartConfig, names_of, parse_class_names
 from neural_seg_ros.ros.parameters_file import parameters_file
 
 pytestmark = pytest.mark.ros
@@ -102,6 +102,7 @@ def test_a_change_takes_effect(rig: Rig) -> None:
         ("class_names", ["x:cat"], "id:name"),
         ("class_names", ["1" * 5000 + ":cat"], "id:name"),
         ("preset", "gpu", "read-only"),
+        ("live.lock_step", True, "read-only"),
         ("session_directory", "/", "read-only"),
     ],
 )
@@ -113,6 +114,17 @@ def test_a_change_that_is_not_accepted_is_refused_with_the_reason(rig: Rig, name
     assert rig.node.get_parameter(name).value == before
     assert rig.parameters.settings is settings
     assert not rig.applied
+
+
+def test_what_is_fixed_is_read_only(rig: Rig) -> None:
+    fixed = {name for name, option in all_options().items() if option.fixed}
+    assert fixed == {option.name for option in options_of(StartConfig)} | {"live.lock_step"}
+    assert fixed == {name for name in all_options() if rig.node.describe_parameter(name).read_only}
+
+
+def test_names_of_classes() -> None:
+    assert names_of((), {1: "dog"}) == ""
+    assert names_of((1, 5), {1: "dog"}) == "dog, 5"
 
 
 def test_what_the_session_refuses_is_refused(rig: Rig) -> None:

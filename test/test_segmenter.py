@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportError)
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Point, Point32, PointStamped, PolygonStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
@@ -124,11 +124,15 @@ class Rig:
     def state(self) -> str:
         return str(self.probe.call(GetState, "/segmenter/get_state").current_state.label)
 
-    def values(self) -> dict[str, str]:
+    def status(self) -> DiagnosticStatus:
         """The newest diagnostics, after at least one more has come."""
         known = len(self.diagnostics)
         self.probe.until(lambda: len(self.diagnostics) > known, what="diagnostics")
-        return {entry.key: entry.value for entry in self.diagnostics[-1].status[0].values}
+        return self.diagnostics[-1].status[0]
+
+    def values(self) -> dict[str, str]:
+        """Those of the newest diagnostics, after at least one more has come."""
+        return {entry.key: entry.value for entry in self.status().values}
 
 
 def overrides(parameters: dict[str, Any]) -> list[Parameter]:
@@ -379,6 +383,31 @@ def test_labels_are_there_for_who_comes_late(rig: Rig) -> None:
     heard = rig.probe.listen(String, "/segmenter/labels", latched)
     rig.probe.until(lambda: heard)
     assert json.loads(heard[-1].data) == {"1": "dog", "5": "cat"}
+
+
+def test_what_is_lost_is_told_when_it_changes_and_to_who_comes_late(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost: tuple[int, ...] = ()
+    monkeypatch.setattr("neural_seg_ros.session.Session.lost", property(lambda session: lost))
+    assert rig.node.set_parameters([Parameter("class_names", value=["dog", "5:cat"])])[0].successful
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    heard = rig.probe.listen(String, "/segmenter/lost", latched)
+    rig.probe.until(lambda: [message.data for message in heard] == [""], what="that nothing is lost")
+    rig.show(1.0)
+    assert rig.status().message == "running"
+    lost = (1, 3)
+    rig.show(2.0)
+    rig.show(3.0)
+    rig.probe.until(lambda: len(heard) > 1, what="what is lost")
+    status = rig.status()
+    assert (status.level, status.message) == (DiagnosticStatus.WARN, "lost: dog, 3")
+    assert {entry.key: entry.value for entry in status.values}["lost"] == "dog, 3"
+    late = rig.probe.listen(String, "/segmenter/lost", latched)
+    rig.probe.until(lambda: [message.data for message in late] == ["dog, 3"], what="the same for who comes late")
+    lost = ()
+    rig.show(4.0)
+    rig.probe.until(lambda: len(heard) > 2, what="that nothing is lost any more")
+    assert [message.data for message in heard] == ["", "dog, 3", ""]
+    assert rig.status().message == "running"
 
 
 def test_inactive_it_publishes_nothing_and_active_again_it_remembers(rig: Rig) -> None:

@@ -84,6 +84,10 @@ class Answer(Protocol):
     def prepare(self, wait: bool) -> None:
         """Begin in the background, or do, what the first annotation of this frame would have to wait for."""
 
+    @property
+    def prepared(self) -> bool:
+        """Whether an annotation of this frame would wait for nothing."""
+
     def forget(self) -> None:
         """All annotations are gone; what was prepared for the frame stays."""
 

@@ -21,6 +21,11 @@ class FieldAnswer:
     def prepare(self, wait: bool) -> None:
         """Nothing to prepare."""
 
+    @property
+    def prepared(self) -> bool:
+        """True."""
+        return True
+
     def forget(self) -> None:
         """Nothing to forget."""
 

@@ -47,6 +47,11 @@ class FusedAnswer:
         if wait:
             found.result()
 
+    @property
+    def prepared(self) -> bool:
+        """Whether the regions are found, with all segmentations."""
+        return self._finding is not None and self._finding.has(MEMBERS)
+
     def forget(self) -> None:
         """Drop the answers."""
         self._turns = []
@@ -69,14 +74,14 @@ class FusedAnswer:
             self._turns.pop()
             answered, last = False, self._turns[-1] if self._turns else None
         if not answered:
-            members = FEW_MEMBERS if hurry and not self._prepared else MEMBERS
+            members = FEW_MEMBERS if hurry and not self.prepared else MEMBERS
             self._turns.append(self._turn(drawn, carried, last, members))
             del self._turns[:-TURNS]
         return self._turns[-1].estimate
 
     def improves(self, hurry: bool) -> bool:
         """Whether the newest answer was found with few segmentations and, in a hurry, the others are there by now."""
-        return bool(self._turns) and self._turns[-1].members < MEMBERS and (self._prepared or not hurry)
+        return bool(self._turns) and self._turns[-1].members < MEMBERS and (self.prepared or not hurry)
 
     def final(self, instant: Estimate | None, field: Callable[[], Estimate]) -> Estimate:
         """The graph's answer on an annotated frame; on later ones the field's, which was taught it."""
@@ -99,10 +104,6 @@ class FusedAnswer:
             if turn.channels <= drawn.count and _begin_with(annotations, turn):
                 return
             self._turns.pop()
-
-    @property
-    def _prepared(self) -> bool:
-        return self._finding is not None and self._finding.has(MEMBERS)
 
     def _found(self, members: int) -> Future[Regions]:
         """The regions of the frame, being found in a thread of their own."""

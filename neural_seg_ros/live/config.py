@@ -11,6 +11,12 @@ from neural_seg_ros.options import option, validate
 class LiveConfig:
     """How a live session treats frames and shares its time between fitting and answering."""
 
+    lock_step: bool = option(
+        False,
+        "take every frame in order, make all steps that are due and give one mask, as a replay does: frames wait, and "
+        "max_age, still_threshold, fit_budget_ms and publish_period have no say",
+        fixed=True,
+    )
     max_age: float = option(0.1, "seconds after which a waiting frame is refused as stale", low=0.001, high=60.0)
     ring: int = option(30, "recent frames that an annotation with a past stamp can go to", low=1, high=1000)
     ring_megabytes: int = option(64, "memory for the recent frames; the oldest are let go first", low=1, high=4096)

@@ -60,9 +60,7 @@ class Inbox:
             if not self._enabled:
                 return None
             replaced, self._slot = self._slot is not None, frame
-            self._ring.append(frame)
-            self._held_bytes += frame.size
-            self._trim()
+            self._keep(frame)
             self._wake.notify_all()
         return replaced
 
@@ -76,6 +74,12 @@ class Inbox:
         """The frames of the ring, oldest first."""
         with self._wake:
             return list(self._ring)
+
+    def forget_frames(self) -> None:
+        """Let the recent frames go."""
+        with self._wake:
+            self._ring.clear()
+            self._held_bytes = 0
 
     def set_limits(self, ring: int, ring_bytes: int) -> None:
         """Keep at most ``ring`` recent frames and, beside the newest, at most ``ring_bytes``."""
@@ -153,6 +157,11 @@ class Inbox:
         """Commands that wait."""
         with self._wake:
             return len(self._commands)
+
+    def _keep(self, frame: Frame) -> None:
+        self._ring.append(frame)
+        self._held_bytes += frame.size
+        self._trim()
 
     def _trim(self) -> None:
         frames, held_bytes = self._limits

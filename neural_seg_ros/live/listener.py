@@ -24,6 +24,7 @@ class Output:
     image       (H, W, 3) uint8 RGB of the frame
     annotations those made on the frame
     reannotated whether annotations came or went since the last result, or the fit to that goes on
+    lost        ids of the classes that the session has lost on this frame
     """
 
     result: Result
@@ -31,6 +32,7 @@ class Output:
     image: NDArray[np.uint8]
     annotations: tuple[Annotation, ...]
     reannotated: bool
+    lost: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Listener:
     """Whom the worker tells, in its own thread.
 
     output  given every result
-    wanted  whether anyone wants results; nothing is computed for nobody
+    wanted  whether anyone wants results; for nobody none is computed, unless what is lost has changed
     error   given every exception that no Future carries
     notice  given one line where a request was met in another way than asked
     """

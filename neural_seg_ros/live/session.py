@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.config import SessionConfig
+from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.live.config import LiveConfig
 from neural_seg_ros.live.inbox import Frame, Inbox
+from neural_seg_ros.live.latest_frame import LatestFrameWorker
 from neural_seg_ros.live.listener import Listener
+from neural_seg_ros.live.lock_step import LockStepInbox, LockStepWorker
 from neural_seg_ros.live.status import Counters, LiveStatus
-from neural_seg_ros.live.worker import Worker
 
 if TYPE_CHECKING:
     from neural_seg_ros.session import Session
@@ -31,6 +33,8 @@ class LiveSession:
     waited longer than ``options.max_age`` is refused. Commands return a Future that the worker settles between slices
     of the fit, with the error that Session raises. An annotation holds its frame until its steps are made, so that
     the field learns the annotated pixels before they are forgotten with the frame.
+
+    With ``options.lock_step`` no frame is dropped and each is answered once, as offline (``LockStepWorker``).
 
     make      builds a session from its configuration, in the worker
     load      reads a session file, in the worker
@@ -48,9 +52,10 @@ class LiveSession:
         enabled: bool = True,
     ) -> None:
         self._load = load
-        self._inbox = Inbox(options.ring, options.ring_bytes, enabled)
+        inbox, worker = (LockStepInbox, LockStepWorker) if options.lock_step else (Inbox, LatestFrameWorker)
+        self._inbox = inbox(options.ring, options.ring_bytes, enabled)
         self._counters = Counters()
-        self._worker = Worker(make, config, options, self._inbox, self._counters, listener)
+        self._worker = worker(make, config, options, self._inbox, self._counters, listener)
         self._ready = self._inbox.submit(self._worker.start)
         self._thread = threading.Thread(target=self._worker.run, name="neural_seg_worker")
         self._thread.start()
@@ -65,7 +70,7 @@ class LiveSession:
         self._thread.join()
 
     def offer_frame(self, decode: Callable[[], NDArray[np.uint8]], stamp: float, token: Any, size: int = 0) -> None:
-        """Make this the newest frame; returns at once.
+        """Make this the newest frame; returns at once, in lock-step when the worker has taken the one before.
 
         decode  gives (H, W, 3) uint8 RGB, called in the worker and only for frames that are used
         stamp   seconds; annotations refer to it
@@ -77,7 +82,10 @@ class LiveSession:
             self._counters.frame_in(replaced)
 
     def annotate(self, annotation: Annotation, stamp: float | None = None) -> Future[None]:
-        """Annotate the newest frame, or the recent frame with this stamp (the nearest one where it is gone)."""
+        """Annotate the newest frame, or the recent frame with this stamp (the nearest one where it is gone).
+
+        In lock-step a stamp may be that of a frame to come: what is refused then is told to ``listener.error``.
+        """
         arrived = time.monotonic()
         return self._inbox.submit(lambda: self._worker.annotate([annotation], stamp, arrived))
 
@@ -124,7 +132,9 @@ class LiveSession:
         return self._inbox.submit(lambda: self._worker.configure(config))
 
     def set_options(self, options: LiveConfig) -> None:
-        """Apply new live options."""
+        """Apply new live options. Raises ConfigError where ``lock_step`` is another."""
+        if options.lock_step != self._worker.options.lock_step:
+            raise ConfigError(f"lock_step: got {options.lock_step}, accepted: what the session was made with")
         self._worker.options = options
         self._inbox.set_limits(options.ring, options.ring_bytes)
 

@@ -28,6 +28,8 @@ class LiveStatus:
     mask_latency  p50 and p95 from a frame's arrival to its first mask
     input_age     how long the frame taken last had waited; ``input_age_max`` of all so far
     queue_depth   commands waiting for the worker
+    waiting       annotations waiting for their frame, in lock-step
+    lost          ids of the classes that the session has lost on the frame of the last mask
     steps, loss, psnr  of the fit, read once a second; psnr in dB
     """
 
@@ -47,6 +49,8 @@ class LiveStatus:
     input_age: float
     input_age_max: float
     queue_depth: int
+    waiting: int
+    lost: tuple[int, ...]
     steps: int
     loss: float
     psnr: float
@@ -87,6 +91,8 @@ class Counters:
         self._mask_latency: deque[float] = deque(maxlen=_SAMPLES)
         self._age = self._age_max = -1.0
         self._fit = (0, -1.0, -1.0)
+        self._waiting = 0
+        self._lost: tuple[int, ...] = ()
 
     def frame_in(self, replaced: bool) -> None:
         with self._lock:
@@ -121,6 +127,14 @@ class Counters:
         with self._lock:
             self._fit = (steps, loss, psnr)
 
+    def waiting(self, count: int) -> None:
+        with self._lock:
+            self._waiting = count
+
+    def lost(self, classes: tuple[int, ...]) -> None:
+        with self._lock:
+            self._lost = classes
+
     def error(self, text: str) -> None:
         with self._lock:
             self._counts["errors"] += 1
@@ -141,6 +155,8 @@ class Counters:
                 input_age=self._age,
                 input_age_max=self._age_max,
                 queue_depth=queue_depth,
+                waiting=self._waiting,
+                lost=self._lost,
                 steps=steps,
                 loss=loss,
                 psnr=psnr,

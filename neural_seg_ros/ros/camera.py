@@ -34,12 +34,16 @@ _JPEG_QUALITY = 90
 class CameraConfig:
     """What the camera plays, fixed once the node runs."""
 
-    video: str = option("", "video file, folder of images or image to play")
-    rate: float = option(0.0, "frames per second, 0 for those of the video", low=0.0, high=1000.0)
-    loop: bool = option(True, "start again at the end; otherwise the node ends there")
-    width: int = option(0, "width of the published images in pixels, 0 for in proportion", low=0, high=32768)
-    height: int = option(0, "height of the published images in pixels, 0 for in proportion", low=0, high=32768)
-    frame_id: str = option("camera", "frame_id of the headers")
+    video: str = option("", "video file, folder of images or image to play", fixed=True)
+    rate: float = option(0.0, "frames per second, 0 for those of the video", low=0.0, high=1000.0, fixed=True)
+    loop: bool = option(True, "start again at the end; otherwise the node ends there", fixed=True)
+    width: int = option(
+        0, "width of the published images in pixels, 0 for in proportion", low=0, high=32768, fixed=True
+    )
+    height: int = option(
+        0, "height of the published images in pixels, 0 for in proportion", low=0, high=32768, fixed=True
+    )
+    frame_id: str = option("camera", "frame_id of the headers", fixed=True)
 
     def __post_init__(self) -> None:
         validate(self)
@@ -58,7 +62,7 @@ class Camera(Node):
     def __init__(self, **node_options: Any) -> None:
         super().__init__("camera", **node_options)
         declared = {
-            entry.name: self.declare_parameter(entry.name, entry.default, descriptor(entry, read_only=True)).value
+            entry.name: self.declare_parameter(entry.name, entry.default, descriptor(entry)).value
             for entry in options_of(CameraConfig)
         }
         self._config = CameraConfig(**declared)

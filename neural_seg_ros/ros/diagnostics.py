@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import psutil
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from neural_seg_ros.live.status import LiveStatus, percentile
+from neural_seg_ros.ros.parameters import names_of
 
 _MILLI = 1e3
 
 
 def diagnostics(
-    name: str, state: str, status: LiveStatus | None, callbacks: Iterable[float], memory: int, device: str, stamp: Time
+    name: str,
+    state: str,
+    status: LiveStatus | None,
+    class_names: Mapping[int, str],
+    callbacks: Iterable[float],
+    memory: int,
+    device: str,
+    stamp: Time,
 ) -> DiagnosticArray:
     """One status of the segmenter.
 
-    name      fully qualified node name
-    state     lifecycle state
-    status    of the live session, None while the node is not configured
-    callbacks durations of the image callback in seconds
-    memory    resident bytes of the process
-    device    where the field is fitted
+    name        fully qualified node name
+    state       lifecycle state
+    status      of the live session, None while the node is not configured
+    class_names by class id
+    callbacks   durations of the image callback in seconds
+    memory      resident bytes of the process
+    device      where the field is fitted
     """
     entry = DiagnosticStatus(name=f"{name}: segmentation", hardware_id=device)
-    entry.level, entry.message = _level(state, status)
+    lost = "" if status is None else names_of(status.lost, class_names)
+    entry.level, entry.message = _level(state, status, lost)
     values = {"state": state, "memory [MB]": f"{memory / 2**20:.1f}"}
     if status is not None:
         samples = list(callbacks)
@@ -52,6 +62,8 @@ def diagnostics(
             "frames stale": str(status.stale),
             "masks out": str(status.masks_out),
             "commands waiting": str(status.queue_depth),
+            "annotations waiting": str(status.waiting),
+            "lost": lost,
             "errors": str(status.errors),
             "last error": status.last_error,
         }
@@ -66,14 +78,17 @@ def resident_bytes() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def _level(state: str, status: LiveStatus | None) -> tuple[bytes, str]:
+def _level(state: str, status: LiveStatus | None, lost: str) -> tuple[bytes, str]:
     if state != "active" or status is None:
         return DiagnosticStatus.OK, f"node is {state}"
     if not status.enabled:
         return DiagnosticStatus.OK, "disabled"
+    warnings = []
     if status.fps_in == 0:
-        return DiagnosticStatus.WARN, "no frames" if status.frames_in == 0 else "frames stopped"
-    return DiagnosticStatus.OK, "running"
+        warnings.append("no frames" if status.frames_in == 0 else "frames stopped")
+    if lost:
+        warnings.append(f"lost: {lost}")
+    return (DiagnosticStatus.WARN, "; ".join(warnings)) if warnings else (DiagnosticStatus.OK, "running")
 
 
 def _ms(seconds: float) -> str:

@@ -48,7 +48,7 @@ class Inputs:
         self._callback_seconds: deque[float] = deque(maxlen=_CALLBACKS_KEPT)
         # An annotation that is converted must not make an image wait.
         self._frames, self._annotations = MutuallyExclusiveCallbackGroup(), MutuallyExclusiveCallbackGroup()
-        image = self._subscribe_image(settings().start.image_transport == "compressed")
+        image = self._subscribe_image(settings())
         self._rectified = is_rectified(image.topic_name)
         self._subscriptions = [image, self._subscribe_camera_info()]
         shapes = annotation_inputs
@@ -72,12 +72,13 @@ class Inputs:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
 
-    def _subscribe_image(self, compressed: bool) -> Any:
+    def _subscribe_image(self, settings: Settings) -> Any:
+        compressed = settings.start.image_transport == "compressed"
         return self._node.create_subscription(
             CompressedImage if compressed else Image,
             "image/compressed" if compressed else "image",
             self._guarded(self._on_image),
-            copy.copy(qos.IMAGE_INPUT),
+            copy.copy(qos.LOCK_STEP if settings.live.lock_step else qos.IMAGE_INPUT),
             callback_group=self._frames,
             qos_overriding_options=qos.OVERRIDES,
         )

@@ -25,18 +25,25 @@ except ImportError:
 
 
 class Outputs:
-    """The publishers ~/mask, ~/confidence, ~/mask_color, ~/overlay, ~/suggestion and ~/labels of a lifecycle node."""
+    """The publishers of a lifecycle node.
 
-    def __init__(self, node: LifecycleNode) -> None:
+    ~/mask, ~/confidence, ~/mask_color, ~/overlay and ~/suggestion; ~/labels and ~/lost, kept for late subscribers.
+    ``lock_step``: no image may be lost on the way.
+    """
+
+    def __init__(self, node: LifecycleNode, lock_step: bool = False) -> None:
         self._node = node
+        profile = qos.LOCK_STEP if lock_step else qos.OUTPUT
         self._images: dict[str, Any] = {
             name: node.create_lifecycle_publisher(
-                Image, f"~/{name}", copy.copy(qos.OUTPUT), qos_overriding_options=qos.OVERRIDES
+                Image, f"~/{name}", copy.copy(profile), qos_overriding_options=qos.OVERRIDES
             )
             for name in ("mask", "confidence", "mask_color", "overlay")
         }
         self._suggestion: Any = node.create_lifecycle_publisher(PointStamped, "~/suggestion", copy.copy(qos.OUTPUT))
         self._labels: Any = node.create_lifecycle_publisher(LabelInfo or String, "~/labels", qos.LATCHED)
+        self._lost: Any = node.create_lifecycle_publisher(String, "~/lost", qos.LATCHED)
+        self._lost_names: str | None = None
 
     def wanted(self) -> bool:
         """Whether any topic that a result goes to has a subscriber."""
@@ -66,9 +73,15 @@ class Outputs:
         classes = [VisionClass(class_id=key, class_name=name) for key, name in class_names.items()]
         self._labels.publish(LabelInfo(header=header, class_map=classes, threshold=0.0))
 
+    def publish_lost(self, names: str) -> None:
+        """Publish the names of the classes that are lost, unless they are those published last."""
+        if names != self._lost_names and self._lost.is_activated:
+            self._lost_names = names
+            self._lost.publish(String(data=names))
+
     def destroy(self) -> None:
         """Destroy the publishers."""
-        for publisher in (*self._images.values(), self._suggestion, self._labels):
+        for publisher in (*self._images.values(), self._suggestion, self._labels, self._lost):
             self._node.destroy_lifecycle_publisher(publisher)
 
     def _publish(self, name: str, header: Header, draw: Callable[[], tuple[Any, str]]) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,11 +43,15 @@ _TYPES = {
 class StartConfig:
     """What is fixed once the node runs."""
 
-    preset: str = option("cpu", "gives the defaults of the session's parameters", choices=tuple(PRESETS))
-    device: str = option("auto", "where the field is fitted: auto, cpu, cuda or cuda:N")
-    autostart: bool = option(True, "configure and activate at once, without a lifecycle manager")
-    image_transport: str = option("raw", "subscribe to image or to image/compressed", choices=("raw", "compressed"))
-    session_directory: str = option("~/.ros/neural_seg", "the one directory sessions are saved to and loaded from")
+    preset: str = option("cpu", "gives the defaults of the session's parameters", choices=tuple(PRESETS), fixed=True)
+    device: str = option("auto", "where the field is fitted: auto, cpu, cuda or cuda:N", fixed=True)
+    autostart: bool = option(True, "configure and activate at once, without a lifecycle manager", fixed=True)
+    image_transport: str = option(
+        "raw", "subscribe to image or to image/compressed", choices=("raw", "compressed"), fixed=True
+    )
+    session_directory: str = option(
+        "~/.ros/neural_seg", "the one directory sessions are saved to and loaded from", fixed=True
+    )
 
     def __post_init__(self) -> None:
         validate(self)
@@ -98,7 +102,7 @@ class Parameters:
         self._apply = apply
         # Held from reading the settings until the changed ones are written; again by what adopt sets.
         self._lock = threading.RLock()
-        start = StartConfig(**{o.name: self._declare(o, o.default, read_only=True) for o in options_of(StartConfig)})
+        start = StartConfig(**{o.name: self._declare(o, o.default) for o in options_of(StartConfig)})
         preset = SessionConfig.preset(start.preset)
         values: dict[str, Any] = {}
         for source, prefix in ((NodeConfig(), ""), (LiveConfig(), LIVE), (preset, "")):
@@ -132,17 +136,17 @@ class Parameters:
             self.settings = settings
         return SetParametersResult(successful=True)
 
-    def _declare(self, entry: Option, default: Any, *, prefix: str = "", read_only: bool = False) -> Any:
-        return self._node.declare_parameter(prefix + entry.name, default, descriptor(entry, read_only)).value
+    def _declare(self, entry: Option, default: Any, *, prefix: str = "") -> Any:
+        return self._node.declare_parameter(prefix + entry.name, default, descriptor(entry)).value
 
     def _declare_class_names(self) -> list[str]:
         described = ParameterDescriptor(type=ParameterType.PARAMETER_STRING_ARRAY, description=CLASS_NAMES_HELP)
         return list(self._node.declare_parameter(CLASS_NAMES, list(CLASS_NAMES_DEFAULT), described).value)
 
 
-def descriptor(entry: Option, read_only: bool = False) -> ParameterDescriptor:
+def descriptor(entry: Option) -> ParameterDescriptor:
     """How ROS is told of an option: its type, description, range or choices."""
-    described = ParameterDescriptor(type=_TYPES[entry.kind], description=entry.description, read_only=read_only)
+    described = ParameterDescriptor(type=_TYPES[entry.kind], description=entry.description, read_only=entry.fixed)
     low = -math.inf if entry.low is None else entry.low
     high = math.inf if entry.high is None else entry.high
     if entry.kind is int and (entry.low is not None or entry.high is not None):
@@ -173,6 +177,11 @@ def parse_class_names(entries: Sequence[str]) -> dict[int, str]:
         names[class_id] = name
         following = class_id + 1
     return names
+
+
+def names_of(classes: Iterable[int], class_names: Mapping[int, str]) -> str:
+    """Names of class ids, with commas in between; the id of a class without a name."""
+    return ", ".join(class_names.get(class_id, str(class_id)) for class_id in classes)
 
 
 def _names(settings: Settings) -> set[str]:

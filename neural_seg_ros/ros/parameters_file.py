@@ -38,7 +38,8 @@ def parameters_file() -> str:
     """The text of config/segmenter.yaml."""
     blocks = [
         _comment(_FIXED),
-        *_blocks(StartConfig()),
+        *_blocks(StartConfig(), fixed=True),
+        *_blocks(LiveConfig(), prefix=LIVE, fixed=True),
         _comment(_CHANGEABLE),
         *_blocks(NodeConfig()),
         f"{_comment(CLASS_NAMES_HELP)}{_INDENT}{CLASS_NAMES}: {list(CLASS_NAMES_DEFAULT)}\n",
@@ -49,10 +50,11 @@ def parameters_file() -> str:
     return _HEAD + "\n".join(blocks)
 
 
-def _blocks(config: Any, prefix: str = "", mark: str = "") -> Iterator[str]:
+def _blocks(config: Any, prefix: str = "", mark: str = "", fixed: bool = False) -> Iterator[str]:
     defaults = to_flat(config)
     for entry in options_of(type(config)):
-        yield f"{_comment(_described(entry))}{_INDENT}{mark}{prefix}{entry.name}: {_value(defaults[entry.name])}\n"
+        if entry.fixed == fixed:
+            yield f"{_comment(_described(entry))}{_INDENT}{mark}{prefix}{entry.name}: {_value(defaults[entry.name])}\n"
 
 
 def _described(entry: Option) -> str:

@@ -18,6 +18,8 @@ CAMERA_INFO_INPUT = IMAGE_INPUT
 ANNOTATION_INPUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE)
 # Reliable matches every subscriber; RViz asks for it by default.
 OUTPUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
+# Every image counts, in and out, in lock-step: who publishes to it must be reliable too.
+LOCK_STEP = QoSProfile(history=HistoryPolicy.KEEP_ALL, reliability=ReliabilityPolicy.RELIABLE)
 # Kept for subscribers that come later.
 LATCHED = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,

@@ -22,7 +22,7 @@ from neural_seg_ros.ros.diagnostics import diagnostics, resident_bytes
 from neural_seg_ros.ros.errors import error_text
 from neural_seg_ros.ros.inputs import Inputs
 from neural_seg_ros.ros.outputs import Outputs
-from neural_seg_ros.ros.parameters import Parameters, Settings
+from neural_seg_ros.ros.parameters import Parameters, Settings, names_of
 from neural_seg_ros.ros.process import run_node
 from neural_seg_ros.ros.projection import CameraFrame
 from neural_seg_ros.ros.services import answer, handler, said, taken
@@ -126,7 +126,7 @@ class Segmenter(LifecycleNode):
     def _configure(self) -> None:
         settings = self._settings
         device = settings.start.device
-        self._outputs = Outputs(self)
+        self._outputs = Outputs(self, settings.live.lock_step)
         self._live = LiveSession(
             lambda config: _session_class()(config, device),
             lambda path: _session_class().load(path, device),
@@ -140,7 +140,7 @@ class Segmenter(LifecycleNode):
 
     def _subscribe(self) -> None:
         assert self._live is not None
-        self._publish_labels(self._settings)
+        self._publish_names(self._live, self._settings)
         self._live.enable(self._is_enabled)
         # Its transform listener has no end of its own, so there is one for the node's life.
         self._camera_frame = self._camera_frame or CameraFrame(self)
@@ -225,16 +225,18 @@ class Segmenter(LifecycleNode):
         if new.live != old.live:
             live.set_options(new.live)
         if new.class_names != old.class_names:
-            self._publish_labels(new)
+            self._publish_names(live, new)
 
-    def _publish_labels(self, settings: Settings) -> None:
+    def _publish_names(self, live: LiveSession, settings: Settings) -> None:
         if self._outputs is not None:
             header = Header(stamp=self.get_clock().now().to_msg())
             self._outputs.publish_labels(settings.class_names, header)
+            self._outputs.publish_lost(names_of(live.status().lost, settings.class_names))
 
     def _publish(self, output: Output) -> None:
         outputs, settings = self._outputs, self._settings
         if outputs is not None and self.context.ok():
+            outputs.publish_lost(names_of(output.lost, settings.class_names))
             outputs.publish(output, settings.session.unlabelled, settings.node.overlay_alpha)
 
     def _report(self, error: Exception) -> None:
@@ -256,6 +258,7 @@ class Segmenter(LifecycleNode):
             name=self.get_fully_qualified_name(),
             state=state,
             status=None if live is None else live.status(),
+            class_names=self._settings.class_names,
             callbacks=() if inputs is None else inputs.callback_seconds(),
             memory=resident_bytes(),
             device=self._settings.start.device,
