@@ -15,7 +15,7 @@ from neural_seg_ros.image import resize_image
 from neural_seg_ros.track import Tracker
 
 HEIGHT, WIDTH = 72, 128
-QUICK = TrackConfig(first_steps=60, correction_steps=20, precision="fp32")
+QUICK = TrackConfig(first_steps=40, correction_steps=20, frame_steps=1)
 RED, BLUE = (200, 40, 40), (40, 60, 210)
 
 
@@ -57,13 +57,27 @@ def iou(labels: np.ndarray, truth: np.ndarray, channel: int = 1) -> float:
     return float((a & b).sum() / max((a | b).sum(), 1))
 
 
-def taught(config: TrackConfig = QUICK, train: bool = True) -> Tracker:
+def annotated(config: TrackConfig = QUICK) -> Tracker:
     tracker = Tracker(config)
     frame, labels = scene(10)
     tracker.learn(frame, one_hot(labels))
-    if train:
-        tracker.train(tracker.steps_due)
     return tracker
+
+
+@pytest.fixture(scope="module")
+def fitted() -> dict[str, torch.Tensor]:
+    """The state of a tracker after its first fit."""
+    tracker = annotated()
+    assert tracker.train(1000) == QUICK.first_steps
+    return tracker.snapshot()
+
+
+@pytest.fixture
+def tracker(fitted: dict[str, torch.Tensor]) -> Tracker:
+    """A tracker after its first fit."""
+    made = Tracker(QUICK)
+    made.restore(fitted)
+    return made
 
 
 def follow(tracker: Tracker, frame: np.ndarray) -> np.ndarray:
@@ -73,8 +87,7 @@ def follow(tracker: Tracker, frame: np.ndarray) -> np.ndarray:
     return estimate.probabilities.argmax(0)
 
 
-def test_a_moving_square_is_followed() -> None:
-    tracker = taught()
+def test_a_moving_square_is_followed(tracker: Tracker) -> None:
     for x in range(13, 41, 3):
         frame, truth = scene(x)
         labels = follow(tracker, frame)
@@ -84,7 +97,7 @@ def test_a_moving_square_is_followed() -> None:
 
 
 def test_masks_come_before_the_fit() -> None:
-    tracker = taught(train=False)
+    tracker = annotated()
     for x in range(13, 41, 3):
         frame, truth = scene(x)
         labels = tracker.observe(frame).probabilities.argmax(0)
@@ -92,8 +105,7 @@ def test_masks_come_before_the_fit() -> None:
     assert iou(labels, truth) > 0.7
 
 
-def test_a_hidden_square_is_lost_and_found_again() -> None:
-    tracker = taught()
+def test_a_hidden_square_is_lost_and_found_again(tracker: Tracker) -> None:
     for x in range(13, 31, 3):
         follow(tracker, scene(x)[0])
     for x in range(31, 61, 3):
@@ -108,8 +120,7 @@ def test_a_hidden_square_is_lost_and_found_again() -> None:
     assert iou(labels, truth) > 0.7
 
 
-def test_a_second_class_joins_in_mid_stream() -> None:
-    tracker = taught()
+def test_a_second_class_joins_in_mid_stream(tracker: Tracker) -> None:
     for x in range(13, 25, 3):
         follow(tracker, scene(x, second=True)[0])
     frame, truth = scene(25, second=True)
@@ -148,8 +159,7 @@ def test_pixels_that_are_not_trusted_are_not_taught() -> None:
     assert iou(follow(tracker, frame)[:, :60], truth[:, :60]) > 0.8
 
 
-def test_a_restored_tracker_goes_on_bit_by_bit() -> None:
-    tracker = taught()
+def test_a_restored_tracker_goes_on_bit_by_bit(tracker: Tracker) -> None:
     follow(tracker, scene(13)[0])
     tracker.observe(scene(16)[0])
     tracker.train(1)
@@ -170,24 +180,23 @@ def test_a_restored_tracker_goes_on_bit_by_bit() -> None:
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
-def test_an_untaught_tracker_has_a_state_too() -> None:
-    tracker = taught()
+def test_an_untaught_tracker_has_a_state_too(tracker: Tracker) -> None:
     tracker.restore(Tracker(QUICK).snapshot())
     assert tracker.steps_due == 0
     with pytest.raises(SessionError, match="learn"):
         tracker.observe(scene(10)[0])
 
 
-def test_steps_in_slices_are_the_same_as_at_once() -> None:
-    at_once, sliced = taught(), taught(train=False)
+def test_steps_in_slices_are_the_same_as_at_once(fitted: dict[str, torch.Tensor]) -> None:
+    sliced = annotated()
     while sliced.steps_due:
         assert sliced.train(7) > 0
-    a, b = at_once.snapshot(), sliced.snapshot()
-    assert all(torch.equal(a[name], b[name]) for name in a)
+    state = sliced.snapshot()
+    assert all(torch.equal(fitted[name], state[name]) for name in fitted)
 
 
 def test_memory_is_bounded() -> None:
-    tracker = taught(TrackConfig(first_steps=2, frame_steps=0, recent=3, precision="fp32"))
+    tracker = annotated(TrackConfig(first_steps=2, frame_steps=0, recent=3))
     sizes = []
     for turn in range(24):
         frame, truth = scene(10 + turn)
@@ -199,8 +208,7 @@ def test_memory_is_bounded() -> None:
     assert sizes[-1] <= max(sizes[12:16])
 
 
-def test_a_frame_of_another_size() -> None:
-    tracker = taught()
+def test_a_frame_of_another_size(tracker: Tracker) -> None:
     frame, truth = scene(12)
     labels = follow(tracker, resize_image(frame, 54, 96))
     small = cv2.resize(truth.astype(np.uint8), (96, 54), interpolation=cv2.INTER_NEAREST)

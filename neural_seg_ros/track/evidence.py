@@ -32,7 +32,7 @@ class Colours:
         self.histograms = np.zeros((0, BINS[0] * BINS[1] * BINS[2]), np.float32)
 
     def learn(
-        self, found: NDArray[np.int64], labels: NDArray[np.uint16], weights: NDArray[np.float32], count: int
+        self, found: NDArray[np.int64], labels: NDArray[np.int16], weights: NDArray[np.float32], count: int
     ) -> None:
         """The colours of a frame's classes; a class that has some already keeps half of them.
 
@@ -142,3 +142,13 @@ def _pairs(
 
 def _limited(log: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.maximum(log - log.max(0), FLOOR), np.float32)
+
+
+def against(log: NDArray[np.float32], answer, surround: int) -> NDArray[np.float32]:
+    """Log-likelihoods (C, h, w) relative to what is around; for a class only where it was before."""
+    log = log - log[surround]
+    if answer is None:
+        log = np.minimum(log, 0)
+    else:
+        log = np.where(answer > 0.5, log, np.minimum(log, 0))
+    return np.asarray(np.clip(log, FLOOR, -FLOOR), np.float32)

@@ -12,22 +12,26 @@ from torch import Tensor
 
 from neural_seg_ros.track.windows import ROOM, Window
 
-# A class is lost below this share of its usual area, or when its pixels are less like its colours than this.
-LOST_AREA, LOST_LIKENESS = 0.05, 0.3
-# It is found again when this sure, this like its colours, and of an area between these times its usual one.
-FOUND_SURE, FOUND_LIKENESS, FOUND_LEAST, FOUND_MOST = 0.75, 0.5, 0.1, 4.0
-# How much of the usual area is that of the newest frame.
+# A class is lost when the confidence in it falls below this share of what is usual, and found again above that.
+LOST, FOUND = 0.5, 0.7
+# Less than this share of its usual area lowers the confidence.
+WHOLE = 0.15
+# How much of the usual confidence and area is that of the newest frame.
 FOLLOWED = 0.1
-# Every second search is where a class was last, the others in turn at so many places of its colours.
-PLACES = 4
-COARSE = 4
+# A lost class is searched at so many places of its colours in turn, found on a map this many times smaller.
+PLACES, COARSE = 6, 4
 
 
 class Presence:
-    """For every channel: usual area in pixels, confidence in [0, 1], whether it is lost, and searches since then."""
+    """For every channel: confidence in [0, 1], what is usual of it and of the area in pixels, searches while lost.
+
+    The confidence is how sure the answer is of a class where it is, times how like its colours that is, less where it
+    is smaller than usual; 0 where lost.
+    """
 
     def __init__(self) -> None:
         self.areas = np.zeros(0, np.float32)
+        self.usual = np.zeros(0, np.float32)
         self.confidence = np.zeros(0, np.float32)
         self.searches = np.full(0, -1, np.int64)
 
@@ -36,17 +40,18 @@ class Presence:
         """Channels that are not in sight."""
         return tuple(int(channel) for channel in np.nonzero(self.searches >= 0)[0])
 
-    def learn(self, labels: NDArray[np.uint16], probabilities: NDArray[np.float32]) -> None:
+    def learn(self, labels: NDArray[np.int16], probabilities: NDArray[np.float32]) -> None:
         """An annotated frame: what is there is in sight."""
         more = len(probabilities) - len(self.areas)
         self.areas = np.pad(self.areas, (0, more))
+        self.usual = np.pad(self.usual, (0, more), constant_values=1)
         self.confidence = np.pad(self.confidence, (0, more))
         self.searches = np.pad(self.searches, (0, more), constant_values=-1)
         for channel, probability in enumerate(probabilities):
             where = labels == channel
             if where.any():
                 self.areas[channel] = where.sum()
-                self.confidence[channel] = probability[where].mean()
+                self.confidence[channel] = self.usual[channel] = probability[where].mean()
                 self.searches[channel] = -1
 
     def judge(self, channel: int, probability: NDArray[np.float32], where: NDArray[np.bool_], likeness: float) -> bool:
@@ -54,15 +59,13 @@ class Presence:
         area = float(where.sum())
         sure = float(probability[where].mean()) if area else 0.0
         share = area / max(float(self.areas[channel]), 1.0)
-        if self.searches[channel] < 0:
-            there = share >= LOST_AREA and likeness >= LOST_LIKENESS
-        else:
-            right = likeness >= FOUND_LIKENESS and sure >= FOUND_SURE
-            there = right and FOUND_LEAST <= share <= FOUND_MOST
-        self.confidence[channel] = sure * likeness if there else 0.0
+        confidence = sure * likeness * min(1.0, share / WHOLE)
+        there = confidence >= self.usual[channel] * (LOST if self.searches[channel] < 0 else FOUND)
+        self.confidence[channel] = confidence if there else 0.0
         if there:
             self.searches[channel] = -1
             self.areas[channel] += FOLLOWED * (area - self.areas[channel])
+            self.usual[channel] += FOLLOWED * (confidence - self.usual[channel])
         else:
             self.searches[channel] += 1
         return there
@@ -71,6 +74,7 @@ class Presence:
         """All state, as copies."""
         return {
             "areas": torch.from_numpy(self.areas.copy()),
+            "usual": torch.from_numpy(self.usual.copy()),
             "confidence": torch.from_numpy(self.confidence.copy()),
             "searches": torch.from_numpy(self.searches.copy()),
         }
@@ -78,23 +82,21 @@ class Presence:
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
         """As it was at ``snapshot()``."""
         self.areas = snapshot["areas"].numpy().copy()
+        self.usual = snapshot["usual"].numpy().copy()
         self.confidence = snapshot["confidence"].numpy().copy()
         self.searches = snapshot["searches"].numpy().copy()
 
 
-def place_to_search(last: Window, likely: NDArray[np.float32], searches: int) -> Window:
-    """Where to look for a lost class: where it was last and where its colours are, in turn.
+def place_of_colours(side: float, likely: NDArray[np.float32], searches: int) -> Window:
+    """Where to look for a lost class: the places that are most like its colours, in turn.
 
-    last: its window, in this frame; likely (h, w) in [0, 1]: how like its colours every pixel is; searches: how many
-    there were so far.
+    side: of its window; likely (h, w) in [0, 1]: how like its colours every pixel is; searches: how many there were.
     """
-    if searches % 2 == 0:
-        return last
     height, width = likely.shape
     small = cv2.resize(likely, (max(1, width // COARSE), max(1, height // COARSE)), interpolation=cv2.INTER_AREA)
-    side = max(1, round(last.side / ROOM / COARSE))
-    dense = cv2.blur(small, (side, side), borderType=cv2.BORDER_CONSTANT)
-    for _ in range((searches // 2) % PLACES + 1):
+    width_of_object = max(1, round(side / ROOM / COARSE))
+    dense = cv2.blur(small, (width_of_object, width_of_object), borderType=cv2.BORDER_CONSTANT)
+    for _ in range(searches % PLACES + 1):
         _, _, _, (x, y) = cv2.minMaxLoc(dense)
-        cv2.circle(dense, (x, y), side, 0.0, -1)
-    return Window((x + 0.5) * COARSE, (y + 0.5) * COARSE, last.side)
+        cv2.circle(dense, (x, y), width_of_object, 0.0, -1)
+    return Window((x + 0.5) * COARSE, (y + 0.5) * COARSE, side)

@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 
 from neural_seg_ros.track.windows import SIDE, Window, view, whole
 
-# Share of the samples that are of annotated frames, once there are others.
-ANNOTATED = 0.7
-# Of these: as they are; an object on its own frame without it; the rest: an object on a recent frame.
+# Shares of the samples: a frame as it is; an object on its own frame without it; the rest: an object on a recent frame.
 IN_PLACE, ON_PLATE = 0.4, 0.3
 # Standard deviations of how a window is moved: shift (of its side), degrees, log scale, log aspect.
 SHIFT, TURN, SCALE, ASPECT = 0.12, 12.0, 0.22, 0.08
@@ -28,7 +26,7 @@ BLURRED, PRIOR_BLUR = 0.3, 1.0
 NEAR = 7
 
 T = TypeVar("T")
-Views = tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.float32]]
+Views = tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +34,13 @@ class Known:
     """A frame with labels.
 
     image    (h, w, 3) uint8 RGB
-    labels   (h, w) uint16: channels
+    labels   (h, w) int16: channels
     weights  (h, w) float32 in [0, 1]: how far the labels are to be relied on
     windows  around the channels that are objects
     """
 
     image: NDArray[np.uint8]
-    labels: NDArray[np.uint16]
+    labels: NDArray[np.int16]
     weights: NDArray[np.float32]
     windows: dict[int, Window]
 
@@ -65,16 +63,12 @@ def sample(
     rng: np.random.Generator, annotated: Sequence[Known], recent: Sequence[Known], count: int, surround: int
 ) -> Sample:
     """One sample of ``count`` channels; the newest annotated frame is taken as often as all others together."""
-    from_annotated = not recent or rng.random() < ANNOTATED
-    if from_annotated:
-        newest = len(annotated) == 1 or rng.random() < 0.5
-        known = annotated[-1] if newest else _one_of(rng, annotated[:-1])
-    else:
-        known = _one_of(rng, recent)
+    newest = len(annotated) == 1 or rng.random() < 0.5
+    known = annotated[-1] if newest else _one_of(rng, annotated[:-1])
     channels = sorted(known.windows)
     target = _one_of(rng, channels) if channels else surround
     kind = rng.random()
-    if not from_annotated or not channels or kind < IN_PLACE:
+    if not channels or kind < IN_PLACE:
         views = _views(known, _moved(rng, known.windows.get(target, whole(known.labels.shape))))
     elif kind < IN_PLACE + ON_PLATE or not recent:
         views = _pasted(rng, known, target, known.plates[target])
@@ -92,7 +86,7 @@ def inputs_of(image: NDArray[np.uint8], answer: NDArray[np.float32]) -> NDArray[
     return np.ascontiguousarray(np.concatenate([colour.transpose(2, 0, 1), np.stack(blurred)]), np.float32)
 
 
-def degraded(rng: np.random.Generator, labels: NDArray[np.uint16], count: int, surround: int) -> NDArray[np.float32]:
+def degraded(rng: np.random.Generator, labels: NDArray[np.int16], count: int, surround: int) -> NDArray[np.float32]:
     """An answer (count, SIDE, SIDE) as it may come from the frame before: classes shifted, bent, with pieces missing.
 
     What it takes from or leaves to the other classes is ``surround``'s.
@@ -160,7 +154,7 @@ def _pasted(rng: np.random.Generator, known: Known, target: int, ground: Known) 
     under, labels, weights = _views(ground, _place(rng, known.windows[target].side, ground.labels.shape))
     pasted = mask[..., None] * image + (1 - mask[..., None]) * under
     inside = mask > 0.5
-    return pasted.astype(np.uint8), np.where(inside, np.uint16(target), labels), np.where(inside, own, weights)
+    return pasted.astype(np.uint8), np.where(inside, np.int16(target), labels), np.where(inside, own, weights)
 
 
 def _place(rng: np.random.Generator, side: float, shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -188,7 +182,7 @@ def _without(known: Known, channel: int) -> Known:
     filled = cv2.inpaint(known.image, hole, 3, cv2.INPAINT_TELEA)
     _, nearest = cv2.distanceTransformWithLabels(hole, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
     outside = hole == 0
-    label_of = np.zeros(int(nearest.max()) + 1, np.uint16)
+    label_of = np.zeros(int(nearest.max()) + 1, np.int16)
     label_of[nearest[outside]] = known.labels[outside]
     return replace(known, image=np.asarray(filled, np.uint8), labels=np.where(outside, known.labels, label_of[nearest]))
 

@@ -15,12 +15,12 @@ from neural_seg_ros.answer.estimate import Estimate
 from neural_seg_ros.config import TrackConfig
 from neural_seg_ros.errors import SessionError
 from neural_seg_ros.image import check_image, resize_image
-from neural_seg_ros.track.clean import dropped, far_or_specks
-from neural_seg_ros.track.evidence import Colours, colour_bins, motion_evidence
+from neural_seg_ros.track.clean import all_but_one, dropped, far_or_specks
+from neural_seg_ros.track.evidence import Colours, against, colour_bins, motion_evidence
 from neural_seg_ros.track.learner import Learner
 from neural_seg_ros.track.memory import Memory, windows_of_tensor, windows_to_tensor
 from neural_seg_ros.track.motion import Motion, moved
-from neural_seg_ros.track.presence import Presence, place_to_search
+from neural_seg_ros.track.presence import Presence, place_of_colours
 from neural_seg_ros.track.samples import Known, inputs_of, sample
 from neural_seg_ros.track.windows import Window, merged, paste, view, windows_of
 
@@ -32,7 +32,9 @@ KEEP, KEEP_FRAME = 0.98, 0.9
 # Odds of the network beyond exp(CLIP) say no more.
 CLIP = 4.0
 # What colour and motion weigh beside the network, and without it.
-COLOUR, MOTION = 0.5, 0.5
+COLOUR, MOTION = 0.5, 1.0
+VETO = True
+KEEPS = (2,)
 # Share of the first fit after which the network is asked.
 READY = 0.4
 # The probability of an object outside of all windows, and the least that a moved answer has where there is no network.
@@ -86,7 +88,7 @@ class Tracker:
         count = _checked_channels(probabilities, self._learner.classes)
         added = count > self._learner.classes
         probabilities = _at_size(probabilities, frame.shape[:2])
-        labels = probabilities.argmax(0).astype(np.uint16)
+        labels = probabilities.argmax(0).astype(np.int16)
         weights = np.ones(labels.shape, np.float32)
         if trusted is not None:
             weights = _at_size(np.asarray(trusted, np.float32)[None], frame.shape[:2])[0]
@@ -115,15 +117,21 @@ class Tracker:
         answer = moved(answer, flow)
         found = colour_bins(frame)
         colour = self._colours.evidence(found, self._surround)
-        evidence = COLOUR * colour + MOTION * motion_evidence(flow, answer, self._surround)
-        windows = self._look_at(answer, flow, colour)
-        probabilities = _weighed(self._seen(frame, answer, windows), evidence)
+        motion = motion_evidence(flow, answer, self._surround)
+        if self.ready and VETO:
+            evidence = COLOUR * against(colour, answer if 1 in KEEPS else None, self._surround) + MOTION * against(
+                motion, answer if 2 in KEEPS else None, self._surround
+            )
+        else:
+            evidence = 0.5 * colour + 0.5 * motion
+        windows = self._windows_in_sight(answer, flow)
+        searched = self._windows_to_search(colour)
+        probabilities = _weighed(self._seen(frame, answer, [*windows.values(), *searched]), evidence)
         self._settle(probabilities, answer, found)
         self._colours.follow(found, probabilities, self._surround)
-        labels = probabilities.argmax(0).astype(np.uint16)
+        labels = probabilities.argmax(0).astype(np.int16)
         weights = (probabilities.max(0) > SURE).astype(np.float32)
-        taught = {channel: window for channel, window in windows.items() if channel not in self.lost}
-        self._memory.observe(Known(frame, labels, weights, taught))
+        self._memory.observe(Known(frame, labels, weights, windows))
         self._frame, self._probabilities = frame, probabilities
         self._frame_left = 0 if self._fit_left or not self._windows else self.config.frame_steps
         return Estimate(frame, probabilities)
@@ -223,10 +231,8 @@ class Tracker:
             for channel in new:
                 self._memory.doubt(channel, colour[channel] == 0, number)
 
-    def _look_at(
-        self, answer: NDArray[np.float32], flow: NDArray[np.float32], colour: NDArray[np.float32]
-    ) -> dict[int, Window]:
-        """The windows of this frame: around what is in sight, and one to search a lost class in."""
+    def _windows_in_sight(self, answer: NDArray[np.float32], flow: NDArray[np.float32]) -> dict[int, Window]:
+        """The windows around what is in sight; those of what is not move along."""
         lost = self.lost
         labels = answer.argmax(0)
         in_sight = [channel for channel in self._windows if channel not in lost]
@@ -234,24 +240,28 @@ class Tracker:
         for channel in self._windows.keys() - windows.keys():
             self._windows[channel] = self._windows[channel].moved(flow)
         self._windows.update(windows)
-        searched = min(lost, key=lambda channel: self._presence.searches[channel], default=None)
-        if searched is not None and searched in self._windows:
-            others = np.delete(colour, searched, 0).max(0)
-            likely = 1 / (1 + np.exp(others - colour[searched]))
-            searches = int(self._presence.searches[searched])
-            windows[searched] = place_to_search(self._windows[searched], likely.astype(np.float32), searches)
         return windows
 
+    def _windows_to_search(self, colour: NDArray[np.float32]) -> list[Window]:
+        """Where to look for one of the lost classes in this frame: where it was last, and at a place of its colours."""
+        lost = [channel for channel in self.lost if channel in self._windows]
+        if not lost:
+            return []
+        channel = lost[int(self._presence.searches[lost].min()) % len(lost)]
+        last = self._windows[channel]
+        others = np.delete(colour, channel, 0).max(0)
+        likely = (1 / (1 + np.exp(others - colour[channel]))).astype(np.float32)
+        return [last, place_of_colours(last.side, likely, int(self._presence.searches[channel]) // len(lost))]
+
     def _seen(
-        self, frame: NDArray[np.uint8], answer: NDArray[np.float32], windows: Mapping[int, Window]
+        self, frame: NDArray[np.uint8], answer: NDArray[np.float32], windows: list[Window]
     ) -> NDArray[np.float32]:
         """What the network says (C, h, w); before it is ready, the moved answer."""
         if not self.ready:
             return np.maximum(answer, OPEN)
         seen = np.full_like(answer, NOWHERE)
         seen[self._surround] = 1
-        chosen = merged(list(windows.values()))
-        for window in chosen:
+        for window in merged(windows):
             to_frame = window.to_frame
             prior = np.stack([view(channel, to_frame) for channel in answer]).astype(np.float32)
             inputs = inputs_of(np.asarray(view(frame, to_frame), np.uint8), prior)
@@ -266,8 +276,10 @@ class Tracker:
         for channel, window in self._windows.items():
             lost = channel in self.lost
             mask = probabilities.argmax(0) == channel
-            before = None if lost else answer.argmax(0) == channel
-            drop = far_or_specks(mask, before, window.side)
+            if lost:
+                drop = all_but_one(mask, probabilities[channel])
+            else:
+                drop = far_or_specks(mask, answer.argmax(0) == channel, window.side)
             mask &= ~drop
             likeness = self._colours.likeness(found, mask, channel) if mask.any() else 0.0
             if not self._presence.judge(channel, probabilities[channel], mask, likeness):
