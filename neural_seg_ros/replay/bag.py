@@ -12,7 +12,9 @@ from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.typesys import Stores, get_typestore
 
 from neural_seg_ros.errors import SourceError
-from neural_seg_ros.replay.truncated_mcap import TruncatedMcap, is_truncated_mcap
+from neural_seg_ros.replay.damaged_sqlite import DamagedSqlite
+from neural_seg_ros.replay.truncated_mcap import is_truncated_mcap, repaired_mcap
+from neural_seg_ros.replay.unindexed_bag1 import is_unindexed_bag1, repaired_bag1
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _STORAGES = (".mcap", ".db3")
@@ -38,7 +40,8 @@ class Bag:
         try:
             self._stack.enter_context(self._reader)
         except Exception as error:  # damaged bags fail in whatever part of rosbags meets the damage first
-            raise SourceError(f"{self.path}: cannot be read as a bag: {_one_line(error)}") from None
+            if not self._open_damaged(_one_line(error)):
+                raise SourceError(f"{self.path}: cannot be read as a bag: {_one_line(error)}") from None
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -99,7 +102,7 @@ class Bag:
             raise SourceError(f"{self.path}: no such bag, accepted: a bag folder, .mcap, .db3 or .bag")
         if not self.path.is_dir():
             return [self._whole(self.path)]
-        files = sorted(path for path in self.path.iterdir() if path.suffix in _STORAGES)
+        files = self._files()
         has_metadata = (self.path / "metadata.yaml").exists()
         if has_metadata and not any(is_truncated_mcap(path) for path in files):
             return [self.path]
@@ -110,11 +113,34 @@ class Bag:
             self.damage = "metadata.yaml is missing"
         return [self._whole(path) for path in files]
 
+    def _files(self) -> list[Path]:
+        if not self.path.is_dir():
+            return [self.path]
+        return sorted(path for path in self.path.iterdir() if path.suffix in _STORAGES)
+
     def _whole(self, path: Path) -> Any:
-        if not is_truncated_mcap(path):
-            return path
-        self.damage = f"{path.name} ends in the middle"
-        return TruncatedMcap(path)
+        if is_truncated_mcap(path):
+            self.damage = f"{path.name} ends in the middle"
+            return repaired_mcap(path)
+        if is_unindexed_bag1(path):
+            self.damage = f"{path.name} has no index"
+            return repaired_bag1(path)
+        return path
+
+    def _open_damaged(self, damage: str) -> bool:
+        """Open SQLite3 files that are damaged, if that is what they are."""
+        files = self._files()
+        if not files or any(path.suffix != ".db3" for path in files):
+            return False
+        self._reader = AnyReader(files, default_typestore=get_typestore(Stores.LATEST))
+        for reader, path in zip(self._reader.readers, files, strict=True):
+            reader.storage = DamagedSqlite(path)
+        try:
+            self._stack.enter_context(self._reader)
+        except Exception:  # not even the topics can be read
+            return False
+        self.damage = damage
+        return True
 
 
 def stamp_of(header: Any, timestamp: int) -> float:

@@ -1,4 +1,4 @@
-"""MCAP files without an end, as a recorder leaves them that lost its power: given an end in memory only.
+"""MCAP files without an end, as a recorder leaves them that lost its power.
 
 An MCAP file is magic, records (one byte of kind, eight of length, content), a footer record and the magic again
 (https://mcap.dev/spec). Readers refuse a file without the footer, though its records are whole up to the last one.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import struct
 from pathlib import Path
-from typing import IO
+
+from neural_seg_ros.replay.repaired import RepairedFile
 
 _MAGIC = b"\x89MCAP0\r\n"
 _HEADER = struct.Struct("<BQ")
@@ -28,63 +29,9 @@ def is_truncated_mcap(path: Path) -> bool:
         return starts and file.read() != _MAGIC
 
 
-class TruncatedMcap:
-    """Stands in for the path of a truncated MCAP file: opens as its whole records and a footer."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.name = path.name
-        self.suffix = path.suffix
-
-    def __str__(self) -> str:
-        return str(self._path)
-
-    def exists(self) -> bool:
-        return self._path.exists()
-
-    def is_dir(self) -> bool:
-        return False
-
-    def open(self, mode: str) -> IO[bytes]:
-        """A seekable stream of bytes for reading; ``mode`` is ``rb``."""
-        return io.BufferedReader(_Repaired(self._path, _whole_records(self._path)))
-
-
-class _Repaired(io.RawIOBase):
-    """The first ``whole`` bytes of a file, then an MCAP end."""
-
-    def __init__(self, path: Path, whole: int) -> None:
-        self._file = path.open("rb")
-        self._whole = whole
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._whole + len(_END)}[whence]
-        self._position = max(0, start + offset)
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        if self._position < self._whole:
-            self._file.seek(self._position)
-            data = self._file.read(min(len(buffer), self._whole - self._position))
-        else:
-            data = _END[self._position - self._whole :][: len(buffer)]
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
+def repaired_mcap(path: Path) -> RepairedFile:
+    """A truncated MCAP file as its whole records and a footer."""
+    return RepairedFile(path, _whole_records(path), _END)
 
 
 def _whole_records(path: Path) -> int:
