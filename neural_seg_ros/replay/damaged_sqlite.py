@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import apsw
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinition, MessageDefinitionFormat
 from rosbags.rosbag2.metadata import ReaderMetadata
 from rosbags.rosbag2.storage_sqlite3 import Sqlite3Reader
@@ -17,7 +17,7 @@ _FORMATS = {"ros2msg": MessageDefinitionFormat.MSG, "ros2idl": MessageDefinition
 _NO_DEFINITION = MessageDefinition(MessageDefinitionFormat.NONE, "")
 
 
-class DamagedSqlite(Sqlite3Reader):  # type: ignore[misc]  # rosbags is not followed by the type checker
+class DamagedSqlite(Sqlite3Reader):
     """A storage of rosbags that counts and reads what can be reached before the damage."""
 
     def __init__(self, path: Path) -> None:
@@ -25,14 +25,15 @@ class DamagedSqlite(Sqlite3Reader):  # type: ignore[misc]  # rosbags is not foll
         self._path = path
 
     def open(self) -> None:
-        """Open the file and count its messages. Raises apsw.Error where not even its topics can be read."""
-        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-        self.dbconn = apsw.Connection(f"{self._path.resolve().as_uri()}?immutable=1", flags=flags)
+        """Open the file and count its messages. Raises sqlite3.Error where not even its topics can be read."""
+        self.dbconn = sqlite3.connect(f"{self._path.resolve().as_uri()}?immutable=1", uri=True)
         # SQLite then opens files that are shorter than their header says.
         self.dbconn.execute("PRAGMA writable_schema=ON")
         counts: Counter[int] = Counter()
         first, last = 2**63 - 1, 0
-        for topic, timestamp in self._until_damage("SELECT topic_id, timestamp FROM messages"):
+        # Half a page may hold rows of nothing.
+        rows = "SELECT topic_id, timestamp FROM messages WHERE typeof(topic_id) = typeof(timestamp)"
+        for topic, timestamp in self._until_damage(f"{rows} AND typeof(timestamp) = 'integer'"):
             counts[topic] += 1
             first, last = min(first, timestamp), max(last, timestamp + 1)
         definitions = self._definitions()
@@ -63,5 +64,5 @@ class DamagedSqlite(Sqlite3Reader):  # type: ignore[misc]  # rosbags is not foll
     def _until_damage(self, query: str) -> Iterator[Any]:
         """The rows that come before an error; none where the table is missing, as in older bags."""
         assert self.dbconn is not None
-        with suppress(apsw.Error):
+        with suppress(sqlite3.Error):
             yield from self.dbconn.execute(query)

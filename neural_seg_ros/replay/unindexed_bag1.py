@@ -40,7 +40,7 @@ def is_unindexed_bag1(path: Path) -> bool:
         if file.read(len(_VERSION)) != _VERSION:
             return False
         try:
-            index = Header.read(file, RecordType.BAGHEADER).get_uint64("index_pos")
+            index: int = Header.read(file, RecordType.BAGHEADER).get_uint64("index_pos")
         except ReaderError:
             return False
         return index == 0 or index >= path.stat().st_size
@@ -91,7 +91,7 @@ def _end(file: IO[bytes], position: int) -> int:
     """Where the record at ``position`` ends."""
     file.seek(position)
     file.seek(read_uint32(file), 1)
-    length = read_uint32(file)
+    length: int = read_uint32(file)
     return file.tell() + length
 
 
