@@ -102,7 +102,7 @@ class Bag:
             raise SourceError(f"{self.path}: no such bag, accepted: a bag folder, .mcap, .db3 or .bag")
         if not self.path.is_dir():
             return [self._whole(self.path)]
-        files = self._files()
+        files = storage_files(self.path)
         has_metadata = (self.path / "metadata.yaml").exists()
         if has_metadata and not any(is_truncated_mcap(path) for path in files):
             return [self.path]
@@ -112,11 +112,6 @@ class Bag:
         if not has_metadata:
             self.damage = "metadata.yaml is missing"
         return [self._whole(path) for path in files]
-
-    def _files(self) -> list[Path]:
-        if not self.path.is_dir():
-            return [self.path]
-        return sorted(path for path in self.path.iterdir() if path.suffix in _STORAGES)
 
     def _whole(self, path: Path) -> Any:
         if is_truncated_mcap(path):
@@ -129,7 +124,7 @@ class Bag:
 
     def _open_damaged(self, damage: str) -> bool:
         """Open SQLite3 files that are damaged, if that is what they are."""
-        files = self._files()
+        files = storage_files(self.path)
         if not files or any(path.suffix != ".db3" for path in files):
             return False
         self._reader = AnyReader(files, default_typestore=get_typestore(Stores.LATEST))
@@ -141,6 +136,13 @@ class Bag:
             return False
         self.damage = damage
         return True
+
+
+def storage_files(path: Path) -> list[Path]:
+    """The files with the messages of a bag, in the order of their names."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.iterdir() if file.suffix in _STORAGES)
 
 
 def stamp_of(header: Any, timestamp: int) -> float:

@@ -15,7 +15,7 @@ import torch
 from neural_seg_ros.annotation_file import AnnotationFile
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.device import choose_device
-from neural_seg_ros.replay.bag import Bag
+from neural_seg_ros.replay.bag import Bag, storage_files
 from neural_seg_ros.replay.changed import check_unchanged
 from neural_seg_ros.replay.frames import Extent, ImageTopic, extent_of
 from neural_seg_ros.replay.journal import Journal
@@ -59,10 +59,10 @@ class ReplayInput:
     def identity(self) -> dict[str, Any]:
         """JSON values of all that has a say in the masks."""
         images = self.images
-        files = sorted(images.bag.iterdir()) if images.bag.is_dir() else [images.bag]
+        files = storage_files(images.bag)
         return {
             "bag": str(images.bag.resolve()),
-            "bag size": {path.name: path.stat().st_size for path in files if path.is_file()},
+            "bag size": {path.name: path.stat().st_size for path in files},
             "image topic": images.topic,
             "start": images.start,
             "duration": images.duration,
@@ -106,14 +106,12 @@ def replay_bag(inputs: ReplayInput, out: Path, progress: Progress, continuation:
         truth = _ground_truth(inputs, stack)
         frame = continuation.redo_from
         resume = continuation.resume or frame is not None
-        changed = None if frame is None else "annotations"
-        opened = open_work_folder(out, inputs.identity(), continuation.started, resume, changed)
+        change = (
+            None if frame is None else ("annotations", partial(_rewind, annotations=inputs.annotations, frame=frame))
+        )
+        opened = open_work_folder(out, inputs.identity(), continuation.started, resume, change)
         work = stack.enter_context(opened)
-        first = Journal(work / "forward")
-        if frame is not None:
-            check_unchanged(first, inputs.annotations, frame)
-            first.rewind(frame)
-            _forget_backwards(work, frame)
+        first = _forward_journal(work)
         _run_forward(inputs, work, first, extent, progress, continuation.checkpoint)
         second = _run_backward(inputs, work, first, progress, continuation.checkpoint) if inputs.two_pass else []
         state = first.state
@@ -168,11 +166,18 @@ def _run_backward(
     return journals
 
 
-def _forget_backwards(work: Path, frame: int) -> None:
-    """Remove the passes back from ``frame`` and from later ones."""
+def _rewind(work: Path, annotations: AnnotationFile, frame: int) -> None:
+    """Remove what depends on annotations from ``frame`` on. Raises AnnotationError if earlier ones changed."""
+    first = _forward_journal(work)
+    check_unchanged(first, annotations, frame)
+    first.rewind(frame)
     for folder in (work / "backward").glob("*"):
         if int(folder.name) >= frame:
             shutil.rmtree(folder)
+
+
+def _forward_journal(work: Path) -> Journal:
+    return Journal(work / "forward")
 
 
 def _anchors(work: Path) -> Path:
@@ -193,6 +198,14 @@ def _metrics(inputs: ReplayInput, state: State, summary: Summary) -> dict[str, A
     return summary.metrics(inputs.annotations, inputs.config, device, state.fit) | {
         "bag": images.bag.name,
         "image_topic": images.topic,
+        "options": {
+            "start": images.start,
+            "duration": images.duration,
+            "every": images.every,
+            "rate": inputs.rate,
+            "two_pass": inputs.two_pass,
+            "ground_truth": inputs.ground_truth,
+        },
         "skipped": {"messages": sum(state.skipped.values()), "reasons": state.skipped},
         "dropped": state.dropped,
         "bag_damage": state.damage,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,19 @@ NAME = ".replay"
 
 @contextmanager
 def open_work_folder(
-    out: Path, run: Mapping[str, Any], started: str, resume: bool, changed: str | None
+    out: Path,
+    run: Mapping[str, Any],
+    started: str,
+    resume: bool,
+    change: tuple[str, Callable[[Path], None]] | None,
 ) -> Iterator[Path]:
     """The work folder of outputs in ``out``, for this process alone; empty unless a run there is gone on with.
 
-    run      JSON values that say what is run; those of a run that is gone on with must be the same
-    started  what the run is part of: one that was begun as part of the same is gone on with
-    resume   go on with any other too
-    changed  the one of ``run`` that may differ
-    Raises SourceError. After an error the folder stays if it holds results, else it is removed.
+    run      JSON values that say what is run
+    started  what the run is part of: one that was begun as part of the same is gone on with where ``run`` is the same
+    resume   go on with any other too, and refuse to where ``run`` is not the same
+    change   the one of ``run`` that may differ, and what removes the results that are then no more true
+    Raises SourceError, and the errors of ``change``. After an error the folder is removed unless it holds results.
     """
     made = not out.exists()
     folder = out / NAME
@@ -38,9 +42,11 @@ def open_work_folder(
             raise SourceError(f"{out}: got a folder that another replay writes to, accepted: one of its own") from None
         settled, begun = json.loads(json.dumps(run)), folder / "run.json"
         before: dict[str, Any] = json.loads(begun.read_text()) if begun.exists() else {"run": {}, "started": None}
-        if before["started"] is not None and (resume or before["started"] == started):
-            _check_same(out, settled, before["run"], changed)
-        else:
+        if resume and before["started"] is not None:
+            _check_same(out, settled, before["run"], None if change is None else change[0])
+            if change is not None:
+                change[1](folder)
+        elif (before["started"], before["run"]) != (started, settled):
             _clear(folder)
         write_text(begun, json.dumps({"started": started, "run": settled}, indent=2))
         try:
