@@ -80,6 +80,23 @@ def test_rate_drops_what_the_fit_cannot_keep_up_with(folder: Path) -> None:
     assert metrics_of(folder / "out")["dropped"] == 5
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--duration", "inf"), "duration: got inf, accepted: seconds, not negative"),
+        (("--rate", "inf"), "rate: got inf, accepted: a number above 0"),
+        (("--start", 9), "annotations: got 1 entries but no frame that can be read"),
+    ],
+)
+def test_a_span_without_frames(
+    folder: Path, options: tuple[object, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert replay(bag_of(folder, 2), *options) == 2
+    message = capsys.readouterr().err
+    assert said in message
+    assert len(message.splitlines()) == 1
+
+
 def test_two_topics_have_a_folder_each(folder: Path) -> None:
     assert replay(bag_of(folder, 2), "--image-topic", "/camera/compressed") == 0
     for name in ("camera_image_raw", "camera_compressed"):

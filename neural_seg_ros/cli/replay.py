@@ -98,7 +98,7 @@ def replay(
         for line in run_task(batch, tasks[0], common.progress):
             common.say(line)
         return 0
-    where = local_backend(jobs) if chosen == "local" else dask_backend(scheduler)
+    where = local_backend(min(jobs, len(tasks))) if chosen == "local" else dask_backend(scheduler)
     failed: set[Task] = set()
     for outcome in run_jobs(functools.partial(run_task, batch), tasks, where, retries):
         (failed.discard if outcome.error is None else failed.add)(outcome.job)

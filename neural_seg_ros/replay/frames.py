@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from neural_seg_ros.annotation_file import AnnotationFile
-from neural_seg_ros.annotations import Annotation
-from neural_seg_ros.errors import ImageError
+from neural_seg_ros.annotations import Annotation, is_number
+from neural_seg_ros.errors import ImageError, SourceError
 from neural_seg_ros.image_message import to_rgb
 from neural_seg_ros.replay.bag import Bag, stamp_of
 from neural_seg_ros.video import DEFAULT_FPS, Frame, RgbImage
@@ -24,6 +24,7 @@ class ImageTopic:
 
     start, duration  seconds of the bag, from its first message; duration None: to the end
     every            one of so many messages is taken, and those that are annotated
+    Raises SourceError where start and duration are no numbers of seconds.
     """
 
     bag: Path
@@ -31,6 +32,12 @@ class ImageTopic:
     start: float = 0.0
     duration: float | None = None
     every: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("start", "duration"):
+            value = getattr(self, name)
+            if value is not None and (not is_number(value) or value < 0):
+                raise SourceError(f"{name}: got {value!r}, accepted: seconds, not negative")
 
     def span(self, bag: Bag) -> tuple[int, int | None]:
         """First and last nanosecond, the latter excluded."""

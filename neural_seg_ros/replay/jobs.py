@@ -54,7 +54,7 @@ def local_backend(workers: int) -> Backend[Any]:
     """Processes of this machine, ``workers`` at a time; with one, this process."""
 
     def run_all(run: Run[T], jobs: Sequence[T]) -> Iterator[Outcome[T]]:
-        if workers == 1 or len(jobs) == 1:
+        if workers == 1:
             yield from (attempt(run, job) for job in jobs)
             return
         from joblib import Parallel, delayed
@@ -62,7 +62,8 @@ def local_backend(workers: int) -> Backend[Any]:
 
         left = list(jobs)
         try:
-            parallel = Parallel(n_jobs=min(workers, len(jobs)), return_as="generator_unordered")
+            # However few jobs are left: results depend on the threads of a process, and these on the processes.
+            parallel = Parallel(n_jobs=workers, return_as="generator_unordered")
             for outcome in parallel(delayed(attempt)(run, job) for job in jobs):
                 left.remove(outcome.job)
                 yield outcome

@@ -114,8 +114,11 @@ class Journal:
         return self.folder / f"{chunk:05d}.{suffix}"
 
     def _remove_from(self, chunk: int) -> None:
-        """Remove the chunks from ``chunk`` on, the last one first, and what an interrupted run left half-written."""
-        for path in sorted(self.folder.iterdir(), reverse=True):
+        """Remove the chunks from ``chunk`` on and what an interrupted run left half-written.
+
+        Records go first, the last ones before the others: whenever this is interrupted, what counts is whole.
+        """
+        for path in sorted(self.folder.iterdir(), key=lambda path: (path.suffix == ".json", path.name), reverse=True):
             if path.is_dir():
                 shutil.rmtree(path)
             elif not path.stem.isdecimal() or int(path.stem) >= chunk:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from neural_seg_ros.annotations import is_number
+from neural_seg_ros.errors import SourceError
 from neural_seg_ros.replay.frames import BagFrame, Item
 
 
@@ -11,10 +13,12 @@ class Pace:
     """A clock that runs with the bag at ``rate`` times real time and with what a frame took; nobody ever sleeps.
 
     ``dropped`` counts the frames that were replaced by a newer one before anybody was free for them. Annotated frames
-    are never dropped.
+    are never dropped. Raises SourceError where ``rate`` is not above 0.
     """
 
     def __init__(self, rate: float, dropped: int = 0) -> None:
+        if not is_number(rate) or rate <= 0:
+            raise SourceError(f"rate: got {rate!r}, accepted: a number above 0")
         self._rate = rate
         self._first: int | None = None
         self._free_at = 0.0

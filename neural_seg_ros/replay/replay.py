@@ -136,6 +136,8 @@ def _run_forward(
 ) -> None:
     anchors = _anchors(work)
     anchors.mkdir(exist_ok=True)
+    for half_written in anchors.glob(".*"):
+        half_written.unlink()
 
     def keep(session: Session, index: int) -> None:
         session.save(anchors / f"{index}.session")

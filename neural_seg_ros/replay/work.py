@@ -40,6 +40,8 @@ def open_work_folder(
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise SourceError(f"{out}: got a folder that another replay writes to, accepted: one of its own") from None
+        for half_written in folder.glob(".run-*"):
+            half_written.unlink()
         settled, begun = json.loads(json.dumps(run)), folder / "run.json"
         before: dict[str, Any] = json.loads(begun.read_text()) if begun.exists() else {"run": {}, "started": None}
         if resume and before["started"] is not None:
