@@ -128,3 +128,19 @@ def test_a_change_before_that_frame_is_refused(bag: Path, capsys: pytest.Capture
     assert "--from FRAME" in capsys.readouterr().err
     assert replay(bag, *ALWAYS, "--from", 3) == 2
     assert "annotations: got a change on frame 0, accepted: changes on frame 3 and later" in capsys.readouterr().err
+
+
+def test_a_pass_back_from_a_frame_is_made_again_from_another(bag: Path) -> None:
+    assert replay(bag, *ALWAYS, "--two-pass") == 0
+    (bag.parent / "clicks.yaml").write_text(TWO.replace("frame: 3", "frame: 4"))
+    assert replay(bag, *ALWAYS, "--two-pass", "--from", 3) == 0
+    assert replay(bag, *ALWAYS, "--two-pass", name="whole") == 0
+    assert outputs_of(bag.parent / "out") == outputs_of(bag.parent / "whole")
+
+
+def test_another_truth_only_measures_again(bag: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert replay(bag, "--ground-truth", "/truth", name="whole") == 0
+    assert replay(bag) == 0
+    monkeypatch.delattr("neural_seg_ros.replay.passes.run_frame")
+    assert replay(bag, "--ground-truth", "/truth", "--resume") == 0
+    assert outputs_of(bag.parent / "out") == outputs_of(bag.parent / "whole")

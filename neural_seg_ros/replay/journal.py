@@ -76,7 +76,7 @@ class Journal:
             yield from read_mask_bag(self._path(chunk, "mcap"))
 
     def rewind(self, index: int) -> None:
-        """Keep the chunks up to the last one whose frames are all before ``index`` and which has a session."""
+        """Keep the chunks up to the last one whose frames are all before ``index`` and which has a session; 0: none."""
         kept = 0
         for chunk in range(self.count):
             records = self.records_of(chunk)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -175,7 +174,11 @@ def _rewind(work: Path, annotations: AnnotationFile, frame: int) -> None:
     first.rewind(frame)
     for folder in (work / "backward").glob("*"):
         if int(folder.name) >= frame:
-            shutil.rmtree(folder)
+            Journal(folder).rewind(0)
+            folder.rmdir()
+    for anchor in _anchors(work).glob("[0-9]*"):
+        if int(anchor.stem) >= frame:
+            anchor.unlink()
 
 
 def _forward_journal(work: Path) -> Journal:

@@ -62,6 +62,8 @@ def open_work_folder(
 
 
 def _clear(folder: Path) -> None:
+    # First, so that nobody goes on with what is left if this is interrupted.
+    (folder / "run.json").unlink(missing_ok=True)
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
