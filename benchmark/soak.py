@@ -28,9 +28,9 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 
+from neural_seg_ros.annotation_message import stamp_of
 from neural_seg_ros.files import write_text
 from neural_seg_ros.ros import qos
-from neural_seg_ros.ros.annotation_inputs import stamp_of
 from neural_seg_ros.ros.transport import use_large_images
 
 WIDTH, HEIGHT = 640, 480

@@ -17,7 +17,7 @@ LAYERS = (
     ("evaluate",),
     ("session",),
     ("session_file", "history", "result", "annotation_file"),
-    ("placed", "label_file", "draw"),
+    ("placed", "label_file", "draw", "annotation_message"),
     ("track",),
     ("answer", "field", "device", "image_message", "video"),
     ("regions",),

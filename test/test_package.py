@@ -18,6 +18,7 @@ NAME = "neural_seg_ros"
 DEPENDENCIES = {
     "PIL": ("pillow", "python3-pil"),
     "cv2": ("opencv-python-headless", "python3-opencv"),
+    "joblib": ("joblib", "python3-joblib"),
     "matplotlib": ("matplotlib", "python3-matplotlib"),
     "numpy": ("numpy", "python3-numpy"),
     "psutil": ("psutil", "python3-psutil"),
@@ -30,6 +31,8 @@ DEPENDENCIES = {
     "typer": ("typer", None),
     "yaml": ("pyyaml", "python3-yaml"),
 }
+# Imported where it is asked for alone, and the extra of setup.py that installs it.
+OPTIONAL = {"distributed": "dask"}
 # Part of the package of another name.
 ROS_MODULES = {"tf2_ros", "cv_bridge", "rclpy", "launch", "launch_ros"}
 
@@ -88,7 +91,7 @@ def test_version_is_the_same_everywhere(manifest: ET.Element) -> None:
 def test_every_import_is_declared(manifest: ET.Element, setup_arguments: dict[str, object], imported: set[str]) -> None:
     declared = {element.text for element in manifest if element.tag.endswith("depend")}
     assert {module for module in imported if is_ros(module)} <= declared
-    others = {module for module in imported if not is_ros(module)}
+    others = {module for module in imported if not is_ros(module)} - OPTIONAL.keys()
     assert others <= set(DEPENDENCIES), "name it in DEPENDENCIES, setup.py, package.xml and constraints.txt"
     keys = {key for _, key in map(DEPENDENCIES.get, others) if key is not None}  # type: ignore[misc]
     assert keys <= declared
@@ -96,6 +99,10 @@ def test_every_import_is_declared(manifest: ET.Element, setup_arguments: dict[st
     assert isinstance(requirements, list)
     installed = {re.split(r"[<>=]", requirement)[0] for requirement in requirements}
     assert {DEPENDENCIES[module][0] for module in others} <= installed
+    extras = setup_arguments["extras_require"]
+    assert isinstance(extras, dict)
+    for module, extra in OPTIONAL.items():
+        assert module in {re.split(r"[<>=]", requirement)[0] for requirement in extras[extra]}
 
 
 def test_every_requirement_is_pinned(setup_arguments: dict[str, object]) -> None:

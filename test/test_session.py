@@ -477,7 +477,15 @@ def test_a_newer_file_says_so(session: Session, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("neural_seg_ros.session_file.VERSION", 99)
     session.save(tmp_path / "a.session")
     monkeypatch.undo()
-    with pytest.raises(SessionFileError, match="version: got 99"):
+    with pytest.raises(SessionFileError, match=r"version: got 99, accepted: \d+; written by a newer"):
+        Session.load(tmp_path / "a.session")
+
+
+def test_an_older_file_says_so(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neural_seg_ros.session_file.VERSION", 1)
+    session.save(tmp_path / "a.session")
+    monkeypatch.undo()
+    with pytest.raises(SessionFileError, match="version: got 1, accepted: 2; written by an older"):
         Session.load(tmp_path / "a.session")
 
 

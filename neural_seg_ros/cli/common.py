@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -97,3 +97,10 @@ def warn(message: str | None) -> None:
 def say(message: str) -> None:
     """One line for the user on stderr; stdout is left to what a program may read."""
     typer.echo(message, err=True)
+
+
+def choose(name: str, given: str, accepted: Sequence[str]) -> str:
+    """``given`` if it is among the accepted values. Raises ConfigError."""
+    if given not in accepted:
+        raise ConfigError(f"{name}: got {given!r}, accepted: {' | '.join(accepted)}")
+    return given

@@ -26,7 +26,7 @@ def segment(
     from neural_seg_ros.draw import confidence_image, overlay
     from neural_seg_ros.label_file import write_labels
     from neural_seg_ros.replay.run import run_session
-    from neural_seg_ros.replay.summary import Summary
+    from neural_seg_ros.replay.summary import Summary, row_of
     from neural_seg_ros.session import Session
     from neural_seg_ros.video import Frame, read_image, write_image
 
@@ -36,7 +36,7 @@ def segment(
     frames = [Frame(0, 0.0, read_image(image))]
     summary = Summary()
     for step in run_session(session, frames, entries):
-        summary.add(step)
+        summary.add(row_of(step, {}))
         common.warn(summary.check_annotated(entries))
         drawn = overlay(step.frame.image, step.result.labels, step.annotations, unlabelled=settled.unlabelled)
         write_labels(out / "labels.png", step.result.labels)

@@ -27,9 +27,10 @@ def track(
     """Label every frame from annotations on some: labels/00000.png ..., overlay.mp4 and metrics.json."""
     from neural_seg_ros.annotation_file import read_annotation_file
     from neural_seg_ros.draw import overlay
+    from neural_seg_ros.replay.figures import class_figures
     from neural_seg_ros.replay.label_folder import open_label_folder
     from neural_seg_ros.replay.run import run_session
-    from neural_seg_ros.replay.summary import Summary, write_metrics
+    from neural_seg_ros.replay.summary import Summary, row_of, write_metrics
     from neural_seg_ros.replay.truth import open_truth_folder
     from neural_seg_ros.session import Session
     from neural_seg_ros.video import VideoWriter, open_frames
@@ -41,11 +42,15 @@ def track(
     session = Session(settled, device)
     summary = Summary()
     with open_label_folder(out / "labels") as write_labels, VideoWriter(out / "overlay.mp4", frames.fps) as video:
-        for step in common.progress(run_session(session, frames, entries, truth), "track", frames.count):
-            summary.add(step)
-            write_labels(step.result.labels)
-            drawn = overlay(step.frame.image, step.result.labels, step.annotations, unlabelled=settled.unlabelled)
-            video.write(drawn)
+        for step in common.progress(run_session(session, frames, entries), "track", frames.count):
+            # Before the first annotation there is nothing to judge: no class has been named yet.
+            true = truth.labels_of(step.frame) if truth is not None and session.annotations else None
+            labels, index = step.result.labels, step.frame.index
+            figures = {} if true is None else class_figures(labels, true, session.classes, index)
+            summary.add(row_of(step, figures))
+            write_labels(labels)
+            video.write(overlay(step.frame.image, labels, step.annotations, unlabelled=settled.unlabelled))
         common.warn(summary.check_annotated(entries))
-    write_metrics(out / "metrics.json", summary.metrics(session, entries))
+    metrics = summary.metrics(entries, settled, str(session.device), session.status())
+    write_metrics(out / "metrics.json", metrics | summary.timings())
     common.say(f"{out}: {summary.line()}")

@@ -1,38 +1,23 @@
-"""Images out of a rosbag (SQLite3, MCAP, ROS 1) in the order they were recorded, one at a time."""
+"""Messages out of a rosbag (SQLite3, MCAP, ROS 1) in the order they were recorded, one at a time."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.typesys import Stores, get_typestore
 
-from neural_seg_ros.errors import ImageError, SourceError
-from neural_seg_ros.image_message import to_rgb
-from neural_seg_ros.replay.truncated import TruncatedMcap, is_truncated_mcap
-from neural_seg_ros.video import DEFAULT_FPS, Frame
+from neural_seg_ros.errors import SourceError
+from neural_seg_ros.replay.damaged_sqlite import DamagedSqlite
+from neural_seg_ros.replay.truncated_mcap import is_truncated_mcap, repaired_mcap
+from neural_seg_ros.replay.unindexed_bag1 import is_unindexed_bag1, repaired_bag1
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _STORAGES = (".mcap", ".db3")
-
-
-@dataclass(frozen=True, eq=False)
-class BagFrame(Frame):
-    """A frame and where it comes from.
-
-    index      counts the decoded images of the topic
-    stamp      of the message's header in seconds; of the recording where the header has none
-    timestamp  of the recording, nanoseconds
-    header     ``std_msgs/msg/Header`` of the message
-    """
-
-    timestamp: int
-    header: Any
 
 
 class Bag:
@@ -55,7 +40,8 @@ class Bag:
         try:
             self._stack.enter_context(self._reader)
         except Exception as error:  # damaged bags fail in whatever part of rosbags meets the damage first
-            raise SourceError(f"{self.path}: cannot be read as a bag: {_one_line(error)}") from None
+            if not self._open_damaged(_one_line(error)):
+                raise SourceError(f"{self.path}: cannot be read as a bag: {_one_line(error)}") from None
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -71,9 +57,18 @@ class Bag:
         return dict(sorted(counts.items()))
 
     @property
+    def start(self) -> int:
+        """Nanoseconds of the first message of the bag."""
+        return int(self._reader.start_time)
+
+    @property
     def duration(self) -> float:
         """Seconds from the first to the last message of the bag."""
         return max(0.0, float(self._reader.duration) * 1e-9)
+
+    def type_of(self, topic: str) -> str | None:
+        """The type of a topic's messages, such as ``sensor_msgs/msg/Image``; None where there is no such topic."""
+        return next((each.msgtype for each in self._reader.connections if each.topic == topic), None)
 
     def check_topic(self, topic: str) -> None:
         """Raise SourceError naming the bag's image topics unless ``topic`` is one of them."""
@@ -81,10 +76,13 @@ class Bag:
             topics = ", ".join(self.image_topics) or "none, this bag has no image topics"
             raise SourceError(f"image topic: got {topic!r}, accepted: {topics}")
 
-    def messages(self, topic: str) -> Iterator[tuple[int, Any]]:
-        """(timestamp in nanoseconds, message) of a topic; a message that cannot be deserialised is given as None."""
+    def messages(self, topic: str, start: int | None = None, stop: int | None = None) -> Iterator[tuple[int, Any]]:
+        """(timestamp in nanoseconds, message) of a topic; a message that cannot be deserialised is given as None.
+
+        start, stop: nanoseconds; those recorded before ``start``, or at ``stop`` and later, are left out.
+        """
         connections = [connection for connection in self._reader.connections if connection.topic == topic]
-        stream = self._reader.messages(connections)
+        stream = self._reader.messages(connections, start, stop)
         while True:
             try:
                 connection, timestamp, data = next(stream)
@@ -104,7 +102,7 @@ class Bag:
             raise SourceError(f"{self.path}: no such bag, accepted: a bag folder, .mcap, .db3 or .bag")
         if not self.path.is_dir():
             return [self._whole(self.path)]
-        files = sorted(path for path in self.path.iterdir() if path.suffix in _STORAGES)
+        files = storage_files(self.path)
         has_metadata = (self.path / "metadata.yaml").exists()
         if has_metadata and not any(is_truncated_mcap(path) for path in files):
             return [self.path]
@@ -116,50 +114,35 @@ class Bag:
         return [self._whole(path) for path in files]
 
     def _whole(self, path: Path) -> Any:
-        if not is_truncated_mcap(path):
-            return path
-        self.damage = f"{path.name} ends in the middle"
-        return TruncatedMcap(path)
+        if is_truncated_mcap(path):
+            self.damage = f"{path.name} ends in the middle"
+            return repaired_mcap(path)
+        if is_unindexed_bag1(path):
+            self.damage = f"{path.name} has no index"
+            return repaired_bag1(path)
+        return path
+
+    def _open_damaged(self, damage: str) -> bool:
+        """Open SQLite3 files that are damaged, if that is what they are."""
+        files = storage_files(self.path)
+        if not files or any(path.suffix != ".db3" for path in files):
+            return False
+        self._reader = AnyReader(files, default_typestore=get_typestore(Stores.LATEST))
+        for reader, path in zip(self._reader.readers, files, strict=True):
+            reader.storage = DamagedSqlite(path)
+        try:
+            self._stack.enter_context(self._reader)
+        except Exception:  # not even the topics can be read
+            return False
+        self.damage = damage
+        return True
 
 
-class BagImages:
-    """The images of one topic as a FrameSource; every iteration reads the bag again.
-
-    ``skipped`` counts the messages of the last iteration that could not be decoded, by reason.
-    """
-
-    def __init__(self, bag: Bag, topic: str) -> None:
-        """Raises SourceError naming the bag's image topics if ``topic`` is none of them."""
-        bag.check_topic(topic)
-        self._bag = bag
-        self._topic = topic
-        self.skipped: Counter[str] = Counter()
-
-    @property
-    def count(self) -> int:
-        return self._bag.image_topics[self._topic]
-
-    @property
-    def fps(self) -> float:
-        """Mean rate of the topic over the bag, within 1 to 120 per second."""
-        if self.count < 2 or not self._bag.duration:
-            return DEFAULT_FPS
-        return min(120.0, max(1.0, (self.count - 1) / self._bag.duration))
-
-    def __iter__(self) -> Iterator[BagFrame]:
-        self.skipped.clear()
-        index = 0
-        for timestamp, message in self._bag.messages(self._topic):
-            if message is None:
-                self.skipped["message cannot be deserialised"] += 1
-                continue
-            try:
-                image = to_rgb(message)
-            except ImageError as error:
-                self.skipped[str(error)] += 1
-                continue
-            yield BagFrame(index, stamp_of(message.header, timestamp), image, timestamp, message.header)
-            index += 1
+def storage_files(path: Path) -> list[Path]:
+    """The files with the messages of a bag, in the order of their names."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.iterdir() if file.suffix in _STORAGES)
 
 
 def stamp_of(header: Any, timestamp: int) -> float:

@@ -1,31 +1,32 @@
-"""A run as one HTML file without anything to load: figures, a timeline and the worst frames."""
+"""A run as one HTML file without anything to load: figures, time lines and the worst frames."""
 
 from __future__ import annotations
 
 import base64
 import heapq
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
 
 from neural_seg_ros.draw import palette
+from neural_seg_ros.replay.figures import FIGURES
 from neural_seg_ros.replay.summary import Row
+from neural_seg_ros.replay.timeline import TimeLines
 from neural_seg_ros.video import RgbImage
 
 _WORST = 6
 _PICTURE_WIDTH = 480
-_WIDTH, _HEIGHT = 960, 160  # of the timeline, in CSS pixels
-_POINTS = 960  # of a timeline's line at most
+TITLES = {"iou": "IoU (J)", "confidence": "Confidence"}
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2rem auto; padding: 0 1rem; color: #222 }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1020px; margin: 2rem auto; padding: 0 1rem; color: #222 }
 table { border-collapse: collapse } td, th { padding: .2rem .8rem; text-align: left; border-bottom: 1px solid #ddd }
-td + td { font-variant-numeric: tabular-nums } svg { background: #f6f6f6; width: 100% }
+td + td { font-variant-numeric: tabular-nums } svg { background: #f6f6f6; width: 100%; font-size: 11px }
 figure { display: inline-block; margin: 0 1rem 1rem 0; vertical-align: top } img { max-width: 480px }
-i { display: inline-block; width: .8em; height: .8em; margin-right: .4em }
+i { display: inline-block; width: .8em; height: .8em; margin-right: .4em } span { margin-right: 1.2em }
 """
 
 
@@ -52,49 +53,47 @@ class WorstFrames:
         )
 
 
-def render_report(title: str, metrics: Mapping[str, Any], rows: Sequence[Row], worst: WorstFrames) -> str:
-    """The HTML text of a run; ``metrics`` as of ``Summary.metrics``."""
-    judged = any(row.iou for row in rows)
-    score = "mean IoU" if judged else "mean confidence"
+def render_report(
+    title: str, metrics: Mapping[str, Any], timings: Mapping[str, Any], lines: TimeLines, worst: WorstFrames
+) -> str:
+    """The HTML text of a run; ``metrics`` and ``timings`` as of ``Summary``, the latter in one line."""
+    score = "mean IoU" if metrics["frames_judged"] else "mean confidence"
     names = metrics["classes"]
-    classes = "".join(
-        f'<tr><td><i style="background: rgb{palette(class_id)}"></i>'
-        f"{class_id} {html.escape(names.get(class_id, ''))}</td><td>{value:.3f}</td></tr>"
-        for class_id, value in metrics["iou"].items()
-    )
-    table = f"<h2>IoU of each class</h2><table>{classes}</table>" if classes else ""
-    facts = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{html.escape(text)}</td></tr>" for name, text in _flat(metrics)
-    )
+    facts = {name: value for name, value in metrics.items() if name not in {"settings", "versions"}}
     return (
         f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{_STYLE}</style><h1>{html.escape(title)}</h1>{table}"
-        f"<h2>Timeline: {score} of each frame</h2>{_timeline(rows)}"
-        f"<h2>Worst frames by {score}</h2>{worst.figures()}"
-        f"<h2>All figures</h2><table>{facts}</table></html>\n"
+        f"<style>{_STYLE}</style><h1>{html.escape(title)}</h1>"
+        f"<h2>Classes</h2>{_classes(metrics, names)}"
+        f"<h2>Over time</h2>{lines.render(names, TITLES)}"
+        "<p>Dashed lines: annotated frames. Where several frames fall on one point the worst is shown.</p>"
+        f"<h2>Worst frames by {score}</h2>{worst.figures()}\n"
+        f"<section id='timings'><h2>Throughput</h2>{_table(timings)}</section>\n"
+        f"<h2>Figures</h2>{_table(facts)}"
+        f"<h2>Settings</h2>{_table(metrics['settings'])}"
+        f"<h2>Versions</h2>{_table(metrics['versions'])}</html>\n"
     )
 
 
-def _timeline(rows: Sequence[Row]) -> str:
-    """SVG: a line from 0 (bottom) to 1 (top), with a tick where a frame was annotated."""
-    if not rows:
-        return "<p>no frames</p>"
-    last = max(1, rows[-1].index)
-    every = -(-len(rows) // _POINTS)
-    points = []
-    for start in range(0, len(rows), every):
-        # Of the frames that fall on one point the worst is shown, so that no failure hides.
-        value = min(row.score for row in rows[start : start + every])
-        points.append(f"{rows[start].index / last * _WIDTH:.1f},{(1 - value) * _HEIGHT:.1f}")
-    ticks = "".join(
-        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{_HEIGHT}" stroke="#d55e00"><title>annotated</title></line>'
-        for x in (row.index / last * _WIDTH for row in rows if row.annotations)
+def _classes(metrics: Mapping[str, Any], names: Mapping[int, str]) -> str:
+    """One row a class, one column a figure."""
+    figures = [name for name in (*FIGURES, "confidence") if metrics[name]]
+    ids = sorted({class_id for name in figures for class_id in metrics[name]})
+    if not ids:
+        return "<p>nothing is annotated</p>"
+    head = "".join(f"<th>{html.escape(TITLES.get(name, name))}</th>" for name in figures)
+    body = "".join(
+        f'<tr><td><i style="background: rgb{palette(class_id)}"></i>'
+        f"{class_id} {html.escape(names.get(class_id, ''))}</td>"
+        + "".join(f"<td>{_text(metrics[name].get(class_id, ''))}</td>" for name in figures)
+        + "</tr>"
+        for class_id in ids
     )
-    return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">{ticks}'
-        f'<polyline points="{" ".join(points)}" fill="none" stroke="#0072b2" stroke-width="2"/></svg>'
-        f"<p>frames {rows[0].index} to {rows[-1].index}; vertical lines: annotated frames</p>"
-    )
+    return f"<table><tr><th></th>{head}</tr>{body}</table>"
+
+
+def _table(tree: Mapping[Any, Any]) -> str:
+    rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{html.escape(text)}</td></tr>" for name, text in _flat(tree))
+    return f"<table>{rows}</table>"
 
 
 def _jpeg(picture: RgbImage) -> str:
@@ -112,5 +111,9 @@ def _flat(tree: Mapping[Any, Any], prefix: str = "") -> list[tuple[str, str]]:
         if isinstance(value, Mapping):
             rows += _flat(value, f"{prefix}{key} ")
         else:
-            rows.append((f"{prefix}{key}", f"{value:.4g}" if isinstance(value, float) else str(value)))
+            rows.append((f"{prefix}{key}", _text(value)))
     return rows
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

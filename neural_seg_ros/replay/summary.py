@@ -1,121 +1,144 @@
-"""The figures of a run: collected frame by frame, written as metrics.json and as a CSV table."""
+"""The figures of a run: collected frame by frame, written as metrics.json and timings.json."""
 
 from __future__ import annotations
 
-import csv
 import importlib.metadata
-import io
 import json
 import math
 import platform
 import statistics
+from array import array
+from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from neural_seg_ros import __version__
 from neural_seg_ros.annotation_file import AnnotationFile
+from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import AnnotationError
+from neural_seg_ros.field.engine import Losses
 from neural_seg_ros.files import write_text
+from neural_seg_ros.replay.figures import FIGURES
 from neural_seg_ros.replay.run import Step
-from neural_seg_ros.session import Session
 
 _PACKAGES = ("torch", "numpy", "opencv-python-headless", "opencv-python", "rosbags")
 
 
 @dataclass(frozen=True)
 class Row:
-    """The figures of one frame; see Step."""
+    """The figures of one frame.
+
+    annotations       made on it
+    figures           {figure: {class id: value}} against the truth; empty values without one
+    class_confidence  {class id: mean confidence over its pixels}
+    backward          whether its labels come from an annotated frame after it
+    """
 
     index: int
     stamp: float
     seconds: float
     annotations: int
     confidence: float
-    iou: dict[int, float]
+    class_confidence: dict[int, float]
+    figures: dict[str, dict[int, float]]
+    backward: bool = False
 
     @property
     def score(self) -> float:
         """How good the frame is, in [0, 1]: the mean IoU, or the confidence where there is no truth."""
-        return statistics.fmean(self.iou.values()) if self.iou else self.confidence
+        ious = self.figures.get("iou")
+        return statistics.fmean(ious.values()) if ious else self.confidence
+
+
+def row_of(step: Step[Any], figures: dict[str, dict[int, float]]) -> Row:
+    """The row of a step with its figures against the truth."""
+    frame, count = step.frame, len(step.annotations)
+    return Row(frame.index, frame.stamp, step.seconds, count, step.confidence, step.class_confidence, figures)
 
 
 @dataclass
 class Summary:
     """A few numbers of every frame."""
 
-    rows: list[Row] = field(default_factory=list)
+    last: Row | None = None
+    count: int = 0
+    judged: int = 0
+    used: int = 0
+    first_stamp: float = 0.0
+    seconds: array[float] = field(default_factory=lambda: array("d"))
+    values: dict[tuple[str, int], array[float]] = field(default_factory=lambda: defaultdict(lambda: array("d")))
 
-    def add(self, step: Step[Any]) -> Row:
-        frame = step.frame
-        row = Row(frame.index, frame.stamp, step.seconds, len(step.annotations), step.confidence, step.iou)
-        self.rows.append(row)
-        return row
+    def add(self, row: Row) -> None:
+        """The next frame."""
+        if not self.count:
+            self.first_stamp = row.stamp
+        self.last = row
+        self.count += 1
+        self.used += row.annotations
+        self.judged += any(row.figures.values())
+        self.seconds.append(row.seconds)
+        for name, values in [*row.figures.items(), ("confidence", row.class_confidence)]:
+            for class_id, value in values.items():
+                self.values[name, class_id].append(value)
 
     def check_annotated(self, annotations: AnnotationFile) -> str | None:
         """A line for the user where some entries fell on no frame. Raises AnnotationError if none did."""
-        used, entries = sum(row.annotations for row in self.rows), len(annotations.entries)
-        if used == entries:
+        entries = len(annotations.entries)
+        if self.used == entries:
             return None
-        if not self.rows:
+        if self.last is None:
             raise AnnotationError(f"annotations: got {entries} entries but no frame that can be read")
-        stamps = f"stamps {self.rows[0].stamp:.3f} to {self.rows[-1].stamp:.3f}"
-        accepted = f"accepted: frame 0 to {len(self.rows) - 1}, {stamps}"
-        if used == 0:
+        stamps = f"stamps {self.first_stamp:.3f} to {self.last.stamp:.3f}"
+        accepted = f"accepted: frame 0 to {self.last.index}, {stamps}"
+        if self.used == 0:
             raise AnnotationError(f"annotations: got {entries} entries, none on a frame, {accepted}")
-        return f"warning: annotations: {entries - used} of {entries} entries are on no frame, {accepted}"
+        return f"warning: annotations: {entries - self.used} of {entries} entries are on no frame, {accepted}"
 
-    @property
-    def class_iou(self) -> dict[int, float]:
-        """Mean IoU in [0, 1] of each class over the frames with a truth."""
-        classes = sorted({class_id for row in self.rows for class_id in row.iou})
-        return {c: statistics.fmean(row.iou[c] for row in self.rows if c in row.iou) for c in classes}
+    def means(self, name: str) -> dict[int, float]:
+        """Mean of a figure, or of ``confidence``, of each class over the frames that have it."""
+        found = sorted((class_id, values) for (figure, class_id), values in self.values.items() if figure == name)
+        return {class_id: statistics.fmean(values) for class_id, values in found}
 
     def line(self) -> str:
         """The run in one line for the terminal."""
-        total = sum(row.seconds for row in self.rows)
-        rate = f"{len(self.rows)} frames, {len(self.rows) / total:.1f} a second" if total else "no frames"
-        ious = ", ".join(f"IoU of class {class_id} {value:.3f}" for class_id, value in self.class_iou.items())
+        total = math.fsum(self.seconds)
+        rate = f"{self.count} frames, {self.count / total:.1f} a second" if total else "no frames"
+        ious = ", ".join(f"IoU of class {class_id} {value:.3f}" for class_id, value in self.means("iou").items())
         return f"{rate}, {ious}" if ious else rate
 
-    def metrics(self, session: Session, annotations: AnnotationFile) -> dict[str, Any]:
-        """All figures for ``write_metrics``; seconds are from a frame to its result."""
-        seconds = sorted(row.seconds for row in self.rows)
-        total = sum(seconds)
-        class_iou = self.class_iou
+    def metrics(self, annotations: AnnotationFile, config: SessionConfig, device: str, fit: Losses) -> dict[str, Any]:
+        """All figures but those of time, for ``write_metrics``."""
+        figures: dict[str, Any] = {}
+        for name in FIGURES:
+            means = self.means(name)
+            figures |= {name: means, f"mean_{name}": statistics.fmean(means.values()) if means else None}
         return {
-            "frames": len(self.rows),
+            "frames": self.count,
+            "frames_judged": self.judged,
+            **figures,
+            "confidence": self.means("confidence"),
+            "classes": annotations.classes,
+            "annotations": {"entries": len(annotations.entries), "used": self.used},
+            "fit": asdict(fit),
+            "settings": config.to_dict(),
+            "device": device,
+            "versions": versions(),
+        }
+
+    def timings(self) -> dict[str, Any]:
+        """Figures of time: they differ from run to run. Seconds are from a frame to its result."""
+        seconds = sorted(self.seconds)
+        total = math.fsum(seconds)
+        return {
+            "frames": len(seconds),
             "fps": len(seconds) / total if total else None,
             "seconds": {
                 "total": total,
                 "p50": statistics.median(seconds) if seconds else None,
                 "p95": seconds[math.ceil(0.95 * len(seconds)) - 1] if seconds else None,
             },
-            "frames_judged": sum(bool(row.iou) for row in self.rows),
-            "iou": class_iou,
-            "mean_iou": statistics.fmean(class_iou.values()) if class_iou else None,
-            "classes": annotations.classes,
-            "annotations": {
-                "entries": len(annotations.entries),
-                "used": sum(row.annotations for row in self.rows),
-            },
-            "fit": asdict(session.status()),
-            "settings": session.config.to_dict(),
-            "device": str(session.device),
-            "versions": versions(),
         }
-
-    def write_csv(self, path: str | Path) -> None:
-        """One line a frame: index, stamp, seconds, annotations, confidence and the IoU of each class."""
-        classes = list(self.class_iou)
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(["index", "stamp", "seconds", "annotations", "confidence", *(f"iou_{c}" for c in classes)])
-        for row in self.rows:
-            ious = [f"{row.iou[c]:.6f}" if c in row.iou else "" for c in classes]
-            fixed = [row.index, f"{row.stamp:.9f}", f"{row.seconds:.6f}", row.annotations, f"{row.confidence:.6f}"]
-            table.writerow([*fixed, *ious])
-        write_text(path, text.getvalue())
 
 
 def write_metrics(path: str | Path, metrics: dict[str, Any]) -> None:

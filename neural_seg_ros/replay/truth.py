@@ -28,8 +28,8 @@ class TruthFolder:
         return from_binary(labels) if self.binary else labels
 
 
-def open_truth_folder(folder: str | Path, frames: FrameSource) -> TruthFolder:
-    """Label images by the name of their frame's image, or by index (``00012.png``) for videos and bags.
+def open_truth_folder(folder: str | Path, frames: FrameSource | None) -> TruthFolder:
+    """Label images by the name of their frame's image, or by index (``00012.png``) for videos and, None, bags.
 
     The first one decides whether all are black and white masks. Raises SourceError if none belongs to a frame.
     """

@@ -21,9 +21,9 @@ from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 
+from neural_seg_ros.annotation_message import stamp_of
 from neural_seg_ros.annotations import Click
 from neural_seg_ros.errors import NeuralSegError
-from neural_seg_ros.ros.annotation_inputs import stamp_of
 from neural_seg_ros.ros.conversion import to_rgb
 from neural_seg_ros.video import RgbImage
 

@@ -16,11 +16,12 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import ImageMarker
 
+from neural_seg_ros import annotation_message
+from neural_seg_ros.annotation_message import Draw, stamp_of
 from neural_seg_ros.annotations import Annotation, Click
 from neural_seg_ros.errors import AnnotationError
 from neural_seg_ros.live import LiveSession
-from neural_seg_ros.ros import annotation_inputs, qos
-from neural_seg_ros.ros.annotation_inputs import Draw, stamp_of
+from neural_seg_ros.ros import qos
 from neural_seg_ros.ros.conversion import to_rgb
 from neural_seg_ros.ros.errors import error_text
 from neural_seg_ros.ros.parameters import Settings
@@ -51,7 +52,7 @@ class Inputs:
         image = self._subscribe_image(settings())
         self._rectified = is_rectified(image.topic_name)
         self._subscriptions = [image, self._subscribe_camera_info()]
-        shapes = annotation_inputs
+        shapes = annotation_message
         for kind, topic, convert in (
             (PointStamped, "~/click", shapes.click),
             (PolygonStamped, "~/box", shapes.box),
@@ -115,7 +116,7 @@ class Inputs:
 
     def _on_marker(self, message: ImageMarker) -> None:
         settings = self._settings()
-        asked = annotation_inputs.marker(message, settings.class_names, settings.node.active_class)
+        asked = annotation_message.marker(message, settings.class_names, settings.node.active_class)
         annotations = asked.annotations if isinstance(asked, Draw) else ()
         self._answered(self._live.draw(asked.marker_id, annotations, stamp_of(message.header)))
 

@@ -15,9 +15,9 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 from visualization_msgs.msg import ImageMarker
 
+from neural_seg_ros import annotation_message as inputs
 from neural_seg_ros.annotations import Box, Click, Region, Stroke
 from neural_seg_ros.errors import AnnotationError
-from neural_seg_ros.ros import annotation_inputs as inputs
 from neural_seg_ros.ros.projection import CameraFrame, click_at, is_rectified, transform_point
 
 NAMES = {0: "background", 1: "dog", 7: "wet grass", 8: "a:b", 9: "it:bounding"}

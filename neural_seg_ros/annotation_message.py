@@ -1,4 +1,4 @@
-"""Annotation messages to annotations; pixels of the frame that the message's stamp names.
+"""Annotation messages of rclpy and of rosbags to annotations; pixels of the frame that the message's stamp names.
 
 Every function checks its message and raises AnnotationError saying which field was given what, and what is accepted.
 """
@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import Point, PointStamped, PolygonStamped
-from visualization_msgs.msg import ImageMarker
 
 from neural_seg_ros.annotations import Annotation, Box, Click, Region, Stroke
 from neural_seg_ros.errors import AnnotationError
@@ -23,6 +21,9 @@ BOUNDING = "bounding"
 # Every point of a POINTS marker is a click, and each click takes memory to be undone.
 MAX_CLICKS = 100
 ClassNames = Mapping[int, str]
+# Of visualization_msgs/msg/ImageMarker: what is drawn, and what is done with it.
+CIRCLE, LINE_STRIP, POLYGON, POINTS = 0, 1, 3, 4
+ADD, REMOVE = 0, 1
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,14 @@ def stamp_of(header: Any) -> float | None:
     return nanoseconds * 1e-9 if nanoseconds else None
 
 
-def click(message: PointStamped | Point, class_id: int) -> Click:
-    """A click at the point's x and y."""
+def click(message: Any, class_id: int) -> Click:
+    """A click at x and y of a ``geometry_msgs`` PointStamped or Point."""
     point = message.point if hasattr(message, "point") else message
     return Click(point.x, point.y, class_id)
 
 
-def box(message: PolygonStamped, class_id: int) -> Box:
-    """The bounding rectangle of two opposite or of four corners."""
+def box(message: Any, class_id: int) -> Box:
+    """The bounding rectangle of a ``geometry_msgs/msg/PolygonStamped`` of two opposite or of four corners."""
     points = _pixels("box", message.polygon.points)
     if len(points) not in (2, 4):
         raise AnnotationError(f"box: got {len(points)} points, accepted: 2 opposite or 4 corners")
@@ -61,52 +62,52 @@ def box(message: PolygonStamped, class_id: int) -> Box:
     return Box(min(xs), min(ys), max(xs), max(ys), class_id)
 
 
-def stroke(message: PolygonStamped, class_id: int, width: float = 1.0) -> Stroke:
+def stroke(message: Any, class_id: int, width: float = 1.0) -> Stroke:
     """A line through the points, ``width`` pixels wide."""
     return Stroke(_pixels("stroke", message.polygon.points), class_id, width)
 
 
-def region(message: PolygonStamped, class_id: int) -> Region:
+def region(message: Any, class_id: int) -> Region:
     """The polygon, filled."""
     return Region(_pixels("region", message.polygon.points), class_id)
 
 
-def marker(message: ImageMarker, class_names: ClassNames, active_class: int) -> Draw | Remove:
-    """What an image marker asks for.
+def marker(message: Any, class_names: ClassNames, active_class: int) -> Draw | Remove:
+    """What a ``visualization_msgs/msg/ImageMarker`` asks for.
 
     ``ns`` is the name or the id of a class, empty for ``active_class``. ``scale`` is the diameter of POINTS and CIRCLE
     and the width of LINE_STRIP in pixels, 0 for one pixel. POINTS are clicks, a POLYGON is a filled region; with
     ``:bounding`` after the class it is the bounding box of its points.
     """
-    if message.action == ImageMarker.REMOVE:
+    if message.action == REMOVE:
         return Remove(message.id)
-    if message.action != ImageMarker.ADD:
+    if message.action != ADD:
         raise AnnotationError(f"annotation action: got {message.action}, accepted: 0 (ADD) | 1 (REMOVE)")
     text, bounding = split_bounding(message.ns, class_names)
     class_id = class_of(text, class_names, active_class)
-    if bounding and message.type != ImageMarker.POLYGON:
+    if bounding and message.type != POLYGON:
         raise AnnotationError(
             f"annotation ns: got {message.ns!r} on type {message.type}, accepted: :{BOUNDING} on type 3 (POLYGON)"
         )
     if not (math.isfinite(message.scale) and message.scale >= 0):
         raise AnnotationError(f"annotation scale: got {message.scale}, accepted: a number of pixels from 0")
     width = max(1.0, float(message.scale))
-    if message.type == ImageMarker.CIRCLE:
+    if message.type == CIRCLE:
         ((x, y),) = _pixels("annotation", [message.position])
         return Draw(message.id, (Click(x, y, class_id, max(1.0, width / 2)),))
     points = _pixels("annotation", message.points)
     if not points:
         raise AnnotationError(f"annotation points: got none, accepted: 1 to {MAX_POINTS} points")
-    if message.type == ImageMarker.POINTS:
+    if message.type == POINTS:
         if len(points) > MAX_CLICKS:
             raise AnnotationError(f"annotation points: got {len(points)}, accepted: 1 to {MAX_CLICKS} for POINTS")
         return Draw(message.id, tuple(Click(x, y, class_id, max(1.0, width / 2)) for x, y in points))
-    if message.type == ImageMarker.LINE_STRIP:
+    if message.type == LINE_STRIP:
         return Draw(message.id, (Stroke(points, class_id, width),))
     if bounding:
         xs, ys = zip(*points, strict=True)
         return Draw(message.id, (Box(min(xs), min(ys), max(xs), max(ys), class_id, bounding=True),))
-    if message.type == ImageMarker.POLYGON:
+    if message.type == POLYGON:
         return Draw(message.id, (Region(points, class_id),))
     raise AnnotationError(
         f"annotation type: got {message.type}, accepted: 0 (CIRCLE) | 1 (LINE_STRIP) | 3 (POLYGON) | 4 (POINTS)"
