@@ -144,11 +144,12 @@ def _limited(log: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.maximum(log - log.max(0), FLOOR), np.float32)
 
 
-def against(log: NDArray[np.float32], answer, surround: int) -> NDArray[np.float32]:
-    """Log-likelihoods (C, h, w) relative to what is around; for a class only where it was before."""
-    log = log - log[surround]
-    if answer is None:
-        log = np.minimum(log, 0)
-    else:
-        log = np.where(answer > 0.5, log, np.minimum(log, 0))
-    return np.asarray(np.clip(log, FLOOR, -FLOOR), np.float32)
+def veto(log: NDArray[np.float32], surround: int) -> NDArray[np.float32]:
+    """Of log-likelihoods (C, h, w) what speaks against a class and for what is around it, 0 elsewhere."""
+    return np.asarray(np.minimum(log - log[surround], 0), np.float32)
+
+
+def veto_or_keep(log: NDArray[np.float32], before: NDArray[np.float32], surround: int) -> NDArray[np.float32]:
+    """As ``veto``, and what speaks for a class where it was ``before``, (C, h, w): nothing makes a class grow."""
+    relative = log - log[surround]
+    return np.asarray(np.where(before > 0.5, relative, np.minimum(relative, 0)), np.float32)

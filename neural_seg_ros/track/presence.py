@@ -60,7 +60,7 @@ class Presence:
         sure = float(probability[where].mean()) if area else 0.0
         share = area / max(float(self.areas[channel]), 1.0)
         confidence = sure * likeness * min(1.0, share / WHOLE)
-        there = confidence >= self.usual[channel] * (LOST if self.searches[channel] < 0 else FOUND)
+        there = confidence >= float(self.usual[channel]) * (LOST if self.searches[channel] < 0 else FOUND)
         self.confidence[channel] = confidence if there else 0.0
         if there:
             self.searches[channel] = -1

@@ -22,6 +22,8 @@ PRIOR_SHIFT, PRIOR_TURN, PRIOR_SCALE, PRIOR_BEND, DROPPED = 0.04, 5.0, 0.06, 0.0
 # Discs are put to or taken from it, this large (of the side), no more than HOLES of them.
 HOLES, SMALLEST, LARGEST = 3, 0.03, 0.12
 BLURRED, PRIOR_BLUR = 0.3, 1.0
+# Lightness is changed by up to this factor and offset, in the units of the network's input.
+CONTRAST, LIGHT = 0.15, 0.2
 # So many pixels around a class in a recent frame are not used as ground for that class.
 NEAR = 7
 
@@ -192,5 +194,6 @@ def _finished(rng: np.random.Generator, views: Views, count: int, surround: int)
     if rng.random() < BLURRED:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.5)), np.uint8)
     inputs = inputs_of(image, degraded(rng, labels, count, surround))
-    inputs[0] = inputs[0] * rng.uniform(0.85, 1.15) + rng.uniform(-0.2, 0.2)
+    inputs[0] *= 1 + rng.uniform(-CONTRAST, CONTRAST)
+    inputs[0] += rng.uniform(-LIGHT, LIGHT)
     return Sample(inputs, labels.astype(np.int64), weights.astype(np.float32))

@@ -16,7 +16,7 @@ from neural_seg_ros.config import TrackConfig
 from neural_seg_ros.errors import SessionError
 from neural_seg_ros.image import check_image, resize_image
 from neural_seg_ros.track.clean import all_but_one, dropped, far_or_specks
-from neural_seg_ros.track.evidence import Colours, against, colour_bins, motion_evidence
+from neural_seg_ros.track.evidence import Colours, colour_bins, motion_evidence, veto, veto_or_keep
 from neural_seg_ros.track.learner import Learner
 from neural_seg_ros.track.memory import Memory, windows_of_tensor, windows_to_tensor
 from neural_seg_ros.track.motion import Motion, moved
@@ -31,10 +31,8 @@ BATCH = 2
 KEEP, KEEP_FRAME = 0.98, 0.9
 # Odds of the network beyond exp(CLIP) say no more.
 CLIP = 4.0
-# What colour and motion weigh beside the network, and without it.
-COLOUR, MOTION = 0.5, 1.0
-VETO = True
-KEEPS = (2,)
+# What colour and motion weigh beside the network, and both without it.
+COLOUR, MOTION, ALONE = 0.5, 1.0, 0.5
 # Share of the first fit after which the network is asked.
 READY = 0.4
 # The probability of an object outside of all windows, and the least that a moved answer has where there is no network.
@@ -118,15 +116,15 @@ class Tracker:
         found = colour_bins(frame)
         colour = self._colours.evidence(found, self._surround)
         motion = motion_evidence(flow, answer, self._surround)
-        if self.ready and VETO:
-            evidence = COLOUR * against(colour, answer if 1 in KEEPS else None, self._surround) + MOTION * against(
-                motion, answer if 2 in KEEPS else None, self._surround
-            )
+        if self.ready:
+            # Flow leaks out of objects, shadows and reflections move with them, and the network knows its colours.
+            colour_says = COLOUR * veto(colour, self._surround)
+            evidence = colour_says + MOTION * veto_or_keep(motion, answer, self._surround)
         else:
-            evidence = 0.5 * colour + 0.5 * motion
+            evidence = ALONE * (colour + motion)
         windows = self._windows_in_sight(answer, flow)
         searched = self._windows_to_search(colour)
-        probabilities = _weighed(self._seen(frame, answer, [*windows.values(), *searched]), evidence)
+        probabilities = _weighed(self._seen(frame, answer, [*merged(list(windows.values())), *searched]), evidence)
         self._settle(probabilities, answer, found)
         self._colours.follow(found, probabilities, self._surround)
         labels = probabilities.argmax(0).astype(np.int16)
@@ -145,7 +143,10 @@ class Tracker:
             count, memory = self._learner.classes, self._memory
             batch = [sample(rng, memory.annotated, memory.recent, count, self._surround) for _ in range(BATCH)]
             if self._fit_left:
-                self._learner.step(batch, self._rate(), KEEP, self._surround)
+                done = max(0, self.config.first_steps - self._fit_left)
+                # Early weights are not worth keeping.
+                keep = min(KEEP, (1 + done) / (10 + done))
+                self._learner.step(batch, self._rate(), keep, self._surround)
                 self._fit_left -= 1
             else:
                 self._learner.step(batch, FRAME_RATE, KEEP_FRAME, self._surround)
@@ -214,8 +215,7 @@ class Tracker:
         if not self._windows:
             self._fit_left = 0
         elif added:
-            first = len(self._memory.annotated) == 1
-            self._fit_left = self.config.first_steps if first else max(self._fit_left, self.config.first_steps // 2)
+            self._fit_left = self.config.first_steps
             self._ready_at = self._steps + round(READY * self._fit_left)
         else:
             self._fit_left = max(self._fit_left, self.config.correction_steps)
@@ -261,7 +261,7 @@ class Tracker:
             return np.maximum(answer, OPEN)
         seen = np.full_like(answer, NOWHERE)
         seen[self._surround] = 1
-        for window in merged(windows):
+        for window in sorted(windows, key=lambda window: -window.side):
             to_frame = window.to_frame
             prior = np.stack([view(channel, to_frame) for channel in answer]).astype(np.float32)
             inputs = inputs_of(np.asarray(view(frame, to_frame), np.uint8), prior)

@@ -84,7 +84,7 @@ def whole(shape: tuple[int, ...]) -> Window:
 
 
 def merged(windows: list[Window]) -> list[Window]:
-    """At most MOST windows that have all of these in them, the largest first."""
+    """At most MOST windows that have all of these in them."""
     windows = list(windows)
     while len(windows) > MOST:
         pairs = [(a, b) for a in range(len(windows)) for b in range(a)]
@@ -92,7 +92,7 @@ def merged(windows: list[Window]) -> list[Window]:
         grown = [unions[a, b].side - max(windows[a].side, windows[b].side) for a, b in pairs]
         best = pairs[int(np.argmin(grown))]
         windows = [window for number, window in enumerate(windows) if number not in best] + [unions[best]]
-    return sorted(windows, key=lambda window: -window.side)
+    return windows
 
 
 def _union(a: Window, b: Window) -> Window:
