@@ -15,7 +15,7 @@ from neural_seg_ros.answer.estimate import Estimate
 from neural_seg_ros.config import TrackConfig
 from neural_seg_ros.errors import SessionError
 from neural_seg_ros.image import check_image, resize_image
-from neural_seg_ros.track.clean import all_but_one, dropped, far_or_specks
+from neural_seg_ros.track.clean import all_but_one, far_or_specks
 from neural_seg_ros.track.evidence import Colours, colour_bins, motion_evidence, veto, veto_or_keep
 from neural_seg_ros.track.learner import Learner
 from neural_seg_ros.track.memory import Memory, windows_of_tensor, windows_to_tensor
@@ -33,6 +33,8 @@ KEEP, KEEP_FRAME = 0.98, 0.9
 CLIP = 4.0
 # What colour and motion weigh beside the network, and both without it.
 COLOUR, MOTION, ALONE = 0.5, 1.0, 0.5
+# What is left of the odds of a class where it cannot be.
+LEFT = 1e-2
 # Share of the first fit after which the network is asked.
 READY = 0.4
 # The probability of an object outside of all windows, and the least that a moved answer has where there is no network.
@@ -273,20 +275,23 @@ class Tracker:
         self, probabilities: NDArray[np.float32], answer: NDArray[np.float32], found: NDArray[np.int64]
     ) -> None:
         """Drop from an answer, in place, what cannot be; decide which classes are in sight."""
+        labels, before = probabilities.argmax(0), answer.argmax(0)
         for channel, window in self._windows.items():
             lost = channel in self.lost
-            mask = probabilities.argmax(0) == channel
+            mask = labels == channel
             if lost:
                 drop = all_but_one(mask, probabilities[channel])
             else:
-                drop = far_or_specks(mask, answer.argmax(0) == channel, window.side)
+                drop = far_or_specks(mask, before == channel, window.side)
             mask &= ~drop
             likeness = self._colours.likeness(found, mask, channel) if mask.any() else 0.0
             if not self._presence.judge(channel, probabilities[channel], mask, likeness):
-                drop = probabilities[channel] > 0
-            elif lost:
+                probabilities[channel] *= LEFT
+                continue
+            probabilities[channel][drop] *= LEFT
+            if lost:
                 self._windows.update(windows_of(np.where(mask, channel, -1), [channel], {}))
-            dropped(probabilities, channel, drop)
+        probabilities /= probabilities.sum(0)
         around = probabilities.argmax(0) == self._surround
         if around.any():
             self._presence.confidence[self._surround] = probabilities[self._surround][around].mean()
