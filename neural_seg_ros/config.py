@@ -82,7 +82,7 @@ class TrackConfig:
     """How an answer is carried from an annotated frame to those that follow."""
 
     size: int = option(427, "longer side in pixels at which frames are tracked", low=32, high=2048)
-    first_steps: int = option(600, "steps after the first annotation of a class", low=1, high=100_000)
+    first_steps: int = option(1000, "steps after the first annotation of a class", low=1, high=100_000)
     correction_steps: int = option(60, "steps after another annotation of known classes", low=1, high=10_000)
     frame_steps: int = option(2, "steps after a frame", low=0, high=1_000)
     recent: int = option(8, "last frames whose own answers it is taught", low=1, high=100)

@@ -19,6 +19,8 @@ FOLLOWED = 0.1
 SURE = 0.8
 # No class is held to be less likely than exp(FLOOR) times the likeliest.
 FLOOR = -3.0
+# What colour, averaged over so many pixels across, and motion weigh beside the network; less where a class was not.
+COLOUR, COLOUR_BLUR, MOTION, GROWN = 0.5, 5, 1.0, 0.5
 # How far a pixel's motion is from that of its class, as a share of the frame's longer side.
 SPREAD_OF_MOTION = 0.0025
 # Motion is fitted to every so many pixels across and down, of at least LEAST.
@@ -144,12 +146,20 @@ def _limited(log: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.maximum(log - log.max(0), FLOOR), np.float32)
 
 
-def veto(log: NDArray[np.float32], surround: int) -> NDArray[np.float32]:
-    """Of log-likelihoods (C, h, w) what speaks against a class and for what is around it, 0 elsewhere."""
-    return np.asarray(np.minimum(log - log[surround], 0), np.float32)
+def weighed(
+    colour: NDArray[np.float32], motion: NDArray[np.float32], before: NDArray[np.float32], surround: int
+) -> NDArray[np.float32]:
+    """What both say (C, h, w) for every class against what is around it, to stand beside the network's odds.
 
-
-def veto_or_keep(log: NDArray[np.float32], before: NDArray[np.float32], surround: int) -> NDArray[np.float32]:
-    """As ``veto``, and what speaks for a class where it was ``before``, (C, h, w): nothing makes a class grow."""
-    relative = log - log[surround]
-    return np.asarray(np.where(before > 0.5, relative, np.minimum(relative, 0)), np.float32)
+    colour, motion: log-likelihoods (C, h, w); before (C, h, w): the answer moved here. Either may speak against a
+    class. For it they speak where it was before; elsewhere half as loud, and only in its colours: flow leaks out of
+    objects, and shadows and reflections move with them.
+    """
+    size = (COLOUR_BLUR, COLOUR_BLUR)
+    by_colour = np.stack([cv2.blur(channel, size) for channel in colour - colour[surround]]) * np.float32(COLOUR)
+    by_motion = (motion - motion[surround]) * np.float32(MOTION)
+    was = before > 0.5
+    both = by_colour + by_motion
+    grown = np.where(was, both, np.minimum(both, np.float32(GROWN) * both))
+    against = np.minimum(by_colour, 0) + np.minimum(by_motion, 0)
+    return np.asarray(np.where(was | (by_colour > 0), grown, against), np.float32)

@@ -16,7 +16,7 @@ from neural_seg_ros.config import TrackConfig
 from neural_seg_ros.errors import SessionError
 from neural_seg_ros.image import check_image, resize_image
 from neural_seg_ros.track.clean import all_but_one, far_or_specks
-from neural_seg_ros.track.evidence import Colours, colour_bins, motion_evidence, veto, veto_or_keep
+from neural_seg_ros.track.evidence import Colours, colour_bins, motion_evidence, weighed
 from neural_seg_ros.track.learner import Learner
 from neural_seg_ros.track.memory import Memory, windows_of_tensor, windows_to_tensor
 from neural_seg_ros.track.motion import Motion, moved
@@ -30,9 +30,9 @@ BATCH = 2
 # What the mean of the weights keeps at every step of a fit, and on later frames.
 KEEP, KEEP_FRAME = 0.98, 0.9
 # Odds of the network beyond exp(CLIP) say no more.
-CLIP = 4.0
-# What colour and motion weigh beside the network, and both without it.
-COLOUR, MOTION, ALONE = 0.5, 1.0, 0.5
+CLIP = 3.0
+# What colour and motion weigh without the network.
+ALONE = 0.5
 # What is left of the odds of a class where it cannot be.
 LEFT = 1e-2
 # Share of the first fit after which the network is asked.
@@ -118,15 +118,10 @@ class Tracker:
         found = colour_bins(frame)
         colour = self._colours.evidence(found, self._surround)
         motion = motion_evidence(flow, answer, self._surround)
-        if self.ready:
-            # Flow leaks out of objects, shadows and reflections move with them, and the network knows its colours.
-            colour_says = COLOUR * veto(colour, self._surround)
-            evidence = colour_says + MOTION * veto_or_keep(motion, answer, self._surround)
-        else:
-            evidence = ALONE * (colour + motion)
+        evidence = weighed(colour, motion, answer, self._surround) if self.ready else ALONE * (colour + motion)
         windows = self._windows_in_sight(answer, flow)
         searched = self._windows_to_search(colour)
-        probabilities = _weighed(self._seen(frame, answer, [*merged(list(windows.values())), *searched]), evidence)
+        probabilities = _together(self._seen(frame, answer, [*merged(list(windows.values())), *searched]), evidence)
         self._settle(probabilities, answer, found)
         self._colours.follow(found, probabilities, self._surround)
         labels = probabilities.argmax(0).astype(np.int16)
@@ -297,7 +292,7 @@ class Tracker:
             self._presence.confidence[self._surround] = probabilities[self._surround][around].mean()
 
 
-def _weighed(seen: NDArray[np.float32], evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+def _together(seen: NDArray[np.float32], evidence: NDArray[np.float32]) -> NDArray[np.float32]:
     """Probabilities (C, h, w) of what is seen, of any sum, together with log-likelihoods."""
     out = seen * np.exp(evidence)
     out /= out.sum(0)
