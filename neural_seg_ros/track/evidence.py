@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+
+from neural_seg_ros.track.samples import Known
 
 # 8-bit Lab, bins of this many steps each.
 STEPS = (16, 8, 8)
@@ -33,22 +37,19 @@ class Colours:
     def __init__(self) -> None:
         self.histograms = np.zeros((0, BINS[0] * BINS[1] * BINS[2]), np.float32)
 
-    def learn(
-        self, found: NDArray[np.int64], labels: NDArray[np.int16], weights: NDArray[np.float32], count: int
-    ) -> None:
-        """The colours of a frame's classes; a class that has some already keeps half of them.
-
-        found (h, w) from ``colour_bins``; labels (h, w) in [0, count); weights (h, w) in [0, 1].
-        """
-        known = len(self.histograms)
-        more = np.zeros((count - known, self.histograms.shape[1]), np.float32)
-        self.histograms = np.concatenate([self.histograms, more])
+    def learn(self, annotated: Sequence[Known], count: int, surround: int) -> None:
+        """The colours of ``count`` classes in all annotated frames; of ``surround`` half of what was followed stays."""
+        followed = self.histograms[surround].copy() if surround < len(self.histograms) else 0
+        self.histograms = np.zeros((count, self.histograms.shape[1]), np.float32)
+        found = np.concatenate([colour_bins(known.image).ravel() for known in annotated])
+        labels = np.concatenate([known.labels.ravel() for known in annotated])
+        weights = np.concatenate([known.weights.ravel() for known in annotated])
         for channel in range(count):
-            here = weights * (labels == channel)
+            here = labels == channel
             if here.any():
-                new = _histogram(found, here)
-                old = self.histograms[channel]
-                self.histograms[channel] = (old + new) / 2 if old.any() else new
+                self.histograms[channel] = _histogram(found[here], weights[here])
+        if np.any(followed):
+            self.histograms[surround] = (self.histograms[surround] + followed) / 2
 
     def follow(self, found: NDArray[np.int64], probabilities: NDArray[np.float32], surround: int) -> None:
         """What is surely ``surround`` in a new frame (C, h, w) joins its colours."""

@@ -96,10 +96,10 @@ class Tracker:
         windows = windows_of(labels, [channel for channel in range(count) if channel != self._surround], {})
         self._windows = {**self._windows, **windows}
         self._windows.pop(self._surround, None)
-        self._colours.learn(colour_bins(frame), labels, weights, count)
+        self._memory.learn(Known(frame, labels, weights, windows))
+        self._colours.learn(self._memory.annotated, count, self._surround)
         if added:
             self._doubt_older(range(self._learner.classes, count))
-        self._memory.learn(Known(frame, labels, weights, windows))
         self._presence.learn(labels, probabilities)
         self._learner.grow(count)
         self._frame, self._probabilities = frame, probabilities
@@ -223,7 +223,7 @@ class Tracker:
 
     def _doubt_older(self, new: range) -> None:
         """Older annotated frames may show a class that nobody had named yet: let go what has its colours."""
-        for number, known in enumerate(self._memory.annotated):
+        for number, known in enumerate(self._memory.annotated[:-1]):
             colour = self._colours.evidence(colour_bins(known.image), self._surround)
             for channel in new:
                 self._memory.doubt(channel, colour[channel] == 0, number)
