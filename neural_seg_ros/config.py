@@ -71,7 +71,7 @@ class FitConfig:
         100, "steps on the first frame, before and after which clicks are answered", low=1, high=100_000
     )
     click_steps: int = option(20, "steps after an annotation", low=1, high=10_000)
-    frame_steps: int = option(3, "steps after a new frame", low=1, high=10_000)
+    frame_steps: int = option(1, "steps after a new frame", low=1, high=10_000)
 
     def __post_init__(self) -> None:
         validate(self)
@@ -82,7 +82,7 @@ class TrackConfig:
     """How an answer is carried from an annotated frame to those that follow."""
 
     size: int = option(427, "longer side in pixels at which frames are tracked", low=32, high=2048)
-    first_steps: int = option(600, "steps after the first annotation of a class", low=1, high=100_000)
+    first_steps: int = option(1000, "steps after the first annotation of a class", low=1, high=100_000)
     correction_steps: int = option(60, "steps after another annotation of known classes", low=1, high=10_000)
     frame_steps: int = option(2, "steps after a frame", low=0, high=1_000)
     recent: int = option(8, "last frames whose own answers it is taught", low=1, high=100)
@@ -154,6 +154,7 @@ PRESETS: dict[str, SessionConfig] = {
     # As published; only the border prior is ours, without which clicks of one class alone would take the whole frame.
     "thesis": SessionConfig(
         answer="field",
+        fit=FitConfig(frame_steps=3),
         field=FieldConfig(size=256, code="xy", width=128, skips=False, class_rate=1.0, class_loss="bce"),
     ),
 }

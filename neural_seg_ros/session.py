@@ -69,6 +69,8 @@ class Session:
         self.stamp = 0.0
         # Steps of the field; those of the tracker are counted by itself.
         self._field_due = 0
+        # Whether the odd step of an uneven number is the tracker's.
+        self._tracker_first = True
         self._frame: NDArray[np.uint8] | None = None
         self._frame_number = 0
         self._frames = 0
@@ -150,13 +152,17 @@ class Session:
         return self._step(int(steps), int(steps))
 
     def advance(self, steps: int) -> None:
-        """Make of the steps that are due at most so many of the field, and so many of what follows the classes."""
-        self._step(min(steps, self._field_due), steps)
+        """Make so many of the steps that are due, of the field and of the tracker by turns."""
+        field, tracker = self._field_due, self._following.steps_due
+        of_tracker = min(tracker, max(steps - field, (steps + self._tracker_first) // 2))
+        if steps % 2:
+            self._tracker_first = not self._tracker_first
+        self._step(min(field, steps - of_tracker), of_tracker)
 
     @property
     def steps_due(self) -> int:
-        """What ``fit()`` would make: steps of the field, and beside them of what follows the annotated classes."""
-        return max(self._field_due, self._following.steps_due)
+        """What ``fit()`` would make: steps of the field, and of the tracker that follows the annotated classes."""
+        return self._field_due + self._following.steps_due
 
     def synchronise(self) -> None:
         """Wait until the device has made all steps: on CUDA ``fit`` returns before."""
@@ -288,7 +294,8 @@ class Session:
         if self._annotated_here:
             return ()
         self._settle()
-        return tuple(sorted(self._channels[channel] for channel in self._following.lost))
+        lost = {self._channels[channel] for channel in self._following.lost}
+        return tuple(sorted(lost.intersection(self.classes)))
 
     def status(self) -> Losses:
         """Steps made, loss and PSNR of the fit; waits for the device."""

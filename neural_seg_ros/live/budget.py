@@ -14,7 +14,7 @@ class Budget:
     """Learns what a step and an answer take, and gives the fit what a turn's time leaves.
 
     A turn is what the worker does between two masks: commands, a frame, steps, an answer. A deadline is kept by making
-    fewer steps, never fewer than one: the fit must not stand still.
+    fewer steps, and in every other turn at least one: the fit must not stand still.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -22,18 +22,21 @@ class Budget:
         self._began = clock()
         self._step = 0.0
         self._answer = 0.0
+        self._rested = False
 
     def begin(self) -> None:
         """A turn begins."""
         self._began = self._clock()
 
     def steps(self, seconds: float, due: int) -> int:
-        """How many of the ``due`` steps to make in a turn of ``seconds``."""
-        return min(due, self.within(self._began + seconds - self._clock() - self._answer))
+        """How many of the ``due`` steps to make in a turn of ``seconds``, of which those for the answer are kept."""
+        steps = self.within(self._began + seconds - self._clock() - self._answer)
+        self._rested = steps < 1 and not self._rested
+        return min(due, steps if self._rested else max(1, steps))
 
     def within(self, seconds: float) -> int:
-        """How many steps take so long, at least one."""
-        return max(1, int(seconds / self._step)) if self._step > 0 else 1
+        """How many steps take so long; one while that is not known."""
+        return max(0, int(seconds / self._step)) if self._step > 0 else 1
 
     @contextmanager
     def fitting(self, steps: int) -> Iterator[None]:

@@ -71,7 +71,7 @@ class LatestFrameWorker(Worker):
     def annotate(self, annotations: Sequence[Annotation], stamp: float | None, arrived: float) -> None:
         """Annotate the frame of a stamp, or the newest, and hold it until it is answered."""
         super().annotate(annotations, stamp, arrived)
-        self._hold_steps = 0 if self._fused else self._config.fit.click_steps
+        self._hold_steps = self._config.fit.click_steps
 
     def _wait(self) -> bool:
         return self._inbox.wait(for_frame=not self._holds(), busy=self._steps_due() > 0, pause=self._until_publish())
@@ -97,7 +97,9 @@ class LatestFrameWorker(Worker):
         return self._config.answer == "fused"
 
     def _holds(self) -> bool:
-        return (self._shown is not None and self.session.improves) or min(self._hold_steps, self._steps_due()) > 0
+        if self._fused:
+            return self._shown is not None and (bool(self._answering) or self.session.improves)
+        return min(self._hold_steps, self._steps_due()) > 0
 
     def _steps_due(self) -> int:
         return 0 if self._resting else self.session.steps_due
@@ -142,11 +144,13 @@ class LatestFrameWorker(Worker):
             return
         steps, made = self._budget.steps(self.options.fit_budget, due), 0
         while made < steps and not (made and self._inbox.depth):
-            some = min(steps - made, self._budget.within(_INTERRUPTIBLE))
+            some = min(steps - made, max(1, self._budget.within(_INTERRUPTIBLE)))
             with self._budget.fitting(some):
                 self.session.advance(some)
                 self.session.synchronise()
             made += some
+        if not made:
+            return
         self._hold_steps = max(0, self._hold_steps - made)
         if not self._fused:
             self._changed()

@@ -1,4 +1,4 @@
-"""An answer without what cannot be: pieces far from where a class was, and specks."""
+"""The pieces of a class's mask that cannot be: far from where it was, specks, or more than one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,6 @@ from numpy.typing import NDArray
 # A piece of a class is dropped when it is this share of the class's window away from where the class was, or smaller
 # than this share of its largest piece.
 FAR, SPECK = 0.15, 0.01
-# What is left of a dropped class's odds.
-LEFT = 1e-2
-
-
-def dropped(probabilities: NDArray[np.float32], channel: int, where: NDArray[np.bool_]) -> None:
-    """Take a class from some pixels (h, w), in place; the others have its share."""
-    probabilities[channel][where] *= LEFT
-    probabilities[:, where] /= np.maximum(probabilities[:, where].sum(0), 1e-12)
 
 
 def all_but_one(mask: NDArray[np.bool_], probability: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+
+from neural_seg_ros.track.samples import Known
 
 # 8-bit Lab, bins of this many steps each.
 STEPS = (16, 8, 8)
@@ -19,6 +23,8 @@ FOLLOWED = 0.1
 SURE = 0.8
 # No class is held to be less likely than exp(FLOOR) times the likeliest.
 FLOOR = -3.0
+# What colour, averaged over so many pixels across, and motion weigh beside the network; less where a class was not.
+COLOUR, COLOUR_BLUR, MOTION, GROWN = 0.5, 5, 1.0, 0.5
 # How far a pixel's motion is from that of its class, as a share of the frame's longer side.
 SPREAD_OF_MOTION = 0.0025
 # Motion is fitted to every so many pixels across and down, of at least LEAST.
@@ -31,22 +37,19 @@ class Colours:
     def __init__(self) -> None:
         self.histograms = np.zeros((0, BINS[0] * BINS[1] * BINS[2]), np.float32)
 
-    def learn(
-        self, found: NDArray[np.int64], labels: NDArray[np.int16], weights: NDArray[np.float32], count: int
-    ) -> None:
-        """The colours of a frame's classes; a class that has some already keeps half of them.
-
-        found (h, w) from ``colour_bins``; labels (h, w) in [0, count); weights (h, w) in [0, 1].
-        """
-        known = len(self.histograms)
-        more = np.zeros((count - known, self.histograms.shape[1]), np.float32)
-        self.histograms = np.concatenate([self.histograms, more])
+    def learn(self, annotated: Sequence[Known], count: int, surround: int) -> None:
+        """The colours of ``count`` classes in all annotated frames; of ``surround`` half of what was followed stays."""
+        followed = self.histograms[surround].copy() if surround < len(self.histograms) else 0
+        self.histograms = np.zeros((count, self.histograms.shape[1]), np.float32)
+        found = np.concatenate([colour_bins(known.image).ravel() for known in annotated])
+        labels = np.concatenate([known.labels.ravel() for known in annotated])
+        weights = np.concatenate([known.weights.ravel() for known in annotated])
         for channel in range(count):
-            here = weights * (labels == channel)
+            here = labels == channel
             if here.any():
-                new = _histogram(found, here)
-                old = self.histograms[channel]
-                self.histograms[channel] = (old + new) / 2 if old.any() else new
+                self.histograms[channel] = _histogram(found[here], weights[here])
+        if np.any(followed):
+            self.histograms[surround] = (self.histograms[surround] + followed) / 2
 
     def follow(self, found: NDArray[np.int64], probabilities: NDArray[np.float32], surround: int) -> None:
         """What is surely ``surround`` in a new frame (C, h, w) joins its colours."""
@@ -144,12 +147,20 @@ def _limited(log: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.maximum(log - log.max(0), FLOOR), np.float32)
 
 
-def veto(log: NDArray[np.float32], surround: int) -> NDArray[np.float32]:
-    """Of log-likelihoods (C, h, w) what speaks against a class and for what is around it, 0 elsewhere."""
-    return np.asarray(np.minimum(log - log[surround], 0), np.float32)
+def weighed(
+    colour: NDArray[np.float32], motion: NDArray[np.float32], before: NDArray[np.float32], surround: int
+) -> NDArray[np.float32]:
+    """What both say (C, h, w) for every class against what is around it, to stand beside the network's odds.
 
-
-def veto_or_keep(log: NDArray[np.float32], before: NDArray[np.float32], surround: int) -> NDArray[np.float32]:
-    """As ``veto``, and what speaks for a class where it was ``before``, (C, h, w): nothing makes a class grow."""
-    relative = log - log[surround]
-    return np.asarray(np.where(before > 0.5, relative, np.minimum(relative, 0)), np.float32)
+    colour, motion: log-likelihoods (C, h, w); before (C, h, w): the answer moved here. Either may speak against a
+    class. For it they speak where it was before; elsewhere half as loud, and only in its colours: flow leaks out of
+    objects, and shadows and reflections move with them.
+    """
+    size = (COLOUR_BLUR, COLOUR_BLUR)
+    by_colour = np.stack([cv2.blur(channel, size) for channel in colour - colour[surround]]) * np.float32(COLOUR)
+    by_motion = (motion - motion[surround]) * np.float32(MOTION)
+    was = before > 0.5
+    both = by_colour + by_motion
+    grown = np.where(was, both, np.minimum(both, np.float32(GROWN) * both))
+    against = np.minimum(by_colour, 0) + np.minimum(by_motion, 0)
+    return np.asarray(np.where(was | (by_colour > 0), grown, against), np.float32)

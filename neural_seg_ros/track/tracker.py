@@ -15,8 +15,8 @@ from neural_seg_ros.answer.estimate import Estimate
 from neural_seg_ros.config import TrackConfig
 from neural_seg_ros.errors import SessionError
 from neural_seg_ros.image import check_image, resize_image
-from neural_seg_ros.track.clean import all_but_one, dropped, far_or_specks
-from neural_seg_ros.track.evidence import Colours, colour_bins, motion_evidence, veto, veto_or_keep
+from neural_seg_ros.track.clean import all_but_one, far_or_specks
+from neural_seg_ros.track.evidence import Colours, colour_bins, motion_evidence, weighed
 from neural_seg_ros.track.learner import Learner
 from neural_seg_ros.track.memory import Memory, windows_of_tensor, windows_to_tensor
 from neural_seg_ros.track.motion import Motion, moved
@@ -30,9 +30,11 @@ BATCH = 2
 # What the mean of the weights keeps at every step of a fit, and on later frames.
 KEEP, KEEP_FRAME = 0.98, 0.9
 # Odds of the network beyond exp(CLIP) say no more.
-CLIP = 4.0
-# What colour and motion weigh beside the network, and both without it.
-COLOUR, MOTION, ALONE = 0.5, 1.0, 0.5
+CLIP = 3.0
+# What colour and motion weigh without the network.
+ALONE = 0.5
+# What is left of the odds of a class where it cannot be.
+LEFT = 1e-2
 # Share of the first fit after which the network is asked.
 READY = 0.4
 # The probability of an object outside of all windows, and the least that a moved answer has where there is no network.
@@ -94,10 +96,10 @@ class Tracker:
         windows = windows_of(labels, [channel for channel in range(count) if channel != self._surround], {})
         self._windows = {**self._windows, **windows}
         self._windows.pop(self._surround, None)
-        self._colours.learn(colour_bins(frame), labels, weights, count)
+        self._memory.learn(Known(frame, labels, weights, windows))
+        self._colours.learn(self._memory.annotated, count, self._surround)
         if added:
             self._doubt_older(range(self._learner.classes, count))
-        self._memory.learn(Known(frame, labels, weights, windows))
         self._presence.learn(labels, probabilities)
         self._learner.grow(count)
         self._frame, self._probabilities = frame, probabilities
@@ -116,15 +118,10 @@ class Tracker:
         found = colour_bins(frame)
         colour = self._colours.evidence(found, self._surround)
         motion = motion_evidence(flow, answer, self._surround)
-        if self.ready:
-            # Flow leaks out of objects, shadows and reflections move with them, and the network knows its colours.
-            colour_says = COLOUR * veto(colour, self._surround)
-            evidence = colour_says + MOTION * veto_or_keep(motion, answer, self._surround)
-        else:
-            evidence = ALONE * (colour + motion)
+        evidence = weighed(colour, motion, answer, self._surround) if self.ready else ALONE * (colour + motion)
         windows = self._windows_in_sight(answer, flow)
         searched = self._windows_to_search(colour)
-        probabilities = _weighed(self._seen(frame, answer, [*merged(list(windows.values())), *searched]), evidence)
+        probabilities = _together(self._seen(frame, answer, [*merged(list(windows.values())), *searched]), evidence)
         self._settle(probabilities, answer, found)
         self._colours.follow(found, probabilities, self._surround)
         labels = probabilities.argmax(0).astype(np.int16)
@@ -226,7 +223,7 @@ class Tracker:
 
     def _doubt_older(self, new: range) -> None:
         """Older annotated frames may show a class that nobody had named yet: let go what has its colours."""
-        for number, known in enumerate(self._memory.annotated):
+        for number, known in enumerate(self._memory.annotated[:-1]):
             colour = self._colours.evidence(colour_bins(known.image), self._surround)
             for channel in new:
                 self._memory.doubt(channel, colour[channel] == 0, number)
@@ -273,26 +270,29 @@ class Tracker:
         self, probabilities: NDArray[np.float32], answer: NDArray[np.float32], found: NDArray[np.int64]
     ) -> None:
         """Drop from an answer, in place, what cannot be; decide which classes are in sight."""
+        labels, before = probabilities.argmax(0), answer.argmax(0)
         for channel, window in self._windows.items():
             lost = channel in self.lost
-            mask = probabilities.argmax(0) == channel
+            mask = labels == channel
             if lost:
                 drop = all_but_one(mask, probabilities[channel])
             else:
-                drop = far_or_specks(mask, answer.argmax(0) == channel, window.side)
+                drop = far_or_specks(mask, before == channel, window.side)
             mask &= ~drop
             likeness = self._colours.likeness(found, mask, channel) if mask.any() else 0.0
             if not self._presence.judge(channel, probabilities[channel], mask, likeness):
-                drop = probabilities[channel] > 0
-            elif lost:
+                probabilities[channel] *= LEFT
+                continue
+            probabilities[channel][drop] *= LEFT
+            if lost:
                 self._windows.update(windows_of(np.where(mask, channel, -1), [channel], {}))
-            dropped(probabilities, channel, drop)
+        probabilities /= probabilities.sum(0)
         around = probabilities.argmax(0) == self._surround
         if around.any():
             self._presence.confidence[self._surround] = probabilities[self._surround][around].mean()
 
 
-def _weighed(seen: NDArray[np.float32], evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+def _together(seen: NDArray[np.float32], evidence: NDArray[np.float32]) -> NDArray[np.float32]:
     """Probabilities (C, h, w) of what is seen, of any sum, together with log-likelihoods."""
     out = seen * np.exp(evidence)
     out /= out.sum(0)
