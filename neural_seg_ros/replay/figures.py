@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from neural_seg_ros.annotations import Labels
 from neural_seg_ros.errors import SourceError
 from neural_seg_ros.evaluate.metrics import IGNORE, iou
+from neural_seg_ros.evaluate.tracking.measures import contour_accuracy
 
 # Name: figure in [0, 1] of a mask (H, W) uint8 of 0 and 1 against a truth of 0, 1 and IGNORE. ``iou`` is DAVIS' J.
-FIGURES: dict[str, Callable[[NDArray[np.uint8], NDArray[np.uint8]], float]] = {"iou": iou}
+FIGURES: dict[str, Callable[[NDArray[np.uint8], NDArray[np.uint8]], float]] = {"iou": iou, "f": contour_accuracy}
 
 
 def class_figures(labels: Labels, truth: Labels, classes: Collection[int], index: int) -> dict[str, dict[int, float]]:
