@@ -36,7 +36,7 @@ ALONE = 0.5
 # What is left of the odds of a class where it cannot be.
 LEFT = 1e-2
 # Share of the first fit after which the network is asked.
-READY = 0.4
+READY = 0.03
 # The probability of an object outside of all windows, and the least that a moved answer has where there is no network.
 NOWHERE, OPEN = 1e-3, 0.02
 # Our own answers are taught where they are at least this sure.
