@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,8 @@ from neural_seg_ros.track import Following
 
 # How much the field is held to an instant answer, against 1 for what the user drew.
 TAUGHT_WEIGHT = 0.1
-# More steps than are ever due.
-ALL = 10**9
+# More steps than are ever due, and how many are made between two looks at the world.
+ALL, SLICE = 10**9, 16
 # Every class is a channel of full-size probabilities: more of them at a time would not fit into memory.
 MAX_CLASSES = 1024
 
@@ -148,8 +148,16 @@ class Session:
         if steps is not None and (isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 0):
             raise SessionError(f"fit: got steps {steps!r}, accepted: an integer, not negative")
         if steps is None:
-            return self._step(self._field_due, ALL)
-        return self._step(int(steps), int(steps))
+            field_steps, tracker_steps = self._field_due, ALL
+        else:
+            field_steps = tracker_steps = int(steps)
+        for _ in self._steps(field_steps, tracker_steps):
+            pass
+        return field_steps
+
+    def fit_slices(self) -> Iterator[None]:
+        """What ``fit()`` does, a few steps at a time; who stops in between leaves steps due."""
+        return self._steps(self._field_due, ALL)
 
     def advance(self, steps: int) -> None:
         """Make so many of the steps that are due, of the field and of the tracker by turns."""
@@ -157,7 +165,8 @@ class Session:
         of_tracker = min(tracker, max(steps - field, (steps + self._tracker_first) // 2))
         if steps % 2:
             self._tracker_first = not self._tracker_first
-        self._step(min(field, steps - of_tracker), of_tracker)
+        for _ in self._steps(min(field, steps - of_tracker), of_tracker):
+            pass
 
     @property
     def steps_due(self) -> int:
@@ -204,7 +213,7 @@ class Session:
         frame, engine = self._observed()
         self._settle()
         unlabelled = self.config.unlabelled
-        if not self._history.placed:
+        if not self.classes:
             return empty_result(frame, self.stamp, unlabelled)
         estimate = self._answer.final(self._instant, lambda: self._field_estimate(engine))
         shown = self._shown
@@ -227,13 +236,19 @@ class Session:
         """Take the newest annotation back, with all that was learnt from it. Returns False when there is none.
 
         Exact while ``config.undo_megabytes`` hold the state before the annotation; the steps that the fit thereby loses
-        are due again. Beyond that (and for annotations of a loaded session) what was learnt stays, and the fit goes on
-        with the annotations that remain.
+        are due again. What was tracked from a frame that was left stays while anything is annotated there. Beyond that
+        (and for annotations of a loaded session) what was learnt stays, and the fit goes on with the annotations that
+        remain.
         """
         if not self._history.placed:
             return False
+        number = self._history.placed[-1].frame_number
         before = self._history.undo(self._state())
         if before is not None:
+            left = number != self._frame_number
+            if left and any(placed.frame_number == number for placed in self._history.placed):
+                # Something is still annotated on the frame that was left: what the tracker learnt there stays.
+                before = State(before.engine, self._following.snapshot(), self._channels)
             self._return_to(before)
         if not self._annotated_here:
             self._carried = None
@@ -315,15 +330,16 @@ class Session:
             self._answer = make_answer(config.answer)
             if self._frame is not None:
                 self._answer.observe(self._frame)
-        if (config.answer, config.track, config.seed) != (self.config.answer, self.config.track, self.config.seed):
+        kept = (config.answer, config.seed) == (self.config.answer, self.config.seed)
+        if not kept or not self._following.configure(config.track):
             self._following = self._new_following(config)
+            self._history.forget_states()
             if self._frame is not None:
                 self._following.show(self._frame, self._frames)
         self.config, self._engine = config, engine
         if engine is None:
             return
         if remade:
-            self._channels = ()
             self._history.forget_states()
             self._look(first=True)
         self._history.resize(config.undo_megabytes)
@@ -351,6 +367,8 @@ class Session:
             "steps_due": self._field_due,
             "channels": self._channels,
             "settled": self._settled,
+            "hurry": self._hurry,
+            "tracker_first": self._tracker_first,
             "annotations": entries,
             "answer": answer,
         }
@@ -381,7 +399,8 @@ class Session:
         arrays = {name: tensor.numpy() for name, tensor in _below("answer.", tensors).items()}
         self._answer.restore(document["answer"], arrays, self._annotated_here)
         self._carried, self._instant = (estimate_from_tensors(name, tensors, frame) for name in ("carried", "instant"))
-        self._settled = bool(document["settled"])
+        self._settled, self._hurry = bool(document["settled"]), bool(document["hurry"])
+        self._tracker_first = bool(document["tracker_first"])
         self._field_due = int(document["steps_due"])
         self._following.restore(_below("track.", tensors), self._frames)
 
@@ -421,9 +440,8 @@ class Session:
     def _carry(self) -> None:
         """Keep what is known of this frame now, where anything was annotated on other frames."""
         _, engine = self._observed()
-        self._settle()
         elsewhere = any(placed.frame_number != self._frame_number for placed in self._history.placed)
-        self._carried = (self._instant or self._field_estimate(engine)) if elsewhere else None
+        self._carried = (self._following.estimate() or self._field_estimate(engine)) if elsewhere else None
 
     def _state(self) -> State:
         _, engine = self._observed()
@@ -485,7 +503,8 @@ class Session:
         """What was carried to this frame of the classes that are shown."""
         if self._carried is None:
             return None
-        shown, probabilities = self._shown, self._carried.probabilities.copy()
+        # An undo may have taken back the class of the last channels.
+        shown, probabilities = self._shown, self._carried.probabilities[: len(self._channels)].copy()
         known = self._channels[: len(probabilities)]
         probabilities[[channel for channel, class_id in enumerate(known) if class_id not in shown]] = 0
         return Estimate(self._carried.image, probabilities)
@@ -506,27 +525,35 @@ class Session:
         assert self._image is not None
         return Estimate(self._image, np.asarray(engine.prediction().cpu().numpy(), np.float32))
 
-    def _step(self, field_steps: int, steps: int) -> int:
-        """Make steps of the field, and up to ``steps`` of the tracker before and after it looks at this frame."""
+    def _steps(self, field_steps: int, tracker_steps: int) -> Iterator[None]:
+        """Make steps of the field, and up to so many of the tracker before and after it looks at this frame."""
         _, engine = self._observed()
-        steps -= self._following.train(steps)
-        self._settle()
-        self._following.train(steps)
-        engine.step(field_steps)
-        self._field_due = max(0, self._field_due - field_steps)
-        return field_steps
+        for looked in (False, True):
+            if looked:
+                self._settle()
+            while made := self._following.train(min(SLICE, tracker_steps)):
+                tracker_steps -= made
+                yield
+        while field_steps:
+            made = min(SLICE, field_steps)
+            engine.step(made)
+            self._field_due = max(0, self._field_due - made)
+            field_steps -= made
+            yield
 
     def _fit_for(self, seconds: float) -> int:
         deadline = time.monotonic() + seconds
         made = 0
         while time.monotonic() < deadline:
-            made += self._step(1, 1)
+            for _ in self._steps(1, 1):
+                pass
+            made += 1
             self.synchronise()
         return made
 
     def _learn_annotated(self) -> None:
         """Teach the tracker the annotated frame that is left."""
-        if self.config.answer != "fused" or not self._annotated_here:
+        if self.config.answer != "fused" or not self._annotated_here or not self.classes:
             return
         labels = self._labels().labels
         channels = np.zeros(labels.shape, np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -56,10 +56,9 @@ class PlainSession:
         self.placed.append(SimpleNamespace(annotation=annotation, stamp=self.stamp, frame_number=self.frame_number))
         self.steps_due = max(self.steps_due, self.config.fit.click_steps)
 
-    def fit(self) -> int:
-        steps = self.steps_due
-        self.advance(steps)
-        return steps
+    def fit_slices(self) -> Iterator[None]:
+        self.advance(self.steps_due)
+        yield
 
     def advance(self, steps: int) -> None:
         self.fitting.set()

@@ -623,3 +623,75 @@ def test_a_48_megapixel_frame_is_fitted_small_and_labelled_whole() -> None:
 def test_every_error_is_a_neural_seg_error() -> None:
     for error in (AnnotationError, ConfigError, ImageError, SessionError, SessionFileError):
         assert issubclass(error, NeuralSegError)
+
+
+def follow(session: Session, shifts: range) -> list[float]:
+    """Frames of the moving disc; the IoU of each."""
+    ious = []
+    for shift in shifts:
+        image, truth = disc_image(shift=shift)
+        session.observe(image, float(shift))
+        session.fit()
+        labels = session.result().labels == 1
+        ious.append(iou(labels, truth))
+    return ious
+
+
+@pytest.fixture
+def followed() -> Session:
+    """A disc clicked on the first frame, and background; then a frame later."""
+    session = Session(config("fused"), "cpu")
+    image, _ = disc_image()
+    session.observe(image, 0.0)
+    session.annotate(Click(64, 48, 1))
+    session.fit()
+    session.annotate(Click(3, 3, 0))
+    session.fit()
+    assert follow(session, range(2, 4))[-1] > 0.9
+    return session
+
+
+@pytest.mark.parametrize("change", [{"field.width": 16}, {"track.frame_steps": 1}, {"track.size": 100}])
+def test_what_is_tracked_survives_other_options(followed: Session, change: dict[str, object]) -> None:
+    followed.configure(config("fused", **change))
+    assert min(follow(followed, range(5, 8))) > 0.9
+
+
+def test_an_undo_on_a_frame_that_was_left_keeps_what_is_still_annotated_there(followed: Session) -> None:
+    followed.undo()
+    assert [placed.annotation for placed in followed.annotations] == [Click(64, 48, 1)]
+    assert min(follow(followed, range(5, 8))) > 0.9
+
+
+def test_the_answer_of_the_field_is_not_taught_by_what_was_tracked_before(followed: Session) -> None:
+    image, _ = disc_image(shift=4)
+    followed.observe(image, 4.0)
+    followed.annotate(Click(3, 90, 0))
+    followed.configure(config("field"))
+    due = followed.steps_due
+    assert followed.undo()
+    assert followed.steps_due == due
+    followed.fit()
+    followed.result()
+
+
+@pytest.mark.parametrize("answer", ["field", "fused"])
+def test_a_mask_that_names_no_class_labels_nothing(answer: str) -> None:
+    session = Session(config(answer), "cpu")
+    image, truth = disc_image()
+    session.observe(image)
+    session.annotate(Mask(np.full(truth.shape, 255, np.uint8)))
+    session.fit()
+    assert (session.result().labels == 255).all()
+    session.observe(image, 1.0)
+
+
+def test_a_class_that_is_lost_is_named(followed: Session) -> None:
+    assert followed.lost == ()
+    image, truth = disc_image(shift=4)
+    nothing = np.where(truth[..., None], image[0, 0], image).astype(np.uint8)
+    for number in range(6):
+        followed.observe(nothing, 10.0 + number)
+        followed.fit()
+    assert followed.lost == (1,)
+    assert not (followed.result().labels == 1).any()

@@ -43,6 +43,9 @@ class FusedAnswer:
 
     def prepare(self, wait: bool) -> None:
         """Find the regions of the frame in a thread of its own; without ``wait`` a click waits for what is left."""
+        if not wait:
+            # Who is in a hurry meanwhile waits for these alone.
+            self._found(FEW_MEMBERS)
         found = self._found(MEMBERS)
         if wait:
             found.result()
@@ -74,6 +77,8 @@ class FusedAnswer:
             self._turns.pop()
             answered, last = False, self._turns[-1] if self._turns else None
         if not answered:
+            if hurry and not self.prepared:
+                self._found(FEW_MEMBERS).result()
             members = FEW_MEMBERS if hurry and not self.prepared else MEMBERS
             self._turns.append(self._turn(drawn, carried, last, members))
             del self._turns[:-TURNS]

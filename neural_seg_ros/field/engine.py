@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,6 +16,7 @@ from neural_seg_ros.field.codes import make_code
 from neural_seg_ros.field.losses import consistency_target, probabilities, psnr
 from neural_seg_ros.field.network import FieldNetwork, head
 from neural_seg_ros.field.precision import compute_dtype, computing
+from neural_seg_ros.field.seeded import seeded
 from neural_seg_ros.field.steps import Field, MakeSteps, Step, amsgrad, make_steps, outputs_of, set_rates
 from neural_seg_ros.options import to_flat
 
@@ -28,7 +27,6 @@ UNSEEN_LOGIT = -4.0
 # What AMSGrad keeps of a parameter.
 MOMENTS = ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 
-_GENERATOR = threading.Lock()
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -76,7 +74,7 @@ class Engine:
         if device.type == "cuda":
             # cuDNN would otherwise choose algorithms that add in any order.
             torch.backends.cudnn.deterministic = True
-        with _seeded(seed):
+        with seeded(seed):
             network = FieldNetwork(config, {"rgb": 3, "classes": FIRST_CLASSES, **config.heads()})
         _forget(network.heads["classes"])
         self.network = _on_device(network, device)
@@ -245,7 +243,7 @@ class Engine:
         old = self.network.heads["classes"]
         if len(old.bias) == capacity:  # type: ignore[arg-type]
             return
-        with _seeded(self.seed):
+        with seeded(self.seed):
             new = head(self.network.feature_channels, capacity)
         _forget(new)
         new = _on_device(new, self.device)
@@ -263,14 +261,6 @@ class Engine:
         self._buffers.closed[:, : self.class_count] = 0
         self._steps.reset()
         self.optimiser.param_groups[1]["params"] = list(new.parameters())
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Random numbers of a seed, without a trace outside. torch has one generator, and engines have many threads."""
-    with _GENERATOR, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
 
 
 def _on_device(network: Network, device: torch.device) -> Network:

@@ -134,6 +134,12 @@ class Inbox:
         with self._wake:
             return self._enabled and not self._closed
 
+    @property
+    def closed(self) -> bool:
+        """Whether the worker is to stop."""
+        with self._wake:
+            return self._closed
+
     def enable(self, enabled: bool) -> None:
         """Take frames, or let them pass. The frame in the slot is let go, as it would be stale."""
         with self._wake:

@@ -98,7 +98,8 @@ class LatestFrameWorker(Worker):
 
     def _holds(self) -> bool:
         if self._fused:
-            return self._shown is not None and (bool(self._answering) or self.session.improves)
+            # What failed must not hold the camera up.
+            return not self._resting and (bool(self._answering) or self.session.improves)
         return min(self._hold_steps, self._steps_due()) > 0
 
     def _steps_due(self) -> int:
@@ -161,7 +162,7 @@ class LatestFrameWorker(Worker):
         if self._shown is None or until is None or (until > 0 and not self._answering):
             return
         self._published_at = time.monotonic()
-        self._give(self._look, goes_on=self._holds())
+        self._give(self._look, goes_on=self._holds)
 
     def _look(self) -> Result:
         if self._result is None:

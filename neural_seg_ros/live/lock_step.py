@@ -140,7 +140,11 @@ class LockStepWorker(Worker):
     def _answer(self) -> None:
         """Make the steps that are due and give the result, where the frame in view has none yet."""
         if self._unpublished and self._inbox.enabled:
-            self._fitted(self.session.fit())
+            before = self.session.steps_due
+            for _ in self.session.fit_slices():
+                if self._inbox.closed:
+                    return
+            self._fitted(before)
             result = self.session.result()
             self._give(lambda: result)
 

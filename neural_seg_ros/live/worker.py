@@ -172,20 +172,24 @@ class Worker(ABC):
             status = self.session.status()
             self._counters.fit_status(status.steps, status.total, status.psnr)
 
-    def _give(self, look: Callable[[], Result], goes_on: bool = False) -> None:
-        """Give the listener a result of the frame in view; ``goes_on``: what came of its annotations is not all yet."""
+    def _give(self, look: Callable[[], Result], goes_on: Callable[[], bool] = lambda: False) -> None:
+        """Give the listener a result of the frame in view.
+
+        goes_on: whether, after the look, what came of the frame's annotations is not all yet
+        """
         shown = self._shown
         assert shown is not None
         self._unpublished = False
         answering, self._answering = self._answering, []
         taken, self._taken = self._taken, None
-        reannotated, self._reannotated = self._reannotated, self._reannotated and goes_on
+        result = look() if self._listener.wanted() else None
+        reannotated, self._reannotated = self._reannotated, self._reannotated and goes_on()
         told, self._lost = self._lost, self.session.lost
         self._counters.lost(self._lost)
         # What is lost is told to those who listen later, too.
-        if not self._listener.wanted() and self._lost == told:
+        if result is None and self._lost == told:
             return
-        result = look()
+        result = result or look()
         number = self.session.frame_number
         here = tuple(placed.annotation for placed in self.session.annotations if placed.frame_number == number)
         self._listener.output(Output(result, shown.frame.token, shown.image, here, reannotated, self._lost))

@@ -12,8 +12,11 @@ from torch import Tensor
 
 from neural_seg_ros.answer.estimate import Estimate
 from neural_seg_ros.config import TrackConfig
-from neural_seg_ros.image import MIN_SIDE, field_shape, resize_image
+from neural_seg_ros.image import field_shape, resize_image
 from neural_seg_ros.track.tracker import Tracker
+
+# Dense optical flow needs so many pixels on either side.
+LEAST_SIDE = 32
 
 
 class Following:
@@ -26,6 +29,14 @@ class Following:
         self._number = 0
         self._estimate: Estimate | None = None
         self._state: dict[str, Tensor] | None = None
+
+    def configure(self, config: TrackConfig) -> bool:
+        """Take new options. Returns False, with nothing changed, when what was learnt cannot be kept with them."""
+        if self._tracker is not None and not self._tracker.configure(config):
+            return False
+        self._config = config
+        self._estimate = self._state = None
+        return True
 
     def show(self, frame: NDArray[np.uint8], number: int) -> None:
         """A new frame, (H, W, 3) uint8 RGB, with a number of its own. Cheap: nothing is done before it is asked for."""
@@ -101,9 +112,12 @@ class Following:
         self._tracker = Tracker(self._config, self._device, self._seed)
         self._tracker.restore(state)
         if estimate is not None and answered is not None and int(answered) == number:
-            self._estimate = Estimate(self._small(), estimate.numpy().copy())
+            frame = self._small()
+            # Another size was configured since: it is answered anew.
+            if estimate.shape[1:] == frame.shape[:2]:
+                self._estimate = Estimate(frame, estimate.numpy().copy())
 
     def _small(self) -> NDArray[np.uint8]:
         assert self._frame is not None
         height, width = self._frame.shape[:2]
-        return resize_image(self._frame, *field_shape(height, width, self._config.size, MIN_SIDE))
+        return resize_image(self._frame, *field_shape(height, width, self._config.size, LEAST_SIDE))

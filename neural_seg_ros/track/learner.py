@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from neural_seg_ros.field.precision import compute_dtype
+from neural_seg_ros.field.seeded import seeded
 from neural_seg_ros.track.network import TrackNetwork
 from neural_seg_ros.track.samples import Sample
 
@@ -105,8 +106,7 @@ class Learner:
 
     def _build(self, classes: int) -> None:
         self.classes = classes
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with seeded(self.seed):
             self._network = TrackNetwork(max(classes, 1)).to(self.device)
         self._optimiser = torch.optim.Adam(self._network.parameters())
         for parameter in self._network.parameters():

@@ -22,7 +22,7 @@ class Memory:
     def __init__(self, recent: int) -> None:
         self.annotated: list[Known] = []
         self.recent: list[Known] = []
-        self._most_recent = recent
+        self.most_recent = recent
 
     def learn(self, known: Known) -> None:
         """An annotated frame; the same frame learnt before is replaced. Our own answers until now are forgotten."""
@@ -40,7 +40,7 @@ class Memory:
 
     def observe(self, known: Known) -> None:
         """A frame with our own answer."""
-        self.recent = [*self.recent, known][-self._most_recent :]
+        self.recent = [*self.recent, known][-self.most_recent :]
 
     def snapshot(self) -> dict[str, Tensor]:
         """All frames, as copies."""

@@ -86,7 +86,6 @@ class Tracker:
         """
         frame = check_image(frame).copy()
         count = _checked_channels(probabilities, self._learner.classes)
-        added = count > self._learner.classes
         probabilities = _at_size(probabilities, frame.shape[:2])
         labels = probabilities.argmax(0).astype(np.int16)
         weights = np.ones(labels.shape, np.float32)
@@ -96,14 +95,16 @@ class Tracker:
         windows = windows_of(labels, [channel for channel in range(count) if channel != self._surround], {})
         self._windows = {**self._windows, **windows}
         self._windows.pop(self._surround, None)
+        # Channels that the network was to find before: a class of which nothing was to be seen is not among them.
+        taught = {channel for known in self._memory.annotated for channel in known.windows}
         self._memory.learn(Known(frame, labels, weights, windows))
         self._colours.learn(self._memory.annotated, count, self._surround)
-        if added:
+        if count > self._learner.classes:
             self._doubt_older(range(self._learner.classes, count))
         self._presence.learn(labels, probabilities)
         self._learner.grow(count)
         self._frame, self._probabilities = frame, probabilities
-        self._plan(added)
+        self._plan(added=not windows.keys() <= taught)
 
     def observe(self, frame: NDArray[np.uint8]) -> Estimate:
         """The next frame, (H, W, 3) uint8 RGB, and its answer. Raises ImageError, SessionError before ``learn``."""
@@ -170,6 +171,14 @@ class Tracker:
     def confidence(self) -> NDArray[np.float32]:
         """(C,) in [0, 1]: how sure the answer is of each class where it is, and how like its colours; 0 where lost."""
         return self._presence.confidence.copy()
+
+    def configure(self, config: TrackConfig) -> bool:
+        """Take new options. Returns False, with nothing changed, when they need another network."""
+        if config.precision != self.config.precision:
+            return False
+        self.config = config
+        self._memory.most_recent = config.recent
+        return True
 
     # -- state ---------------------------------------------------------------------------------------------------------
 
