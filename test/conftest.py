@@ -29,6 +29,14 @@ def data_root() -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """Address of the scheduler of a Dask cluster on this machine, with two workers."""
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as made:
+        yield made.scheduler_address
+
+
 @pytest.fixture(scope="module")
 def ros_domain() -> Iterator[int]:
     """A DDS domain for this module alone, in the environment, so that processes started by the test share it."""

@@ -3,9 +3,11 @@
 import csv
 import json
 import os
+import signal
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,9 +19,10 @@ from neural_seg_ros.evaluate.labeller import Labelling
 from neural_seg_ros.evaluate.metrics import IGNORE
 from neural_seg_ros.evaluate.tracking.occluder import SLIDE, occluder_of
 from neural_seg_ros.evaluate.tracking.peers import Copy
-from neural_seg_ros.evaluate.tracking.play import Failure, Plan, Run, attempt, attempts, track
+from neural_seg_ros.evaluate.tracking.play import Failure, Plan, Run, attempts, track
 from neural_seg_ros.evaluate.tracking.report import report_of
 from neural_seg_ros.evaluate.tracking.sequences import sequence_items
+from neural_seg_ros.jobs import dask_backend, local_backend
 from neural_seg_ros.video import read_image, write_image
 
 SMALL_SESSION = [
@@ -205,39 +208,82 @@ def test_a_sequence_that_begins_without_object_is_refused(tmp_path):
 
 def test_a_run_that_fails_says_why_in_one_line(root):
     (root / "JPEGImages" / "one" / "00002.png").write_bytes(b"no image")
-    failure = attempt(task_of(root, Copy))
+    (failure,) = attempts([task_of(root, Copy)], local_backend(1), retries=0)
     assert isinstance(failure, Failure)
     assert "00002.png: cannot be decoded" in str(failure)
     assert "\n" not in str(failure)
 
 
 class Deadly(Copy):
-    """Dies on the sequence of two objects, as where memory runs out."""
+    """Dies on the sequence of two objects in mid-stream, as where memory runs out; given a marker, only once."""
+
+    def __init__(self, marker: Path | None = None) -> None:
+        self._marker = marker
 
     def label(self, annotations):
-        if 7 in annotations[0].labels:
-            os._exit(9)
+        self._doomed = 7 in annotations[0].labels and (self._marker is None or not self._marker.exists())
         return super().label(annotations)
 
+    def follow(self, image):
+        if self._doomed:
+            if self._marker is not None:
+                self._marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().follow(image)
+
+
+class OneThread(Copy):
+    """Refuses to be in a process that has several threads."""
+
+    def __init__(self) -> None:
+        assert (os.environ["OMP_NUM_THREADS"], cv2.getNumThreads()) == ("1", 1)
+
+
+def deadly_plan(root: Path, marker: Path | None) -> Plan:
+    deadly = Contestant("deadly", partial(Deadly, marker))
+    return Plan(tuple(sequence_items(root)), (deadly, Contestant("copy", Copy)))
+
 
 @pytest.mark.slow
-def test_a_process_that_dies_takes_no_other_sequence_with_it(root):
-    plan = Plan(tuple(sequence_items(root)), (Contestant("deadly", Deadly), Contestant("copy", Copy)))
-    outcomes = list(attempts(plan.tasks(), jobs=2))
-    assert [(outcome.tracker, outcome.sequence) for outcome in outcomes] == [
-        (tracker, sequence) for sequence in ("one", "two") for tracker in ("deadly", "copy")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_process_that_dies_takes_no_other_sequence_with_it(workers, root):
+    outcomes = list(attempts(deadly_plan(root, None).tasks(), local_backend(workers, threads=1), retries=1))
+    assert sorted((outcome.tracker, outcome.sequence) for outcome in outcomes if isinstance(outcome, Run)) == [
+        ("copy", "one"),
+        ("copy", "two"),
+        ("deadly", "one"),
     ]
-    assert [type(outcome) for outcome in outcomes] == [Run, Run, Failure, Run]
-    assert str(outcomes[2]) == "deadly on two: its process died"
+    failures = [str(outcome) for outcome in outcomes if isinstance(outcome, Failure)]
+    assert failures == ["deadly on two: its process died"] * 2, "tried twice"
+
+
+def test_a_killed_worker_of_a_dask_cluster_costs_no_sequence(root, tmp_path, cluster):
+    marker = tmp_path / "killed"
+    outcomes = list(attempts(deadly_plan(root, marker).tasks(), dask_backend(cluster), retries=0))
+    assert marker.exists()
+    assert len(outcomes) == 4
+    assert all(isinstance(outcome, Run) for outcome in outcomes)
+    merit = {(outcome.tracker, outcome.sequence): outcome.j.tolist() for outcome in outcomes}
+    assert all(merit["deadly", name] == merit["copy", name] for name in ("one", "two"))
+
+
+def test_a_process_has_one_thread_whatever_the_environment_says(root, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    (outcome,) = attempts([task_of(root, OneThread)], local_backend(1, threads=1), retries=0)
+    assert isinstance(outcome, Run)
 
 
 @pytest.mark.slow
-def test_the_command_reports_what_failed_and_finishes_the_rest(root, tmp_path, capsys):
+@pytest.mark.parametrize("backend", ["local", "dask"])
+def test_the_command_reports_what_failed_and_finishes_the_rest(backend, root, tmp_path, capsys, request):
     (root / "JPEGImages" / "two" / "00002.png").write_bytes(b"no image")
     options = ["--peers", "copy", "--answers", "none", "--jobs", "1", "--out", str(tmp_path / "out")]
+    if backend == "dask":
+        options += ["--backend", "dask", "--scheduler", request.getfixturevalue("cluster")]
     assert run(["evaluate", "tracking", "--data", str(root), *options]) == 1
     captured = capsys.readouterr()
-    assert "failed: copy on two: " in captured.err
+    assert captured.err.count("failed: copy on two: ") == 2, "tried twice"
+    assert "error: 1 of 2 failed" in captured.err
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert [failure["sequence"] for failure in metrics["failures"]] == ["two"]
     assert metrics["trackers"]["copy"]["j"] == metrics["trackers"]["copy"]["sequences"]["one"]["j"]
@@ -286,6 +332,8 @@ def test_the_command_measures_real_sequences(start, data_root, tmp_path, capsys)
         (["--start", "boxes"], "--start: got 'boxes', accepted: mask | clicks"),
         (["--peers", "magic"], "--peers: got 'magic'"),
         (["--data", "nowhere"], "nowhere: no sequences there"),
+        (["--backend", "ray"], "backend: got 'ray', accepted: local | dask"),
+        (["--backend", "dask"], "scheduler: got none, accepted: the address of a Dask scheduler"),
         (["--frames", "2"], "got 2 frames, accepted: at least 3"),
     ],
 )

@@ -6,7 +6,6 @@ import functools
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,8 @@ from rosbags.rosbag2 import StoragePlugin
 
 from neural_seg_ros.cli.main import run
 from neural_seg_ros.config import SessionConfig
+from neural_seg_ros.jobs import Backend, dask_backend, local_backend, run_jobs
 from neural_seg_ros.replay.batch import Batch, Task, plan, run_task
-from neural_seg_ros.replay.jobs import Backend, dask_backend, local_backend, run_jobs
 from neural_seg_ros.replay.replay import Continuation
 
 TOPIC = "/camera/image_raw"
@@ -40,6 +39,7 @@ def replay_all(bags: list[Path], *extra: object) -> int:
 
 def batch_of(folder: Path) -> Batch:
     tiny = {"field.size": 32, "field.width": 8, "field.levels": 2, "fit.first_steps": 4, "fit.click_steps": 2}
+    tiny |= {"track.first_steps": 4, "track.size": 64}
     return Batch(
         annotations=folder / "clicks.yaml",
         annotation_topics=(),
@@ -77,14 +77,12 @@ def killed_once(batch: Batch, task: Task) -> list[str]:
         passes.run_frame = run_frame
 
 
-def check_survived(folder: Path, backend: Backend[Task], retries: int) -> None:
+def check_survived(folder: Path, backend: Backend[Task, list[str]]) -> None:
     """Every bag is labelled, and what the killed process had labelled is not labelled again."""
     names = ("first", "victim", "last")
     tasks = plan(bags_of(folder, *names), [TOPIC], folder / "out")
-    last = {
-        each.job: each for each in run_jobs(functools.partial(killed_once, batch_of(folder)), tasks, backend, retries)
-    }
-    assert {task: last[task].error for task in tasks} == dict.fromkeys(tasks)
+    outcomes = run_jobs(functools.partial(killed_once, batch_of(folder)), tasks, backend, retries=0)
+    assert {each.job: each.error for each in outcomes} == dict.fromkeys(tasks)
     assert (folder / "killed").exists()
     assert (folder / "victim.frames").read_text() == "0 1 2 3 "
     for task in tasks:
@@ -152,18 +150,11 @@ def test_a_bag_that_failed_once_is_well_in_the_end(
 
 
 def test_a_killed_process_of_this_machine(folder: Path) -> None:
-    check_survived(folder, local_backend(2), retries=1)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    distributed = pytest.importorskip("distributed", reason="Dask is not installed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as made:
-        yield made.scheduler_address
+    check_survived(folder, local_backend(2))
 
 
 def test_a_killed_worker_of_a_dask_cluster(folder: Path, cluster: str) -> None:
-    check_survived(folder, dask_backend(cluster), retries=0)
+    check_survived(folder, dask_backend(cluster))
 
 
 def test_dask_from_the_command_line(folder: Path, cluster: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -13,6 +13,9 @@ from neural_seg_ros.config import PRESETS, SessionConfig
 from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.options import flatten, from_flat, options_of, parse
 from neural_seg_ros.yaml_file import read_mapping
+
+if TYPE_CHECKING:
+    from neural_seg_ros.jobs import Backend as JobsBackend
 
 T = TypeVar("T")
 _SESSION = "neural_seg_ros.session"
@@ -54,6 +57,9 @@ Settings = Annotated[
 Device = Annotated[str, typer.Option(help="auto | cpu | cuda | cuda:N")]
 Answer = Annotated[str | None, typer.Option(help="How labels are found: fused | field.", show_default="as the preset")]
 Out = Annotated[Path, typer.Option(help="Folder for the results; made if it is missing.")]
+Backend = Annotated[str, typer.Option(help="Where they run: local | dask.")]
+Scheduler = Annotated[str | None, typer.Option(help="Address of a running Dask scheduler.")]
+Retries = Annotated[int, typer.Option(min=0, help="Of many, try one that failed so often again.")]
 Annotations = Annotated[Path, typer.Option(help="YAML file of classes and annotations.")]
 
 
@@ -104,3 +110,10 @@ def choose(name: str, given: str, accepted: Sequence[str]) -> str:
     if given not in accepted:
         raise ConfigError(f"{name}: got {given!r}, accepted: {' | '.join(accepted)}")
     return given
+
+
+def backend_of(name: str, scheduler: str | None, local: JobsBackend[Any, Any]) -> JobsBackend[Any, Any]:
+    """Where jobs run: ``local``, or the Dask cluster at ``scheduler``. Raises ConfigError."""
+    from neural_seg_ros.jobs import dask_backend
+
+    return local if choose("backend", name, ("local", "dask")) == "local" else dask_backend(scheduler)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from neural_seg_ros.evaluate.datasets import Item
     from neural_seg_ros.evaluate.play import Plan, Run
     from neural_seg_ros.evaluate.report import Report
+    from neural_seg_ros.evaluate.tracking.play import Run as TrackingRun
 
 T = TypeVar("T")
 
@@ -151,6 +152,9 @@ def tracking(
     longer_side: LongerSide = 0,
     occlude: Annotated[int, typer.Option(min=0, help="Hide the objects on so many frames; 0: never.")] = 0,
     jobs: Jobs = 0,
+    backend: common.Backend = "local",
+    scheduler: common.Scheduler = None,
+    retries: common.Retries = 1,
     preset: common.Preset = "cpu",
     device: common.Device = "auto",
     settings: common.Settings = None,
@@ -159,23 +163,31 @@ def tracking(
     """The first frame's objects through a sequence (J, F, recall, decay of DAVIS), on JPEGImages/ and Annotations/."""
     from neural_seg_ros.evaluate.tracking.contestants import choose
     from neural_seg_ros.evaluate.tracking.peers import missing_peers
-    from neural_seg_ros.evaluate.tracking.play import Plan, attempts
+    from neural_seg_ros.evaluate.tracking.play import Failure, Plan, attempts
     from neural_seg_ros.evaluate.tracking.report import report_of, write_report
     from neural_seg_ros.evaluate.tracking.sequences import sequence_items
+    from neural_seg_ros.jobs import local_backend
 
     if missing_peers():
         common.say(f"peers that this OpenCV does not have: {', '.join(missing_peers())}")
     settled = common.session_config(context, preset, settings=settings)
     contestants = choose(peers, answers, start, settled, device)
     plan = Plan(tuple(sequence_items(data, limit, frames)), contestants, start, longer_side, occlude)
-    report = report_of(plan, _outcomes(out, attempts(plan.tasks(), jobs or _cores()), len(plan.tasks())))
-    for failure in report.failures:
-        common.say(f"failed: {failure}")
+    tasks = plan.tasks()
+    where = common.backend_of(backend, scheduler, local_backend(min(jobs or _cores(), len(tasks)), threads=1))
+    out.mkdir(parents=True, exist_ok=True)
+    last: dict[tuple[str, str], TrackingRun | Failure] = {}
+    for outcome in common.progress(attempts(tasks, where, retries), "evaluate", len(tasks)):
+        last[outcome.tracker, outcome.sequence] = outcome
+        if isinstance(outcome, Failure):
+            common.say(f"failed: {outcome}")
+    report = report_of(plan, [last[task.contestant.name, task.item.name] for task in tasks])
     if not report.runs:
         raise SourceError(f"{data}: every sequence failed")
     write_report(out, plan, report)
     typer.echo(report.tables[0].markdown())
     if report.failures:
+        common.say(f"error: {len(report.failures)} of {len(tasks)} failed")
         raise typer.Exit(_SOME_FAILED)
 
 

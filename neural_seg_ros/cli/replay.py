@@ -58,9 +58,9 @@ def replay(
         ),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Replays at a time on this machine.")] = 1,
-    backend: Annotated[str, typer.Option(help="Where replays run: local | dask.")] = "local",
-    scheduler: Annotated[str | None, typer.Option(help="Address of a running Dask scheduler.")] = None,
-    retries: Annotated[int, typer.Option(min=0, help="Of many replays, try one that failed so often again.")] = 1,
+    backend: common.Backend = "local",
+    scheduler: common.Scheduler = None,
+    retries: common.Retries = 1,
     preset: common.Preset = "cpu",
     answer: common.Answer = None,
     device: common.Device = "auto",
@@ -73,8 +73,8 @@ def replay(
     figures of time, those of a run that was never interrupted; what they need is kept in .replay beside the outputs.
     The exit status is 1 where one of many replays failed.
     """
+    from neural_seg_ros.jobs import local_backend, run_jobs
     from neural_seg_ros.replay.batch import Batch, Task, plan, run_task
-    from neural_seg_ros.replay.jobs import dask_backend, local_backend, run_jobs
     from neural_seg_ros.replay.replay import Continuation
 
     settled = common.session_config(context, preset, answer, settings)
@@ -93,16 +93,15 @@ def replay(
         continuation=Continuation(checkpoint, resume, from_frame, started=uuid.uuid4().hex),
     )
     tasks = plan(bags, image_topic, out)
-    chosen = common.choose("backend", backend, ("local", "dask"))
-    if len(tasks) == 1 and chosen == "local":
+    where = common.backend_of(backend, scheduler, local_backend(min(jobs, len(tasks))))
+    if len(tasks) == 1 and backend == "local":
         for line in run_task(batch, tasks[0], common.progress):
             common.say(line)
         return 0
-    where = local_backend(min(jobs, len(tasks))) if chosen == "local" else dask_backend(scheduler)
     failed: set[Task] = set()
     for outcome in run_jobs(functools.partial(run_task, batch), tasks, where, retries):
         (failed.discard if outcome.error is None else failed.add)(outcome.job)
-        for line in outcome.lines:
+        for line in outcome.value or ():
             common.say(line)
         if outcome.error is not None:
             common.say(f"failed: {outcome.job.name}: {outcome.error}")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from neural_seg_ros.annotations import Click, Mask
@@ -16,13 +17,13 @@ from neural_seg_ros.evaluate.datasets import Sample
 from neural_seg_ros.evaluate.labeller import Labelling
 from neural_seg_ros.evaluate.metrics import iou
 from neural_seg_ros.evaluate.nearest import Labels
-from neural_seg_ros.evaluate.processes import each_surviving
 from neural_seg_ros.evaluate.robot import first_region_clicks, next_object_click, next_region_click
 from neural_seg_ros.evaluate.tracking.measures import SUCCESS, Values, contour_accuracy, judged
 from neural_seg_ros.evaluate.tracking.occluder import SEARCH, occluder_of
 from neural_seg_ros.evaluate.tracking.sequences import SequenceItem, objects_of
 from neural_seg_ros.evaluate.tracking.tracker import Tracker
 from neural_seg_ros.image import field_shape, resize_image
+from neural_seg_ros.jobs import Backend, run_jobs
 from neural_seg_ros.video import RgbImage
 
 STARTS = ("mask", "clicks")
@@ -111,19 +112,24 @@ def check_start(start: str) -> None:
         raise ConfigError(f"--start: got {start!r}, accepted: {' | '.join(STARTS)}")
 
 
-def attempts(tasks: Sequence[Task], jobs: int) -> Iterator[Run | Failure]:
-    """The outcomes of all tasks, in their order, by ``jobs`` processes; whatever happens to one, the rest finish."""
-    for task, outcome in zip(tasks, each_surviving(attempt, tasks, jobs), strict=True):
-        yield outcome or Failure(task.contestant.name, task.item.name, "its process died")
+def attempts(tasks: Sequence[Task], backend: Backend[Task, Run], retries: int) -> Iterator[Run | Failure]:
+    """What came of every try of every task, in the order in which they end; those that fail are tried again."""
+    for outcome in run_jobs(track_on_one_thread, tasks, backend, retries):
+        if outcome.value is not None:
+            yield outcome.value
+        else:
+            yield Failure(outcome.job.contestant.name, outcome.job.item.name, str(outcome.error))
 
 
-def attempt(task: Task) -> Run | Failure:
-    """``track``; an error of one sequence is no reason to lose the others."""
-    try:
-        return track(task)
-    except Exception as error:  # peers fail in whatever library they use
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return Failure(task.contestant.name, task.item.name, reason)
+def track_on_one_thread(task: Task) -> Run:
+    """``track`` in a process that has one thread from then on, so that times compare."""
+    cv2.setNumThreads(1)
+    if task.contestant.config is not None or task.start == "clicks":
+        # Peers alone, from a mask, need no torch.
+        import torch
+
+        torch.set_num_threads(1)
+    return track(task)
 
 
 def track(task: Task) -> Run:

@@ -1,0 +1,133 @@
+"""Many jobs, on the cores of this machine or on a Dask cluster; those that fail are tried again, the rest finish."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+from neural_seg_ros.errors import ConfigError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# The libraries read these once, when they are loaded.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T, R]):
+    """A job and what came of it: a value, or an error in one line."""
+
+    job: T
+    value: R | None = None
+    error: str | None = None
+
+
+# Both are picklable, where they run in other processes.
+Run = Callable[[T], R]
+# Gives the outcome of every job, in the order in which they end.
+Backend = Callable[[Run[T, R], Sequence[T]], Iterator[Outcome[T, R]]]
+
+
+def run_jobs(run: Run[T, R], jobs: Sequence[T], backend: Backend[T, R], retries: int) -> Iterator[Outcome[T, R]]:
+    """Run every job, those that fail ``retries`` times again; gives an outcome for every try.
+
+    A job that is tried again begins anew, or goes on from what it left on disk.
+    """
+    waiting = list(jobs)
+    for _ in range(1 + retries):
+        failed = []
+        for outcome in backend(run, waiting):
+            if outcome.error is not None:
+                failed.append(outcome.job)
+            yield outcome
+        waiting = failed
+        if not waiting:
+            return
+
+
+def attempt(run: Run[T, R], job: T) -> Outcome[T, R]:
+    """Run a job; whatever it raises is its outcome."""
+    try:
+        return Outcome(job, run(job))
+    except Exception as error:  # one job must not end the others
+        return Outcome(job, error=_one_line(error))
+
+
+def local_backend(workers: int, threads: int | None = None) -> Backend[Any, Any]:
+    """Processes of this machine, ``workers`` at a time, of so many ``threads`` each.
+
+    With ``threads`` None the processes share the cores, and one worker is this process. The pool does not say whose
+    process died, so that each job which it then had left gets a process of its own: only what dies there has failed.
+    """
+
+    def run_all(run: Run[T, R], jobs: Sequence[T]) -> Iterator[Outcome[T, R]]:
+        if workers == 1 and threads is None:
+            yield from (attempt(run, job) for job in jobs)
+            return
+        import joblib
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        # However few jobs are left: results depend on the threads of a process, and these on the processes.
+        share = max(1, joblib.cpu_count() // workers)
+        env = {name: str(threads or os.environ.get(name, share)) for name in THREAD_VARIABLES}
+        pool = ProcessPoolExecutor(workers, env=env)
+        lost = []
+        try:
+            futures = {pool.submit(attempt, run, job): job for job in jobs}
+            for future in as_completed(futures):
+                job = futures[future]
+                if not isinstance(future.exception(), BrokenProcessPool):
+                    yield _outcome(job, future)
+                elif len(jobs) == 1:
+                    yield Outcome(job, error="its process died")
+                else:
+                    lost.append(job)
+        finally:
+            # Who stops before the end, as with Ctrl-C, wants no job to go on.
+            pool.shutdown(kill_workers=True)
+        for job in lost:
+            yield from run_all(run, [job])
+
+    return run_all
+
+
+def dask_backend(scheduler: str | None) -> Backend[Any, Any]:
+    """The workers of a running Dask cluster, which must see the same files; ``scheduler``: such as tcp://host:8786.
+
+    A job whose worker dies is given to another one by the scheduler. Raises ConfigError where Dask is not installed, as
+    the backend does where the scheduler does not answer.
+    """
+    if scheduler is None:
+        raise ConfigError("scheduler: got none, accepted: the address of a Dask scheduler, such as tcp://host:8786")
+    try:
+        import distributed
+    except ImportError:
+        raise ConfigError("backend: got dask, which is not installed, accepted: pip install '.[dask]'") from None
+
+    def run_all(run: Run[T, R], jobs: Sequence[T]) -> Iterator[Outcome[T, R]]:
+        try:
+            client = distributed.Client(scheduler, timeout="10s")
+        except (OSError, ValueError) as error:
+            accepted = "accepted: the address of a Dask scheduler"
+            raise ConfigError(f"scheduler: got {scheduler!r}: {_one_line(error)}, {accepted}") from None
+        with client:
+            futures = {client.submit(attempt, run, job, pure=False): job for job in jobs}
+            for future in distributed.as_completed(list(futures)):
+                yield _outcome(futures[future], future)
+
+    return run_all
+
+
+def _outcome(job: T, future: Any) -> Outcome[T, Any]:
+    """What came of ``attempt`` in another process; the job that comes back is a copy, which need not be equal."""
+    failure = future.exception()
+    return Outcome(job, error=_one_line(failure)) if failure is not None else replace(future.result(), job=job)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
