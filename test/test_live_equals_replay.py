@@ -37,6 +37,7 @@ SETTINGS = {
     "field.width": 8,
     "field.levels": 2,
     "fit.first_steps": 6,
+    "track.first_steps": 6,
     "fit.click_steps": 4,
     "fit.frame_steps": 2,
 }
