@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import cv2
@@ -122,14 +123,25 @@ def attempts(tasks: Sequence[Task], backend: Backend[Task, Run], retries: int) -
 
 
 def track_on_one_thread(task: Task) -> Run:
-    """``track`` in a process that has one thread from then on, so that times compare."""
-    cv2.setNumThreads(1)
-    if task.contestant.config is not None or task.start == "clicks":
+    """``track`` with one thread, so that times compare; the process has its own number again when it ends."""
+    if task.contestant.config is None and task.start != "clicks":
         # Peers alone, from a mask, need no torch.
-        import torch
+        with _threads(cv2.getNumThreads(), cv2.setNumThreads):
+            return track(task)
+    import torch
 
-        torch.set_num_threads(1)
-    return track(task)
+    with _threads(cv2.getNumThreads(), cv2.setNumThreads), _threads(torch.get_num_threads(), torch.set_num_threads):
+        return track(task)
+
+
+@contextmanager
+def _threads(before: int, choose: Callable[[int], object]) -> Iterator[None]:
+    """One thread inside, and as many as before afterwards."""
+    choose(1)
+    try:
+        yield
+    finally:
+        choose(before)
 
 
 def track(task: Task) -> Run:
