@@ -33,7 +33,13 @@ def data_root() -> Path:
 def cluster() -> Iterator[str]:
     """Address of the scheduler of a Dask cluster on this machine, with two workers."""
     distributed = pytest.importorskip("distributed", reason="Dask is not installed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as made:
+    import dask
+
+    # Otherwise Dask sets OMP_NUM_THREADS in this very process, and for all that other tests start.
+    with (
+        dask.config.set({"distributed.nanny.pre-spawn-environ": {}}),
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as made,
+    ):
         yield made.scheduler_address
 
 

@@ -50,6 +50,8 @@ class LatestFrameWorker(Worker):
         # The thumbnail of the frame that was fitted for the one in view.
         self._fitted_thumbnail: NDArray[np.float32] | None = None
         self._result: Result | None = None
+        # The result given last was a preview, and a better one is to come.
+        self._previewed = False
         self._published_at = 0.0
         # Steps to make for an annotation before the next frame may be taken.
         self._hold_steps = 0
@@ -99,7 +101,7 @@ class LatestFrameWorker(Worker):
     def _holds(self) -> bool:
         if self._fused:
             # What failed must not hold the camera up.
-            return not self._resting and (bool(self._answering) or self.session.improves)
+            return not self._resting and (bool(self._answering) or self._previewed)
         return min(self._hold_steps, self._steps_due()) > 0
 
     def _steps_due(self) -> int:
@@ -168,6 +170,7 @@ class LatestFrameWorker(Worker):
         if self._result is None:
             with self._budget.answering():
                 self._result = self.session.preview()
+            self._previewed = self.session.improves
         return self._result
 
     def _prepare(self) -> None:
@@ -175,7 +178,7 @@ class LatestFrameWorker(Worker):
         if self._shown is None:
             return
         idle = not self._steps_due()
-        if self.session.improves:
+        if self._previewed:
             self.session.prepare(wait=idle)
             if self.session.prepared:
                 self._result, self._unpublished = None, True
@@ -184,7 +187,7 @@ class LatestFrameWorker(Worker):
 
     def _changed(self) -> None:
         super()._changed()
-        self._result = None
+        self._result, self._previewed = None, False
         self._resting = self._shown is None
 
     def _target(self, stamp: float | None) -> Frame | None:
