@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.device import choose_device
 from neural_seg_ros.errors import AnnotationError, ConfigError, NeuralSegError, SessionError, SessionFileError
 from neural_seg_ros.field.engine import Engine, Losses
+from neural_seg_ros.field.snapshot import part_of
 from neural_seg_ros.field.steps import MakeSteps, make_steps
 from neural_seg_ros.history import History, State
 from neural_seg_ros.image import check_image, field_shape, resize_image
@@ -151,8 +152,7 @@ class Session:
             field_steps, tracker_steps = self._field_due, ALL
         else:
             field_steps = tracker_steps = int(steps)
-        for _ in self._steps(field_steps, tracker_steps):
-            pass
+        self._step(field_steps, tracker_steps)
         return field_steps
 
     def fit_slices(self) -> Iterator[None]:
@@ -165,8 +165,7 @@ class Session:
         of_tracker = min(tracker, max(steps - field, (steps + self._tracker_first) // 2))
         if steps % 2:
             self._tracker_first = not self._tracker_first
-        for _ in self._steps(min(field, steps - of_tracker), of_tracker):
-            pass
+        self._step(min(field, steps - of_tracker), of_tracker)
 
     @property
     def steps_due(self) -> int:
@@ -395,14 +394,14 @@ class Session:
         self._known = {(float(stamp), checksum): number for stamp, checksum, number in document["known"]}
         self._history.placed.extend(placed_from_json(document["annotations"], tensors))
         self._channels = tuple(document["channels"])
-        engine.restore(_below("engine.", tensors))
-        arrays = {name: tensor.numpy() for name, tensor in _below("answer.", tensors).items()}
+        engine.restore(part_of(tensors, "engine"))
+        arrays = {name: tensor.numpy() for name, tensor in part_of(tensors, "answer").items()}
         self._answer.restore(document["answer"], arrays, self._annotated_here)
         self._carried, self._instant = (estimate_from_tensors(name, tensors, frame) for name in ("carried", "instant"))
         self._settled, self._hurry = bool(document["settled"]), bool(document["hurry"])
         self._tracker_first = bool(document["tracker_first"])
         self._field_due = int(document["steps_due"])
-        self._following.restore(_below("track.", tensors), self._frames)
+        self._following.restore(part_of(tensors, "track"), self._frames)
 
     def _observed(self) -> tuple[NDArray[np.uint8], Engine]:
         if self._frame is None or self._engine is None:
@@ -471,9 +470,9 @@ class Session:
         self._settled = True
         drawn = self._draw(engine.shape)
         labels, weights = drawn.labels, drawn.weights
-        self._instant = self._answer.instant(self._draw, self._remembered, self._hurry)
-        if self._instant is None:
-            self._instant = self._following.estimate()
+        # On other frames it would draw nothing, and have nothing to say.
+        instant = self._answer.instant(self._draw, self._remembered, self._hurry) if self._annotated_here else None
+        self._instant = self._following.estimate() if instant is None else instant
         if self._instant is not None:
             size = engine.shape[::-1]
             taught = np.stack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in self._instant.probabilities])
@@ -525,28 +524,29 @@ class Session:
         assert self._image is not None
         return Estimate(self._image, np.asarray(engine.prediction().cpu().numpy(), np.float32))
 
+    def _step(self, field_steps: int, tracker_steps: int) -> None:
+        for _ in self._steps(field_steps, tracker_steps):
+            pass
+
     def _steps(self, field_steps: int, tracker_steps: int) -> Iterator[None]:
         """Make steps of the field, and up to so many of the tracker before and after it looks at this frame."""
+        self._observed()
+        left = yield from _in_slices(tracker_steps, self._following.train)
+        self._settle()
+        yield from _in_slices(left, self._following.train)
+        yield from _in_slices(field_steps, self._fit_field)
+
+    def _fit_field(self, steps: int) -> int:
         _, engine = self._observed()
-        for looked in (False, True):
-            if looked:
-                self._settle()
-            while made := self._following.train(min(SLICE, tracker_steps)):
-                tracker_steps -= made
-                yield
-        while field_steps:
-            made = min(SLICE, field_steps)
-            engine.step(made)
-            self._field_due = max(0, self._field_due - made)
-            field_steps -= made
-            yield
+        engine.step(steps)
+        self._field_due = max(0, self._field_due - steps)
+        return steps
 
     def _fit_for(self, seconds: float) -> int:
         deadline = time.monotonic() + seconds
         made = 0
         while time.monotonic() < deadline:
-            for _ in self._steps(1, 1):
-                pass
+            self._step(1, 1)
             made += 1
             self.synchronise()
         return made
@@ -565,8 +565,12 @@ class Session:
         return Following(config.track, self.device, config.seed)
 
 
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+def _in_slices(steps: int, make: Callable[[int], int]) -> Generator[None, None, int]:
+    """Have steps made, SLICE at a time, until it makes no more; returns how many are left."""
+    while steps and (made := make(min(SLICE, steps))):
+        steps -= made
+        yield
+    return steps
 
 
 def _checked(config: SessionConfig) -> SessionConfig:

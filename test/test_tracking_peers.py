@@ -54,7 +54,7 @@ def last_labels(name: str, images: list[np.ndarray], first: np.ndarray) -> np.nd
     return labels
 
 
-@pytest.mark.parametrize(("name", "least"), [("flow", 0.45), ("mil", 0.75), ("grid", 0.95)])
+@pytest.mark.parametrize(("name", "least"), [("flow", 0.45), ("mil", 0.5), ("grid", 0.95)])
 def test_objects_are_followed_with_their_ids(name, least, scene):
     images, truths = scene
     labels = last_labels(name, images, truths[0])

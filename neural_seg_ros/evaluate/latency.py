@@ -52,7 +52,7 @@ def measure_latency(
     session = Session(config, device)
     started = time.perf_counter()
     session.observe(image)
-    session.annotate(_random_click(generator, image, 1))
+    session.annotate(random_click(generator, image, 1))
     session.fit()
     session.result()
     cold_start = time.perf_counter() - started
@@ -92,7 +92,7 @@ def _click_waits(
     """(seconds to the mask before the fit, seconds to the mask after it) of every click."""
     for number in range(clicks):
         started = time.perf_counter()
-        session.annotate(_random_click(generator, image, number % 4))
+        session.annotate(random_click(generator, image, number % 4))
         session.result()
         preview = time.perf_counter() - started
         session.fit()
@@ -110,6 +110,7 @@ def _frame_waits(session: Session, image: NDArray[np.uint8], frames: int) -> Ite
         yield time.perf_counter() - started
 
 
-def _random_click(generator: np.random.Generator, image: NDArray[np.uint8], class_id: int) -> Click:
+def random_click(generator: np.random.Generator, image: NDArray[np.uint8], class_id: int) -> Click:
+    """A click at any pixel of an image (H, W, 3)."""
     height, width = image.shape[:2]
     return Click(int(generator.integers(width)), int(generator.integers(height)), class_id)

@@ -17,6 +17,7 @@ from neural_seg_ros.annotations import Annotation, Box, Click
 from neural_seg_ros.evaluate.labeller import Labeller, Labelling
 from neural_seg_ros.evaluate.nearest import fill_from_nearest
 from neural_seg_ros.rasterise import NOTHING, box_pixels, rasterise
+from neural_seg_ros.regions.channels import lab_of
 
 BACKGROUND = 0
 SEED_RADIUS = 2
@@ -92,7 +93,7 @@ class RandomWalker:
         self._beta = beta
 
     def start(self, image: NDArray[np.uint8]) -> None:
-        self._lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).astype(np.float64)
+        self._lab = lab_of(image).astype(np.float64)
 
     def label(self, annotations: Sequence[Annotation]) -> Labelling:
         seeds = _seeds(self._lab, annotations)

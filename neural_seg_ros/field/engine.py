@@ -16,7 +16,8 @@ from neural_seg_ros.field.codes import make_code
 from neural_seg_ros.field.losses import consistency_target, probabilities, psnr
 from neural_seg_ros.field.network import FieldNetwork, head
 from neural_seg_ros.field.precision import compute_dtype, computing
-from neural_seg_ros.field.seeded import seeded
+from neural_seg_ros.field.seeded import only_deterministic, seeded
+from neural_seg_ros.field.snapshot import part_of
 from neural_seg_ros.field.steps import Field, MakeSteps, Step, amsgrad, make_steps, outputs_of, set_rates
 from neural_seg_ros.options import to_flat
 
@@ -71,9 +72,7 @@ class Engine:
         self.seed = seed
         self.steps = 0
         self.class_count = 0
-        if device.type == "cuda":
-            # cuDNN would otherwise choose algorithms that add in any order.
-            torch.backends.cudnn.deterministic = True
+        only_deterministic(device)
         with seeded(seed):
             network = FieldNetwork(config, {"rgb": 3, "classes": FIRST_CLASSES, **config.heads()})
         _forget(network.heads["classes"])
@@ -205,8 +204,7 @@ class Engine:
         """
         steps, class_count, known = (int(value) for value in snapshot["counters"])
         self._grow_head(len(snapshot["network.heads.classes.bias"]))
-        weights = {name.removeprefix("network."): v for name, v in snapshot.items() if name.startswith("network.")}
-        self.network.load_state_dict(weights)
+        self.network.load_state_dict(part_of(snapshot, "network"))
         for name, parameter in self.network.named_parameters():
             saved = {key: snapshot.get(f"optimiser.{name}.{key}") for key in MOMENTS}
             self._set_moments(parameter, {key: value for key, value in saved.items() if value is not None})

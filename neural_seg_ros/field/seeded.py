@@ -1,4 +1,4 @@
-"""Random numbers of a seed, without a trace outside."""
+"""The same calls, the same numbers: seeds, and algorithms that add in one order."""
 
 from __future__ import annotations
 
@@ -17,3 +17,9 @@ def seeded(seed: int) -> Iterator[None]:
     with _GENERATOR, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+def only_deterministic(device: torch.device) -> None:
+    """Have cuDNN choose no algorithm on this device that adds in any order."""
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic = True

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_seg_ros.annotations import Click
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import SessionError
+from neural_seg_ros.evaluate.latency import random_click
 from neural_seg_ros.live.config import LiveConfig
 from neural_seg_ros.live.listener import Listener, Output
 from neural_seg_ros.live.session import LiveSession
@@ -43,7 +43,6 @@ def measure_live_latency(
     The clock runs from handing a click over to the mask of the clicked frame. Raises SessionError.
     """
     generator = np.random.default_rng(seed)
-    height, width = image.shape[:2]
     masks = _Masks()
     live = LiveSession(
         make=lambda config: Session(config, device),
@@ -58,7 +57,7 @@ def measure_live_latency(
         masks.wait_for(0.0)
         for number in range(clicks):
             stamp, started = camera.newest, time.monotonic()
-            live.annotate(Click(int(generator.integers(width)), int(generator.integers(height)), number % 2), stamp)
+            live.annotate(random_click(generator, image, number % 2), stamp)
             waits.append(masks.wait_for(started, stamp) - started)
             time.sleep(LOOK)
     finally:

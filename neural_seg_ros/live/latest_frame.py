@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import cv2
@@ -13,10 +14,7 @@ from numpy.typing import NDArray
 from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.live.budget import Budget
-from neural_seg_ros.live.config import LiveConfig
-from neural_seg_ros.live.inbox import Frame, Inbox
-from neural_seg_ros.live.listener import Listener
-from neural_seg_ros.live.status import Counters
+from neural_seg_ros.live.inbox import Frame
 from neural_seg_ros.live.worker import RgbImage, Shown, Worker
 
 if TYPE_CHECKING:
@@ -36,27 +34,20 @@ class LatestFrameWorker(Worker):
     learns the annotated pixels before they are forgotten with the frame.
     """
 
-    def __init__(
-        self,
-        make: Callable[[SessionConfig], Session],
-        config: SessionConfig,
-        options: LiveConfig,
-        inbox: Inbox,
-        counters: Counters,
-        listener: Listener,
-    ) -> None:
-        super().__init__(make, config, options, inbox, counters, listener)
-        self._budget = Budget()
-        # The thumbnail of the frame that was fitted for the one in view.
-        self._fitted_thumbnail: NDArray[np.float32] | None = None
-        self._result: Result | None = None
-        # The result given last was a preview, and a better one is to come.
-        self._previewed = False
-        self._published_at = 0.0
-        # Steps to make for an annotation before the next frame may be taken.
-        self._hold_steps = 0
-        # Due steps are left alone: there is no frame, or nothing new since the fit failed.
-        self._resting = True
+    # The thumbnail of the frame that was fitted for the one in view.
+    _fitted_thumbnail: NDArray[np.float32] | None = None
+    _result: Result | None = None
+    # The result given last was a preview, and a better one is to come.
+    _previewed = False
+    _published_at = 0.0
+    # Steps to make for an annotation before the next frame may be taken.
+    _hold_steps = 0
+    # Due steps are left alone: there is no frame, or nothing new since the fit failed.
+    _resting = True
+
+    @cached_property
+    def _budget(self) -> Budget:
+        return Budget()
 
     def replace(self, session: Session) -> SessionConfig:
         """Go on with another session, on the frame in view; gives its configuration."""

@@ -34,8 +34,10 @@ class Following:
         """Take new options. Returns False, with nothing changed, when what was learnt cannot be kept with them."""
         if self._tracker is not None and not self._tracker.configure(config):
             return False
+        if config.size != self._config.size:
+            # The frame shown last is answered anew.
+            self._estimate = self._state = None
         self._config = config
-        self._estimate = self._state = None
         return True
 
     def show(self, frame: NDArray[np.uint8], number: int) -> None:

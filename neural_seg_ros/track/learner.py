@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from neural_seg_ros.field.precision import compute_dtype
-from neural_seg_ros.field.seeded import seeded
+from neural_seg_ros.field.seeded import only_deterministic, seeded
 from neural_seg_ros.track.network import TrackNetwork
 from neural_seg_ros.track.samples import Sample
 
@@ -31,9 +31,7 @@ class Learner:
     def __init__(self, device: torch.device, seed: int, precision: str) -> None:
         self.device, self.seed, self.classes = device, seed, 0
         self._bfloat16 = compute_dtype(precision, device) == torch.bfloat16
-        if device.type == "cuda":
-            # cuDNN would otherwise choose algorithms that add in any order.
-            torch.backends.cudnn.deterministic = True
+        only_deterministic(device)
         self._build(0)
 
     def grow(self, classes: int) -> None:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_seg_ros.regions.channels import lab_of
 from neural_seg_ros.track.windows import SIDE, Window, view, whole
 
 # Shares of the samples: a frame as it is; an object on its own frame without it; the rest: an object on a recent frame.
@@ -82,8 +83,7 @@ def sample(
 def inputs_of(image: NDArray[np.uint8], answer: NDArray[np.float32]) -> NDArray[np.float32]:
     """What the network sees, (3 + C, h, w): (L - 50)/25, a/15, b/15 of an RGB image, and an answer (C, h, w) from
     -1 to 1."""
-    lab = cv2.cvtColor(image.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2Lab)
-    colour = (lab - np.array([50, 0, 0], np.float32)) / np.array([25, 15, 15], np.float32)
+    colour = (lab_of(image) - np.array([50, 0, 0], np.float32)) / np.array([25, 15, 15], np.float32)
     blurred = [2 * cv2.GaussianBlur(channel, (0, 0), PRIOR_BLUR) - 1 for channel in answer]
     return np.ascontiguousarray(np.concatenate([colour.transpose(2, 0, 1), np.stack(blurred)]), np.float32)
 

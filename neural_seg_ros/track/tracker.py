@@ -14,12 +14,13 @@ from torch import Tensor
 from neural_seg_ros.answer.estimate import Estimate
 from neural_seg_ros.config import TrackConfig
 from neural_seg_ros.errors import SessionError
+from neural_seg_ros.field.snapshot import part_of
 from neural_seg_ros.image import check_image, resize_image
 from neural_seg_ros.track.clean import all_but_one, far_or_specks
 from neural_seg_ros.track.evidence import Colours, colour_bins, motion_evidence, weighed
 from neural_seg_ros.track.learner import Learner
 from neural_seg_ros.track.memory import Memory, windows_of_tensor, windows_to_tensor
-from neural_seg_ros.track.motion import Motion, moved
+from neural_seg_ros.track.motion import backward_flow, moved
 from neural_seg_ros.track.presence import Presence, place_of_colours
 from neural_seg_ros.track.samples import Known, inputs_of, sample
 from neural_seg_ros.track.windows import Window, merged, paste, view, windows_of
@@ -58,7 +59,6 @@ class Tracker:
         self.config = config or TrackConfig()
         self.seed = seed
         self._learner = Learner(device or torch.device("cpu"), seed, self.config.precision)
-        self._motion = Motion()
         self._memory = Memory(self.config.recent)
         self._colours = Colours()
         self._presence = Presence()
@@ -114,7 +114,7 @@ class Tracker:
         before, answer = self._frame, self._probabilities
         if before.shape != frame.shape:
             before, answer = resize_image(before, *frame.shape[:2]), _at_size(answer, frame.shape[:2])
-        flow = self._motion.backward(before, frame)
+        flow = backward_flow(before, frame)
         answer = moved(answer, flow)
         found = colour_bins(frame)
         colour = self._colours.evidence(found, self._surround)
@@ -206,8 +206,7 @@ class Tracker:
             self._probabilities = snapshot["probabilities"].numpy().copy()
             self._colours.histograms = snapshot["colours"].numpy().copy()
         for part, owner in self._parts.items():
-            inner = {name.removeprefix(f"{part}."): t for name, t in snapshot.items() if name.startswith(f"{part}.")}
-            owner.restore(inner)
+            owner.restore(part_of(snapshot, part))
 
     @property
     def _parts(self) -> dict[str, Memory | Presence | Learner]:

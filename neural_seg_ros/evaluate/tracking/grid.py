@@ -22,6 +22,7 @@ from neural_seg_ros.evaluate.tracking.sequences import objects_of
 from neural_seg_ros.evaluate.tracking.soft import Motion, Shares, labels_of, shares_of
 from neural_seg_ros.evaluate.tracking.tracker import mask_among
 from neural_seg_ros.image import field_shape, resize_image
+from neural_seg_ros.regions.channels import lab_of
 from neural_seg_ros.regions.cut import CutGraph
 
 LONGER_SIDE = 427
@@ -63,14 +64,14 @@ class Grid:
         size = self._shape[::-1]
         shares = shares_of(labels, self._ids)
         self._shares = np.stack([cv2.resize(share, size, interpolation=cv2.INTER_AREA) for share in shares])
-        lab = _lab(self._image)
+        lab = lab_of(self._image)
         self._colours = _colour_log_odds(lab, self._shares)
         self._vertices = _vertices(lab, self._shares).merged()
         return Labelling(labels)
 
     def follow(self, image: NDArray[np.uint8]) -> Labelling:
         small = resize_image(image, *self._shape)
-        motion, lab = Motion(self._image, small), _lab(small)
+        motion, lab = Motion(self._image, small), lab_of(small)
         moved, warped = self._vertices.moved(motion.forward), motion.warped(self._shares)
         odds = self._colours[:, _bins(lab)]
         odds += _log_odds(moved.around(lab), "grid", floor=0.25)
@@ -185,7 +186,3 @@ def _bins(lab: Lab) -> NDArray[np.int64]:
     """(H, W) the bin of each pixel's colour."""
     parts = ((lab - (0, -60, -60)) / (100, 120, 120) * BINS).astype(np.int64).clip(0, BINS - 1)
     return np.asarray((parts[..., 0] * BINS + parts[..., 1]) * BINS + parts[..., 2])
-
-
-def _lab(image: NDArray[np.uint8]) -> Lab:
-    return np.asarray(cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_seg_ros.evaluate.nearest import Labels
+from neural_seg_ros.track.motion import backward_flow, warped
 
 Shares = NDArray[np.float32]  # (objects, H, W) in [0, 1]
 
@@ -30,26 +31,18 @@ class Motion:
     """Dense optical flow between two frames (H, W, 3) uint8 RGB: OpenCV DIS, preset medium, on grey."""
 
     def __init__(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> None:
-        self._before, self._after = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (before, after))
+        self._before, self._after = before, after
 
     @cached_property
     def forward(self) -> NDArray[np.float32]:
         """(H, W, 2) pixels right and down from each pixel of ``before`` to where it is in ``after``."""
-        return _flow(self._before, self._after)
+        return backward_flow(self._after, self._before)
 
     @cached_property
     def back(self) -> NDArray[np.float32]:
         """(H, W, 2) pixels right and down from each pixel of ``after`` to where it was in ``before``."""
-        return _flow(self._after, self._before)
+        return backward_flow(self._before, self._after)
 
     def warped(self, shares: Shares) -> Shares:
         """Shares of ``before`` moved to ``after``; 0 where they come from beyond the frame."""
-        height, width = self._after.shape
-        y, x = np.mgrid[:height, :width].astype(np.float32)
-        x, y = x + self.back[..., 0], y + self.back[..., 1]
-        return np.stack([cv2.remap(share, x, y, cv2.INTER_LINEAR) for share in shares])
-
-
-def _flow(source: NDArray[np.uint8], target: NDArray[np.uint8]) -> NDArray[np.float32]:
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return np.asarray(flow.calc(source, target, None), np.float32)
+        return warped(shares, self.back, cv2.BORDER_CONSTANT)
