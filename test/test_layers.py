@@ -18,7 +18,7 @@ LAYERS = (
     ("session",),
     ("session_file", "history", "result", "annotation_file"),
     ("placed", "label_file", "draw", "annotation_message"),
-    ("track",),
+    ("track", "contours"),
     ("answer", "field", "device", "image_message", "video"),
     ("regions",),
     ("rasterise", "config"),

@@ -1,0 +1,5 @@
+"""Contours and segments of an image, from its pixels alone."""
+
+from neural_seg_ros.contours.detected import Contours
+
+__all__ = ["Contours"]
