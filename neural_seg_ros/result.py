@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neural_seg_ros.annotations import Labels
 from neural_seg_ros.answer.suggest import suggest
 from neural_seg_ros.answer.upsample import Upsampler
+from neural_seg_ros.likeliest import likeliest
 from neural_seg_ros.placed import to_channels
 from neural_seg_ros.rasterise import NOTHING
 
@@ -110,8 +111,8 @@ def full_size_result(source: FullSize, stamp: float, unlabelled: int) -> Result:
     labels: Labels = np.empty((height, width), dtype)  # type: ignore[assignment]  # numpy types no union of dtypes
     confidence = np.empty((height, width), np.float32)
     for rows, strip in source.strips():
-        labels[rows] = ids[strip.argmax(0)]
-        strip.max(0, out=confidence[rows])
+        channels, confidence[rows] = likeliest(strip)
+        labels[rows] = ids[channels]
     return Result(labels, confidence, source.classes, stamp, source)
 
 

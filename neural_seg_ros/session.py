@@ -26,6 +26,7 @@ from neural_seg_ros.field.snapshot import part_of
 from neural_seg_ros.field.steps import MakeSteps, make_steps
 from neural_seg_ros.history import History, State
 from neural_seg_ros.image import check_image, field_shape, resize_image
+from neural_seg_ros.likeliest import likeliest
 from neural_seg_ros.placed import Placed, classes_among, draw, extended, rest_of
 from neural_seg_ros.rasterise import bounding_boxes, outside_boxes, rasterise
 from neural_seg_ros.result import FullSize, Result, empty_result, full_size_result
@@ -476,7 +477,7 @@ class Session:
         if self._instant is not None:
             size = engine.shape[::-1]
             taught = np.stack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in self._instant.probabilities])
-            labels = np.where(weights == 1, labels, taught.argmax(0))
+            labels = np.where(weights == 1, labels, likeliest(taught)[0])
             weights = np.maximum(weights, TAUGHT_WEIGHT)
         engine.set_annotations(torch.from_numpy(labels), torch.from_numpy(weights), len(self._channels))
 

@@ -22,7 +22,7 @@ LAYERS = (
     ("answer", "field", "device", "image_message", "video"),
     ("regions",),
     ("rasterise", "config"),
-    ("annotations", "options", "image", "files", "yaml_file", "jobs"),
+    ("annotations", "options", "image", "likeliest", "files", "yaml_file", "jobs"),
     ("errors",),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_seg_ros.answer.estimate import Drawn, Estimate
+from neural_seg_ros.likeliest import likeliest
 
 # Counts as annotated for the region graph, and stays below the user's own annotations.
 REMEMBERED_WEIGHT = 0.5
@@ -31,10 +32,10 @@ def recall(drawn: Drawn, carried: Estimate) -> Drawn:
     size = (width, height)
     full = [cv2.resize(channel, size, interpolation=cv2.INTER_LINEAR) for channel in carried.probabilities]
     probabilities = np.stack(full)
-    labels = probabilities.argmax(0)
+    labels, share = likeliest(probabilities)
     grid = np.zeros((height, width), np.bool_)
     grid[GRID // 2 :: GRID, GRID // 2 :: GRID] = True
-    keep = grid & (probabilities.max(0) > SURE) & (drawn.weights == 0)
+    keep = grid & (share > SURE) & (drawn.weights == 0)
     for channel in np.unique(labels):
         keep &= (labels != channel) | (_inside(labels == channel) & ~contradicted(drawn, int(channel)))
     for channel, where in drawn.outside.items():

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from neural_seg_ros.likeliest import likeliest
 from neural_seg_ros.track.samples import Known
 
-# 8-bit Lab, bins of this many steps each.
-STEPS = (16, 8, 8)
+# 8-bit Lab, bins of 2^SHIFTS steps each.
+SHIFTS = (4, 3, 3)
 BINS = (16, 32, 32)
 SMOOTHING = 1.0
 # The share of a class's colours that nobody has seen yet: more of what is around the objects, into which the camera
@@ -73,8 +74,11 @@ class Colours:
 
 def colour_bins(image: NDArray[np.uint8]) -> NDArray[np.int64]:
     """The bin (h, w) of every pixel's colour. image: (h, w, 3) uint8 RGB."""
-    lab = cv2.cvtColor(image, cv2.COLOR_RGB2Lab).astype(np.int64) // np.array(STEPS)
-    return np.asarray((lab[..., 0] * BINS[1] + lab[..., 1]) * BINS[2] + lab[..., 2], np.int64)
+    lightness, a, b = (
+        channel.astype(np.int64) >> shift
+        for channel, shift in zip(cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2Lab)), SHIFTS, strict=True)
+    )
+    return np.asarray((lightness * BINS[1] + a) * BINS[2] + b, np.int64)
 
 
 def _histogram(found: NDArray[np.int64], weights: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -95,7 +99,7 @@ def motion_evidence(
     height, width = flow.shape[:2]
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     here = np.stack([x, y], -1)
-    labels = probabilities.argmax(0)
+    labels, _ = likeliest(probabilities)
     spread = SPREAD_OF_MOTION * max(height, width)
     camera = _camera(here, flow, labels == surround, spread)
     if camera is None:
@@ -104,7 +108,8 @@ def motion_evidence(
     for channel in range(len(probabilities)):
         own = None if channel == surround else _affine(here, flow, labels == channel, spread)
         distance = flow - (camera if own is None else own)
-        out[channel] = -np.log1p((distance**2).sum(-1) / np.float32(spread**2))
+        x_off, y_off = distance[..., 0], distance[..., 1]
+        out[channel] = -np.log1p((x_off**2 + y_off**2) / np.float32(spread**2))
     return _limited(out)
 
 

@@ -16,6 +16,7 @@ from neural_seg_ros.config import TrackConfig
 from neural_seg_ros.errors import SessionError
 from neural_seg_ros.field.snapshot import part_of
 from neural_seg_ros.image import check_image, resize_image
+from neural_seg_ros.likeliest import likeliest
 from neural_seg_ros.track.clean import all_but_one, far_or_specks
 from neural_seg_ros.track.evidence import Colours, colour_bins, motion_evidence, weighed
 from neural_seg_ros.track.learner import Learner
@@ -87,7 +88,7 @@ class Tracker:
         frame = check_image(frame).copy()
         count = _checked_channels(probabilities, self._learner.classes)
         probabilities = _at_size(probabilities, frame.shape[:2])
-        labels = probabilities.argmax(0).astype(np.int16)
+        labels, _ = likeliest(probabilities)
         weights = np.ones(labels.shape, np.float32)
         if trusted is not None:
             weights = _at_size(np.asarray(trusted, np.float32)[None], frame.shape[:2])[0]
@@ -125,8 +126,8 @@ class Tracker:
         probabilities = _together(self._seen(frame, answer, [*merged(list(windows.values())), *searched]), evidence)
         self._settle(probabilities, answer, found)
         self._colours.follow(found, probabilities, self._surround)
-        labels = probabilities.argmax(0).astype(np.int16)
-        weights = (probabilities.max(0) > SURE).astype(np.float32)
+        labels, share = likeliest(probabilities)
+        weights = (share > SURE).astype(np.float32)
         self._memory.observe(Known(frame, labels, weights, windows))
         self._frame, self._probabilities = frame, probabilities
         self._frame_left = 0 if self._fit_left or not self._windows else self.config.frame_steps
@@ -239,7 +240,7 @@ class Tracker:
     def _windows_in_sight(self, answer: NDArray[np.float32], flow: NDArray[np.float32]) -> dict[int, Window]:
         """The windows around what is in sight; those of what is not move along."""
         lost = self.lost
-        labels = answer.argmax(0)
+        labels, _ = likeliest(answer)
         in_sight = [channel for channel in self._windows if channel not in lost]
         windows = windows_of(labels, in_sight, self._windows)
         for channel in self._windows.keys() - windows.keys():
@@ -278,7 +279,7 @@ class Tracker:
         self, probabilities: NDArray[np.float32], answer: NDArray[np.float32], found: NDArray[np.int64]
     ) -> None:
         """Drop from an answer, in place, what cannot be; decide which classes are in sight."""
-        labels, before = probabilities.argmax(0), answer.argmax(0)
+        (labels, _), (before, _) = likeliest(probabilities), likeliest(answer)
         for channel, window in self._windows.items():
             lost = channel in self.lost
             mask = labels == channel
@@ -295,7 +296,7 @@ class Tracker:
             if lost:
                 self._windows.update(windows_of(np.where(mask, channel, -1), [channel], {}))
         probabilities /= probabilities.sum(0)
-        around = probabilities.argmax(0) == self._surround
+        around = likeliest(probabilities)[0] == self._surround
         if around.any():
             self._presence.confidence[self._surround] = probabilities[self._surround][around].mean()
 
