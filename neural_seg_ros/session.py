@@ -72,7 +72,6 @@ class Session:
         # Steps of the field; those of the tracker are counted by itself.
         self._field_due = 0
         # Whether the odd step of an uneven number is the tracker's.
-        self._tracker_first = True
         self._frame: NDArray[np.uint8] | None = None
         self._frame_number = 0
         self._frames = 0
@@ -161,17 +160,25 @@ class Session:
         return self._steps(self._field_due, ALL)
 
     def advance(self, steps: int) -> None:
-        """Make so many of the steps that are due, of the field and of the tracker by turns."""
-        field, tracker = self._field_due, self._following.steps_due
-        of_tracker = min(tracker, max(steps - field, (steps + self._tracker_first) // 2))
-        if steps % 2:
-            self._tracker_first = not self._tracker_first
-        self._step(min(field, steps - of_tracker), of_tracker)
+        """Make up to ``steps`` of the field's steps that are due."""
+        self._step(min(steps, self._field_due), 0)
+
+    def train(self, steps: int) -> int:
+        """Make up to ``steps`` of the tracker's steps that are due; returns how many were made.
+
+        Of all calls the only one that another thread may make beside the others.
+        """
+        return self._following.train(steps)
 
     @property
     def steps_due(self) -> int:
         """What ``fit()`` would make: steps of the field, and of the tracker that follows the annotated classes."""
         return self._field_due + self._following.steps_due
+
+    @property
+    def field_steps_due(self) -> int:
+        """Those of the field among ``steps_due``."""
+        return self._field_due
 
     def synchronise(self) -> None:
         """Wait until the device has made all steps: on CUDA ``fit`` returns before."""
@@ -368,7 +375,6 @@ class Session:
             "channels": self._channels,
             "settled": self._settled,
             "hurry": self._hurry,
-            "tracker_first": self._tracker_first,
             "annotations": entries,
             "answer": answer,
         }
@@ -400,7 +406,6 @@ class Session:
         self._answer.restore(document["answer"], arrays, self._annotated_here)
         self._carried, self._instant = (estimate_from_tensors(name, tensors, frame) for name in ("carried", "instant"))
         self._settled, self._hurry = bool(document["settled"]), bool(document["hurry"])
-        self._tracker_first = bool(document["tracker_first"])
         self._field_due = int(document["steps_due"])
         self._following.restore(part_of(tensors, "track"), self._frames)
 

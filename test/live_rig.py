@@ -68,6 +68,13 @@ class PlainSession:
         self.steps += steps
         self.steps_due = max(0, self.steps_due - steps)
 
+    @property
+    def field_steps_due(self) -> int:
+        return self.steps_due
+
+    def train(self, steps: int) -> int:
+        return 0
+
     def synchronise(self) -> None:
         """Nothing to wait for."""
 

@@ -50,7 +50,21 @@ def test_the_fit_never_stands_still_and_makes_no_step_too_many() -> None:
     budget = Budget(clock)
     turn(budget, clock, before=0.0, step=0.5, answer=0.5)
     budget.begin()
-    # A turn that has no time for a step makes none, and the next one makes it.
-    assert [budget.steps(0.1, due=50) for _ in range(4)] == [0, 1, 0, 1]
+    # After some turns that have no time for a step there is one that makes it.
+    assert [budget.steps(0.1, due=50) for _ in range(8)] == [0, 0, 0, 1, 0, 0, 0, 1]
     assert budget.steps(60.0, due=50) == 50
     assert budget.steps(60.0, due=2) == 2
+
+
+def test_others_have_the_time_that_turns_leave_and_a_turn_now_and_then() -> None:
+    clock = Clock()
+    budget = Budget(clock)
+
+    def spared(took: float) -> bool:
+        budget.begin()
+        clock.now += took
+        return budget.spares(0.1)
+
+    assert [spared(0.09) for _ in range(3)] == [True] * 3
+    assert [spared(0.11) for _ in range(8)] == [False, False, False, True] * 2
+    assert spared(0.05)

@@ -8,13 +8,15 @@ from contextlib import contextmanager
 
 # How much the newest measurement counts against those before it.
 NEWEST = 0.3
+# While there is no time for it the fit rests, but not for more than so many turns.
+REST = 3
 
 
 class Budget:
     """Learns what a step and an answer take, and gives the fit what a turn's time leaves.
 
     A turn is what the worker does between two masks: commands, a frame, steps, an answer. A deadline is kept by making
-    fewer steps, and in every other turn at least one: the fit must not stand still.
+    fewer steps, though one after REST turns without any: the fit must not stand still.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -22,7 +24,8 @@ class Budget:
         self._began = clock()
         self._step = 0.0
         self._answer = 0.0
-        self._rested = False
+        self._rested = 0
+        self._late = 0
 
     def begin(self) -> None:
         """A turn begins."""
@@ -31,8 +34,17 @@ class Budget:
     def steps(self, seconds: float, due: int) -> int:
         """How many of the ``due`` steps to make in a turn of ``seconds``, of which those for the answer are kept."""
         steps = self.within(self._began + seconds - self._clock() - self._answer)
-        self._rested = steps < 1 and not self._rested
-        return min(due, steps if self._rested else max(1, steps))
+        if steps < 1 and self._rested < REST:
+            self._rested += 1
+            return 0
+        self._rested = 0
+        return min(due, max(1, steps))
+
+    def spares(self, seconds: float) -> bool:
+        """Whether a turn of ``seconds`` left time to others; after REST turns that did not, one is said to have."""
+        late = self._clock() - self._began > seconds and self._late < REST
+        self._late = self._late + 1 if late else 0
+        return not late
 
     def within(self, seconds: float) -> int:
         """How many steps take so long; one while that is not known."""

@@ -1,4 +1,4 @@
-"""The worker for a source that does not wait: the newest frame, its mask as soon as can be, and slices of the fit."""
+"""The worker for a source that does not wait: the newest frame, its mask as soon as can be, and the fit beside."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.live.budget import Budget
 from neural_seg_ros.live.inbox import Frame
+from neural_seg_ros.live.trainer import Trainer
 from neural_seg_ros.live.worker import RgbImage, Shown, Worker
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _INTERRUPTIBLE = 0.02
 
 
 class LatestFrameWorker(Worker):
-    """Gives the newest frame's result, and fits in slices.
+    """Gives the newest frame's result, fits the field in slices, and has the tracker trained in a thread of its own.
 
     With ``answer: fused`` the result is there before the fit, and only a better answer to annotations replaces it. With
     ``answer: field`` it follows every slice, and an annotated frame is held until its steps are made, so that the field
@@ -48,6 +49,17 @@ class LatestFrameWorker(Worker):
     @cached_property
     def _budget(self) -> Budget:
         return Budget()
+
+    @cached_property
+    def _trainer(self) -> Trainer:
+        return Trainer(self._train, self._report)
+
+    def run(self) -> None:
+        """Work until the inbox is closed."""
+        try:
+            super().run()
+        finally:
+            self._trainer.close()
 
     def replace(self, session: Session) -> SessionConfig:
         """Go on with another session, on the frame in view; gives its configuration."""
@@ -71,6 +83,8 @@ class LatestFrameWorker(Worker):
 
     def _turn(self) -> None:
         self._budget.begin()
+        if self._inbox.depth:
+            self._trainer.rest()
         self._inbox.run_commands()
         if not self._holds():
             self._take_frame()
@@ -80,6 +94,10 @@ class LatestFrameWorker(Worker):
             self._fit_slice()
             self._publish()
             self._prepare()
+        if self._inbox.enabled and not self._holds() and self._budget.spares(self.options.fit_budget):
+            self._trainer.go()
+        else:
+            self._trainer.rest()
 
     def _failed(self, error: Exception) -> None:
         self._resting = True
@@ -96,7 +114,13 @@ class LatestFrameWorker(Worker):
         return min(self._hold_steps, self._steps_due()) > 0
 
     def _steps_due(self) -> int:
-        return 0 if self._resting else self.session.steps_due
+        return 0 if self._resting else self.session.field_steps_due
+
+    def _train(self) -> int:
+        made = self.session.train(1)
+        if made:
+            self._counters.fitted(made)
+        return made
 
     def _until_publish(self) -> float | None:
         return self._published_at + self.options.publish_period - time.monotonic() if self._unpublished else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -20,7 +21,10 @@ LEAST_SIDE = 32
 
 
 class Following:
-    """A tracker that is made when there is something to track, and the frame that it is asked about."""
+    """A tracker that is made when there is something to track, and the frame that it is asked about.
+
+    Another thread may ``train`` beside the one that does everything else.
+    """
 
     def __init__(self, config: TrackConfig, device: torch.device, seed: int) -> None:
         self._config, self._device, self._seed = config, device, seed
@@ -29,11 +33,14 @@ class Following:
         self._number = 0
         self._estimate: Estimate | None = None
         self._state: dict[str, Tensor] | None = None
+        # Held while a step is made, and by whatever must not meet one; an answer may.
+        self._training = Lock()
 
     def configure(self, config: TrackConfig) -> bool:
         """Take new options. Returns False, with nothing changed, when what was learnt cannot be kept with them."""
-        if self._tracker is not None and not self._tracker.configure(config):
-            return False
+        with self._training:
+            if self._tracker is not None and not self._tracker.configure(config):
+                return False
         if config.size != self._config.size:
             # The frame shown last is answered anew.
             self._estimate = self._state = None
@@ -55,23 +62,26 @@ class Following:
 
     def learn(self, channels: NDArray[np.integer], count: int) -> None:
         """The labels (H, W) of the frame shown last, which was annotated, as channels in [0, count)."""
-        if self._tracker is None:
-            self._tracker = Tracker(self._config, self._device, self._seed)
         frame = self._small()
         size = frame.shape[1::-1]
         shares = [
             cv2.resize((channels == channel).astype(np.float32), size, interpolation=cv2.INTER_AREA)
             for channel in range(count)
         ]
-        self._tracker.learn(frame, np.stack(shares).astype(np.float32))
-        self._state = None
+        with self._training:
+            if self._tracker is None:
+                self._tracker = Tracker(self._config, self._device, self._seed)
+            self._tracker.learn(frame, np.stack(shares).astype(np.float32))
+            self._state = None
 
     def train(self, steps: int) -> int:
         """Make up to ``steps`` of the steps that are due; returns how many were made."""
-        made = 0 if self._tracker is None else self._tracker.train(steps)
-        if made:
-            self._state = None
-        return made
+        for made in range(steps):
+            with self._training:
+                if self._tracker is None or not self._tracker.train(1):
+                    return made
+                self._state = None
+        return steps
 
     @property
     def knows(self) -> bool:
@@ -90,18 +100,18 @@ class Following:
 
     def forget(self) -> None:
         """Start over on the frame shown last."""
-        self._tracker = self._estimate = self._state = None
+        with self._training:
+            self._tracker = self._estimate = self._state = None
 
     def snapshot(self) -> dict[str, Tensor]:
         """All that it knows; the same object until that changes."""
-        if self._state is None:
-            self._state = {}
-            if self._tracker is not None:
-                self._state = self._tracker.snapshot()
-            if self._estimate is not None:
-                self._state["estimate"] = torch.from_numpy(self._estimate.probabilities.copy())
-                self._state["number"] = torch.tensor(self._number)
-        return self._state
+        with self._training:
+            if self._state is None:
+                self._state = {} if self._tracker is None else self._tracker.snapshot()
+                if self._estimate is not None:
+                    self._state["estimate"] = torch.from_numpy(self._estimate.probabilities.copy())
+                    self._state["number"] = torch.tensor(self._number)
+            return self._state
 
     def restore(self, snapshot: Mapping[str, Tensor], number: int) -> None:
         """As it was at a snapshot; the frame shown last, with this number, keeps its answer if that is in there."""
@@ -111,8 +121,9 @@ class Following:
         estimate, answered = state.pop("estimate", None), state.pop("number", None)
         if not state:
             return
-        self._tracker = Tracker(self._config, self._device, self._seed)
-        self._tracker.restore(state)
+        tracker = Tracker(self._config, self._device, self._seed)
+        tracker.restore(state)
+        self._tracker = tracker
         if estimate is not None and answered is not None and int(answered) == number:
             frame = self._small()
             # Another size was configured since: it is answered anew.

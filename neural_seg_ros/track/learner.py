@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -65,21 +66,21 @@ class Learner:
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
         with torch.no_grad():
-            for name, parameter in self._network.named_parameters():
-                self._mean[name].lerp_(parameter, 1 - keep)
+            for mean, parameter in zip(self._answering.parameters(), self._network.parameters(), strict=True):
+                mean.lerp_(parameter, 1 - keep)
 
     @torch.no_grad()
     def answer(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits (B, C, h, w) of inputs (B, 3 + C, h, w)."""
         with self._computing():
-            logits: Tensor = torch.func.functional_call(self._network, self._mean, (self._tensor(inputs),))
+            logits: Tensor = self._answering(self._tensor(inputs))
         return np.asarray(logits.float().cpu().numpy())
 
     # -- state ---------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> dict[str, Tensor]:
         """Weights, their mean and Adam's moments, as copies on the CPU."""
-        state = {f"mean.{name}": mean for name, mean in self._mean.items()}
+        state = {f"mean.{name}": mean.detach() for name, mean in self._answering.named_parameters()}
         for name, parameter in self._network.named_parameters():
             state[f"weight.{name}"] = parameter.detach()
             saved = self._optimiser.state[parameter]
@@ -93,10 +94,11 @@ class Learner:
             self._build(0)
             return
         self._build(len(weight))
+        means = dict(self._answering.named_parameters())
         with torch.no_grad():
             for name, parameter in self._network.named_parameters():
                 parameter.copy_(snapshot[f"weight.{name}"])
-                self._mean[name].copy_(snapshot[f"mean.{name}"])
+                means[name].copy_(snapshot[f"mean.{name}"])
                 for key in MOMENTS:
                     self._optimiser.state[parameter][key].copy_(snapshot[f"{key}.{name}"])
 
@@ -110,7 +112,8 @@ class Learner:
         for parameter in self._network.parameters():
             zeros = {"exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
             self._optimiser.state[parameter] = {"step": torch.tensor(0.0), **zeros}
-        self._mean = {name: p.detach().clone() for name, p in self._network.named_parameters()}
+        # Its weights are the mean of the other's: one thread may train while another answers.
+        self._answering = copy.deepcopy(self._network).requires_grad_(False)
 
     def _tensor(self, values: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(values).to(self.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -53,7 +54,8 @@ class Tracker:
         tracker.train(tracker.steps_due)  # in slices of any size, or not at all
         estimate = tracker.observe(next_frame)
 
-    Frames are to be given at ``config.size``. The same calls give the same answers on one device. Not thread-safe.
+    Frames are to be given at ``config.size``. The same calls give the same answers on one device. Another thread may
+    ``train`` while one observes: it then learns from the frames before; no other calls may meet.
     """
 
     def __init__(self, config: TrackConfig | None = None, device: torch.device | None = None, seed: int = 0) -> None:
@@ -70,6 +72,7 @@ class Tracker:
         # The channel around the objects: it has no window.
         self._surround = 0
         self._steps = self._fit_left = self._frame_left = self._ready_at = 0
+        self._counting = Lock()
 
     # -- the main job --------------------------------------------------------------------------------------------------
 
@@ -130,28 +133,23 @@ class Tracker:
         weights = (share > SURE).astype(np.float32)
         self._memory.observe(Known(frame, labels, weights, windows))
         self._frame, self._probabilities = frame, probabilities
-        self._frame_left = 0 if self._fit_left or not self._windows else self.config.frame_steps
+        with self._counting:
+            self._frame_left = 0 if self._fit_left or not self._windows else self.config.frame_steps
         return Estimate(frame, probabilities)
 
     def train(self, steps: int) -> int:
         """Make up to ``steps`` of the steps that are due; returns how many were made."""
-        made = min(steps, self.steps_due)
-        for _ in range(made):
+        for made in range(steps):
+            how = self._next_step()
+            if how is None:
+                return made
             # Counted from the start, so that steps are the same however they are sliced.
             rng = np.random.default_rng([self.seed, self._steps])
             count, memory = self._learner.classes, self._memory
             batch = [sample(rng, memory.annotated, memory.recent, count, self._surround) for _ in range(BATCH)]
-            if self._fit_left:
-                done = max(0, self.config.first_steps - self._fit_left)
-                # Early weights are not worth keeping.
-                keep = min(KEEP, (1 + done) / (10 + done))
-                self._learner.step(batch, self._rate(), keep, self._surround)
-                self._fit_left -= 1
-            else:
-                self._learner.step(batch, FRAME_RATE, KEEP_FRAME, self._surround)
-                self._frame_left -= 1
+            self._learner.step(batch, *how, self._surround)
             self._steps += 1
-        return made
+        return steps
 
     @property
     def steps_due(self) -> int:
@@ -226,8 +224,22 @@ class Tracker:
         else:
             self._fit_left = max(self._fit_left, self.config.correction_steps)
 
-    def _rate(self) -> float:
-        done = 1 - min(1.0, self._fit_left / self.config.first_steps)
+    def _next_step(self) -> tuple[float, float] | None:
+        """(rate, what the mean of the weights keeps) of a step that is due, from now on no longer; None without one."""
+        with self._counting:
+            left = self._fit_left
+            self._fit_left = max(0, left - 1)
+            if left:
+                done = max(0, self.config.first_steps - left)
+                # Early weights are not worth keeping.
+                return self._rate(left), min(KEEP, (1 + done) / (10 + done))
+            if not self._frame_left:
+                return None
+            self._frame_left -= 1
+            return FRAME_RATE, KEEP_FRAME
+
+    def _rate(self, left: int) -> float:
+        done = 1 - min(1.0, left / self.config.first_steps)
         return RATE * (LEAST_SHARE + (1 - LEAST_SHARE) * (1 + math.cos(math.pi * done)) / 2)
 
     def _doubt_older(self, new: range) -> None:

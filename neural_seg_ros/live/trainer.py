@@ -1,0 +1,54 @@
+"""The tracker's training, on a core of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+import torch
+
+# Beside whoever answers, training has the time that is left.
+NICE = 5
+
+
+class Trainer:
+    """Makes steps in a thread of its own, between ``go`` and ``rest``, while there are any to make."""
+
+    def __init__(self, step: Callable[[], int], failed: Callable[[Exception], None]) -> None:
+        """step: makes one and returns 1, or 0 where none is due; failed: told what it raised, whereupon it rests."""
+        self._step, self._failed = step, failed
+        # From now on two threads compute side by side.
+        torch.set_num_threads(max(1, torch.get_num_threads() // 2))
+        self._going = threading.Event()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="neural_seg_trainer")
+        self._thread.start()
+
+    def go(self) -> None:
+        """Make the steps that are due. Those that become due later want another call."""
+        self._going.set()
+
+    def rest(self) -> None:
+        """Make no more steps for now; one may still be under way."""
+        self._going.clear()
+
+    def close(self) -> None:
+        """End, after the step that is under way."""
+        self._closed = True
+        self._going.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        if sys.platform == "linux":
+            # There a thread's number is a process's, and only its own time is meant.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        while self._going.wait() and not self._closed:
+            try:
+                made = self._step()
+            except Exception as error:  # what failed is tried again when there is something new
+                made = 0
+                self._failed(error)
+            if not made:
+                self._going.clear()
