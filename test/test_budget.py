@@ -65,6 +65,6 @@ def test_others_have_the_time_that_turns_leave_and_a_turn_now_and_then() -> None
         clock.now += took
         return budget.spares(0.1)
 
-    assert [spared(0.09) for _ in range(3)] == [True] * 3
-    assert [spared(0.11) for _ in range(8)] == [False, False, False, True] * 2
+    assert [spared(0.08) for _ in range(3)] == [True] * 3
+    assert [spared(0.09) for _ in range(8)] == [False, False, False, True] * 2
     assert spared(0.05)

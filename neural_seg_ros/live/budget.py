@@ -10,6 +10,8 @@ from contextlib import contextmanager
 NEWEST = 0.3
 # While there is no time for it the fit rests, but not for more than so many turns.
 REST = 3
+# A turn that has taken this share of its time leaves none to others: what they have begun goes on in the next one.
+FULL = 0.85
 
 
 class Budget:
@@ -42,7 +44,7 @@ class Budget:
 
     def spares(self, seconds: float) -> bool:
         """Whether a turn of ``seconds`` left time to others; after REST turns that did not, one is said to have."""
-        late = self._clock() - self._began > seconds and self._late < REST
+        late = self._clock() - self._began > FULL * seconds and self._late < REST
         self._late = self._late + 1 if late else 0
         return not late
 
