@@ -12,8 +12,9 @@ from torch import Tensor
 
 from neural_seg_ros.track.windows import ROOM, Window
 
-# A class is lost when the confidence in it falls below this share of what is usual, and found again above that.
-LOST, FOUND = 0.5, 0.7
+# A class is lost when the confidence in it falls below the first share of what is usual, and found again above the second:
+# with less, what hides it and moves as it did is taken for it; with more it is not known again from another side.
+LOST, FOUND = 0.5, 0.85
 # Less than this share of its usual area lowers the confidence.
 WHOLE = 0.15
 # How much of the usual confidence and area is that of the newest frame.
