@@ -12,8 +12,8 @@ from torch import Tensor
 
 from neural_seg_ros.track.windows import ROOM, Window
 
-# A class is lost when the confidence in it falls below the first share of what is usual, and found again above the second:
-# with less, what hides it and moves as it did is taken for it; with more it is not known again from another side.
+# A class is lost when the confidence in it falls below the first share of what is usual, and found again above the
+# second: with less, what hides it and moves as it did is taken for it; with more its other sides are not known again.
 LOST, FOUND = 0.5, 0.85
 # Less than this share of its usual area lowers the confidence.
 WHOLE = 0.15
