@@ -172,7 +172,7 @@ def _pairs(root: Path, subfolders: tuple[str, ...], truths: str, suffix: str, la
 
 
 def annotators_of(path: Path, field: str = "Segmentation") -> list[NDArray[Any]]:
-    """The segment ids (H, W) of every annotator of a BSDS500 ground truth file; of ``Boundaries``, 1 on them, else 0."""
+    """The segment ids (H, W) of every annotator of a BSDS500 ground truth file; its ``Boundaries`` are 1, else 0."""
     try:
         cells = scipy.io.loadmat(str(path))["groundTruth"].ravel()
         return [np.asarray(cell[field][0, 0]) for cell in cells]

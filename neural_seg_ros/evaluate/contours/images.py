@@ -47,7 +47,7 @@ class ContourItem:
                 given = f"{image.shape[1]}x{image.shape[0]} for a truth of {ids.shape[1]}x{ids.shape[0]}"
                 raise SourceError(f"{self.image_path}: got {given}, accepted: equal sizes")
         if longer_side:
-            height, width = field_shape(*image.shape[:2], longer_side, least=MIN_SIDE)
+            height, width = field_shape(image.shape[0], image.shape[1], longer_side, least=MIN_SIDE)
             image = resize_image(image, height, width)
             segmentations = [cv2.resize(ids, (width, height), interpolation=cv2.INTER_NEAREST) for ids in segmentations]
             boundaries = [borders_of(ids) for ids in segmentations]

@@ -1,11 +1,11 @@
 """Pixels of a contour map matched one to one with those of an annotator (Martin, Fowlkes, Malik: Learning to detect
 natural image boundaries, PAMI 2004, appendix B).
 
-The official ``correspondPixels`` looks for the perfect matching of minimum cost in a graph where a pixel left alone costs
-100 times the greatest distance. One more match saves more than what it costs to move the others, so that this is the
-matching with the most pairs, and of those the one with the least sum of distances. The second half matters: which pixels
-of a detector are matched decides what several annotators together say of its precision. The official code keeps its
-graph sparse with random edges, so that its figures vary in the fourth digit; here the optimum is exact.
+The official ``correspondPixels`` looks for the matching of least cost, where a pixel left alone costs 100 times the
+greatest distance. One more match saves more than it costs to move the others, so that this is the matching with the
+most pairs, and of those the one with the least sum of distances. The second half matters: which pixels of a detector
+are matched decides what several annotators together say of its precision. The official code rounds distances to .01
+and keeps its graph sparse with random edges; here the optimum is exact.
 """
 
 from __future__ import annotations

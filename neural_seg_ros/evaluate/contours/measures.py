@@ -37,11 +37,12 @@ def thresholds_of(count: int) -> Values:
 def counts_of(strength: NDArray[np.float32], truths: Sequence[NDArray[np.bool_]], thresholds: Values) -> Counts:
     """What is matched at each threshold of a contour map ``strength`` (H, W) in [0, 1] and of each truth (H, W).
 
-    The pixels of at least the threshold are thinned and matched with each annotator by themselves. One found is right if
-    any annotator has it; each pixel of each annotator is to be found.
+    The pixels of at least the threshold are thinned and matched with each annotator by themselves. One found is right
+    if any annotator has it; each pixel of each annotator is to be found.
     """
     wanted = sum(int(truth.sum()) for truth in truths)
-    maps = [np.asarray(thin(strength >= threshold)) for threshold in thresholds]
+    # In the map's own precision, so that .7 is at least .7.
+    maps = [np.asarray(thin(strength >= threshold)) for threshold in thresholds.astype(np.float32)]
     possible = np.any(maps, axis=0)
     matchers = [Matcher(possible, truth) for truth in truths]
     rows: list[tuple[int, int, int, int]] = []
@@ -73,12 +74,10 @@ def f_measure(recall: Values, precision: Values) -> Values:
 
 def best_f(thresholds: Values, counts: Counts) -> Best:
     """The greatest F, with recall and precision linear between thresholds."""
-    places = np.append(
-        (np.arange(len(thresholds) - 1)[:, None] + np.linspace(0, 1, STEPS)).ravel(), len(thresholds) - 1
-    )
+    numbers = np.arange(len(thresholds))
+    places = np.append((numbers[:-1, None] + np.linspace(0, 1, STEPS)).ravel(), numbers[-1])
     recall, precision, threshold = (
-        np.interp(places, np.arange(len(thresholds)), values)
-        for values in (recall_of(counts), precision_of(counts), thresholds)
+        np.interp(places, numbers, values) for values in (recall_of(counts), precision_of(counts), thresholds)
     )
     f = f_measure(recall, precision)
     best = int(f.argmax())

@@ -45,8 +45,8 @@ def agreement(
             rows.append(rows[-1])
         before = ids
     areas = np.concatenate([np.unique(truth, return_counts=True)[1] for truth in truths]).astype(np.float64)
-    overlaps, pri, vi = (np.array(values) for values in zip(*rows, strict=True))
-    return Agreement(overlaps, areas, pri, vi)
+    covered, pris, vis = (np.array(values) for values in zip(*rows, strict=True))
+    return Agreement(covered, areas, pris, vis)
 
 
 def contingency(truth: NDArray[Any], segments: NDArray[Any]) -> Values:

@@ -38,8 +38,8 @@ def sobel(image: NDArray[np.uint8]) -> Contours:
 def canny(image: NDArray[np.uint8]) -> Contours:
     """Canny's detector for every upper threshold at once; the lower one is .4 of it.
 
-    The strength of a pixel is the greatest of 50 upper thresholds at which it is kept (Canny: A computational approach to
-    edge detection, PAMI 1986).
+    The strength of a pixel is the greatest of 50 upper thresholds at which it is kept (Canny: A computational approach
+    to edge detection, PAMI 1986).
     """
     strength, thin = _thinned(*_sobel(cv2.GaussianBlur(_grey(image), (0, 0), CANNY_SIGMA)))
     soft = _scaled(thin)
