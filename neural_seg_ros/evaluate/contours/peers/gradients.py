@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
-from skimage.filters import apply_hysteresis_threshold
+from skimage.measure import label
 
 from neural_seg_ros.contours.detected import Contours
 
@@ -27,7 +27,7 @@ def roberts(image: NDArray[np.uint8]) -> Contours:
     grey = _grey(image)
     rising = cv2.filter2D(grey, -1, np.array([[1, 0], [0, -1]], np.float32), anchor=(0, 0))
     falling = cv2.filter2D(grey, -1, np.array([[0, 1], [-1, 0]], np.float32), anchor=(0, 0))
-    return _contours(*_thinned(-(rising + falling) / 2, (falling - rising) / 2))
+    return _contours(*_thinned((falling - rising) / 2, -(falling + rising) / 2))
 
 
 def sobel(image: NDArray[np.uint8]) -> Contours:
@@ -36,7 +36,7 @@ def sobel(image: NDArray[np.uint8]) -> Contours:
 
 
 def canny(image: NDArray[np.uint8]) -> Contours:
-    """Canny's detector for every upper threshold at once; the lower one is .4 of it.
+    """Canny's detector for every upper threshold at once; the lower one is .4 of it, both of the gradient.
 
     The strength of a pixel is the greatest of 50 upper thresholds at which it is kept (Canny: A computational approach
     to edge detection, PAMI 1986).
@@ -45,7 +45,8 @@ def canny(image: NDArray[np.uint8]) -> Contours:
     soft = _scaled(thin)
     kept = np.zeros_like(soft)
     for level in np.linspace(0, 1, LEVELS + 1, dtype=np.float32)[1:]:
-        kept[apply_hysteresis_threshold(soft, LOWER * level, level)] = level
+        lines = label(soft >= np.sqrt(LOWER) * level)
+        kept[np.isin(lines, lines[soft >= level])] = level
     return Contours(_scaled(strength), kept)
 
 
