@@ -24,7 +24,8 @@ def sample() -> ContourSample:
 
 
 @pytest.mark.parametrize("name", PEERS)
-def test_a_peer_finds_patches_of_different_colour(name, sample):
+def test_a_peer_finds_patches_of_different_colour(name, sample, monkeypatch):
+    monkeypatch.setattr("neural_seg_ros.evaluate.contours.peers.dfc.STEPS", 15)
     detector = PEERS[name]()
     contours = detector(sample.image)
     assert contours.thin.shape == contours.strength.shape == (96, 128)

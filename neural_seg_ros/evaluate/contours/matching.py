@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from scipy.spatial import cKDTree
 
@@ -61,7 +61,7 @@ def _matched(
     # Every row may stay alone in a column of its own. scipy takes a weight of 0 for no edge: all are greater by one.
     weights = np.concatenate([distances, np.full(count, OUTLIER * greatest)]) + 1
     places = np.concatenate([rows, alone]), np.concatenate([columns, width + alone])
-    graph = csr_array((weights, places), shape=(count, width + count))
+    graph = csr_matrix((weights, places), shape=(count, width + count))
     first, second = min_weight_full_bipartite_matching(graph)
     paired = second < width
     return np.asarray(pixels[second[paired] if transposed else first[paired]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
+from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from neural_seg_ros.contours.detected import Contours
@@ -15,7 +15,7 @@ from neural_seg_ros.regions.channels import lab_of
 Values = NDArray[np.float32]
 
 # Tuned on BSDS500's validation images. Pixels, and units of 8-bit Lab:
-SPATIAL, RANGE = 10, 12
+SPATIAL, RANGE = 7, 8
 # Pieces of fewer pixels are given to those around them.
 LEAST = 300
 CLUSTERS = 6
@@ -37,7 +37,7 @@ def mean_shift(image: NDArray[np.uint8]) -> Contours:
     below = np.linalg.norm(np.diff(filtered, axis=0), axis=-1) < RANGE
     first = np.concatenate([numbers[:, :-1][right], numbers[:-1][below]])
     second = np.concatenate([numbers[:, 1:][right], numbers[1:][below]])
-    joined = coo_array((np.ones(len(first), np.int8), (first, second)), shape=(numbers.size, numbers.size))
+    joined = coo_matrix((np.ones(len(first), np.int8), (first, second)), shape=(numbers.size, numbers.size))
     _, ids = connected_components(joined, directed=False)
     return contours_of(pieces_of(ids.reshape(numbers.shape), LEAST))
 

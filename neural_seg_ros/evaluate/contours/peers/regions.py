@@ -17,12 +17,12 @@ from neural_seg_ros.evaluate.contours.peers.segmentation import contours_of, pie
 from neural_seg_ros.regions.channels import lab_of
 
 # Tuned on BSDS500's validation images; colours in units of Lab.
-SCALE, SMALLEST = 400, 200
+SCALE, SMALLEST = 400, 300
 SUPERPIXELS, COMPACTNESS = 400, 10
 LEVELS, STEP = 20, 2.0
-SIMILAR, CUT, CUTS = 10.0, 0.02, 10
-SIGMA, DEPTH = 2.0, 1.5
-SPREAD, DIFFERENCE, SIDE = 6.0, 10.0, 4
+SIMILAR, CUT, CUTS = 20.0, 0.005, 10
+SIGMA, DEPTH = 2.0, 2.0
+SPREAD, DIFFERENCE, SIDE = 5.0, 15.0, 4
 LEAST = 300
 
 
