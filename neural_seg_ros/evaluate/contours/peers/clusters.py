@@ -18,7 +18,7 @@ Values = NDArray[np.float32]
 SPATIAL, RANGE = 7, 8
 # Pieces of fewer pixels are given to those around them.
 LEAST = 300
-CLUSTERS = 6
+CLUSTERS = 3
 # Of colours before they are clustered, in pixels.
 SIGMA = 2.0
 # What a neighbour of another class costs, where a standard deviation of the colour costs .5.
@@ -43,7 +43,7 @@ def mean_shift(image: NDArray[np.uint8]) -> Contours:
 
 
 def kmeans(image: NDArray[np.uint8]) -> Contours:
-    """OpenCV's k-means of six colours in blurred Lab (Lloyd: Least squares quantization in PCM, 1982)."""
+    """OpenCV's k-means of three colours in blurred Lab (Lloyd: Least squares quantization in PCM, 1982)."""
     classes, _ = _kmeans(_blurred(image))
     return contours_of(pieces_of(classes, LEAST))
 
