@@ -191,6 +191,33 @@ def tracking(
         raise typer.Exit(_SOME_FAILED)
 
 
+@app.command()
+def contours(
+    data: Data,
+    out: common.Out,
+    methods: Annotated[str, typer.Option(help="Our own detectors: all | none | names with commas.")] = "all",
+    peers: Peers = "all",
+    limit: Limit = 0,
+    longer_side: LongerSide = 0,
+    thresholds: Annotated[int, typer.Option(min=1, help="How many strengths contours are cut at.")] = 99,
+    jobs: Jobs = 0,
+    config: common.Config = None,
+) -> None:
+    """Contours and segments (ODS, OIS, AP, R50, covering, PRI, VI) on images/ and groundTruth/ as BSDS500 has them."""
+    from neural_seg_ros.evaluate.contours.contestants import choose
+    from neural_seg_ros.evaluate.contours.images import contour_items
+    from neural_seg_ros.evaluate.contours.play import Plan, detect
+    from neural_seg_ros.evaluate.contours.report import report_of, write_report
+    from neural_seg_ros.evaluate.processes import each
+
+    plan = Plan(tuple(contour_items(data, limit)), choose(peers, methods), longer_side, thresholds)
+    tasks = plan.tasks()
+    runs = _outcomes(out, each(detect, tasks, jobs or _cores()), len(tasks))
+    report = report_of(runs)
+    write_report(out, plan, report, runs)
+    typer.echo(report.table.markdown())
+
+
 def _objects(data: Path, objects: str, limit: int) -> tuple[Item, ...]:
     from neural_seg_ros.evaluate.agreed import hard_items
     from neural_seg_ros.evaluate.datasets import object_items

@@ -47,9 +47,9 @@ def choose_among(
     """
     answer = next(entry for entry in options_of(SessionConfig) if entry.name == "answer")
     chosen: list[Contestant[T]] = [
-        Contestant(name, accepted[name]) for name in _names("--peers", peers, tuple(accepted))
+        Contestant(name, accepted[name]) for name in names_among("--peers", peers, tuple(accepted))
     ]
-    for name in _names("--answers", answers, answer.choices):
+    for name in names_among("--answers", answers, answer.choices):
         answering = replace(config, answer=name)
         chosen.append(Contestant(name, partial(ours, answering), answering))
     if not chosen:
@@ -64,7 +64,8 @@ def _session(config: SessionConfig, device: str) -> Labeller:
     return SessionLabeller(config, device)
 
 
-def _names(option: str, text: str, accepted: tuple[str, ...]) -> list[str]:
+def names_among(option: str, text: str, accepted: tuple[str, ...]) -> list[str]:
+    """The names in ``text``, which are separated by commas, or ``all`` or ``none``. Raises ConfigError for another."""
     if text == "all":
         return list(accepted)
     if text == "none":

@@ -171,11 +171,11 @@ def _pairs(root: Path, subfolders: tuple[str, ...], truths: str, suffix: str, la
     return pairs
 
 
-def annotators_of(path: Path) -> list[NDArray[Any]]:
-    """The segment ids (H, W) of every annotator of a BSDS500 ground truth file."""
+def annotators_of(path: Path, field: str = "Segmentation") -> list[NDArray[Any]]:
+    """The segment ids (H, W) of every annotator of a BSDS500 ground truth file; its ``Boundaries`` are 1, else 0."""
     try:
         cells = scipy.io.loadmat(str(path))["groundTruth"].ravel()
-        return [np.asarray(cell["Segmentation"][0, 0]) for cell in cells]
+        return [np.asarray(cell[field][0, 0]) for cell in cells]
     # scipy raises many kinds of error for a damaged file.
     except Exception as error:
         raise SourceError(f"{path}: cannot be read ({type(error).__name__}), accepted: {BSDS_LAYOUT}") from None

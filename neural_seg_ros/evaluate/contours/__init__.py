@@ -1,0 +1,1 @@
+"""Contour detectors on images with the segmentations of several annotators, as BSDS500 measures them."""
