@@ -31,6 +31,7 @@ setup(
     zip_safe=True,
     python_requires=">=3.10",
     install_requires=[
+        "higra>=0.6",
         "joblib>=1.3",
         "matplotlib>=3.7",
         "numpy>=1.26",

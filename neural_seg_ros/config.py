@@ -95,6 +95,18 @@ class TrackConfig:
 
 
 @dataclass(frozen=True)
+class ContourConfig:
+    """How the contours of an image are found."""
+
+    method: str = option("best", "how contours are found", choices=("best", "fast", "thesis"))
+    size: int = option(481, "longer side in pixels at which contours are found", low=32, high=2048)
+    seed: int = option(0, "seed of what is drawn at random", low=0, high=2**31 - 1)
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+@dataclass(frozen=True)
 class SessionConfig:
     """Everything a Session needs to know; ``SessionConfig.preset(name)`` gives the starting points in PRESETS."""
 

@@ -18,6 +18,7 @@ NAME = "neural_seg_ros"
 DEPENDENCIES = {
     "PIL": ("pillow", "python3-pil"),
     "cv2": ("opencv-python-headless", "python3-opencv"),
+    "higra": ("higra", None),
     "joblib": ("joblib", "python3-joblib"),
     "matplotlib": ("matplotlib", "python3-matplotlib"),
     "numpy": ("numpy", "python3-numpy"),

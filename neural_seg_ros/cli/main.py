@@ -17,6 +17,7 @@ from neural_seg_ros.errors import NeuralSegError
 _SUMMARIES = {
     "segment": "Label one image from annotations.",
     "track": "Label every frame of a video or a folder of images from annotations on some.",
+    "contours": "Find contours and segments of one image, from its pixels alone.",
     "replay": "Label the images of a rosbag; write masks as a bag, figures and a report.",
     "evaluate": "Measure quality against ground truth, beside classical peers.",
     "benchmark": "Measure speed and memory.",

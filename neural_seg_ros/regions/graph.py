@@ -96,8 +96,8 @@ class RegionFinder:
         rows, columns = np.indices(ids.shape)
         centroids = np.stack([_mean(values, flat, areas) for values in (np.asarray(columns), np.asarray(rows))], axis=1)
         colours = np.stack([_mean(lab[..., channel], flat, areas) for channel in range(3)], axis=1)
-        pairs = _touching_pixels(ids)
-        edges, edge_of_pair = _edges(flat[pairs[0]], flat[pairs[1]], count)
+        pairs = touching_pixels(ids)
+        edges, edge_of_pair = edges_of(flat[pairs[0]], flat[pairs[1]], count)
         lengths = np.bincount(edge_of_pair, minlength=len(edges)).astype(np.float32)
         contrast = np.linalg.norm(colours[edges[:, 0]] - colours[edges[:, 1]], axis=1) / LARGE_DIFFERENCE
         colour = lab * LAB_WEIGHTS
@@ -124,18 +124,18 @@ def _majority(segments: NDArray[np.int32], ids: NDArray[np.int32], count: int) -
     return np.asarray(votes.reshape(count, kinds).argmax(1), np.int32)
 
 
-def _touching_pixels(ids: NDArray[np.int32]) -> PixelPairs:
-    """All pairs of 4-neighbours that lie in different regions."""
+def touching_pixels(ids: NDArray[np.int32]) -> PixelPairs:
+    """All pairs of 4-neighbours of ids (h, w) that lie in different regions, as flat indices."""
     index = np.arange(ids.size).reshape(ids.shape)
     across, down = ids[:, :-1] != ids[:, 1:], ids[:-1] != ids[1:]
     first = np.concatenate([index[:, :-1][across], index[:-1][down]])
     return first, np.concatenate([index[:, 1:][across], index[1:][down]])
 
 
-def _edges(
+def edges_of(
     first: NDArray[np.int32], second: NDArray[np.int32], count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct pairs (E, 2) of regions among pairs of touching pixels, and the edge of every pair."""
+    """The distinct pairs (E, 2), i < j, of regions among pairs of touching pixels, and the edge of every pair."""
     key = np.minimum(first, second).astype(np.int64) * count + np.maximum(first, second)
     keys, edge_of_pair = np.unique(key, return_inverse=True)
     return np.stack([keys // count, keys % count], axis=1), edge_of_pair.ravel()

@@ -18,8 +18,8 @@ def histograms(channels: NDArray[np.float32], ids: NDArray[np.int32], count: int
     deviation by which a value also counts for neighbouring bins.
     """
     pixels = channels.reshape(-1, channels.shape[-1])
-    centres = _palette(pixels)
-    index = _nearest(pixels, centres)
+    centres = palette(pixels, BINS)
+    index = nearest(pixels, centres)
     key = ids.ravel().astype(np.int64) * len(centres) + index
     counted = np.bincount(key, minlength=count * len(centres)).reshape(count, -1)
     kernel = np.exp(-_squared_distances(centres, centres) / (2 * spread**2))
@@ -27,18 +27,19 @@ def histograms(channels: NDArray[np.float32], ids: NDArray[np.int32], count: int
     return np.asarray(smooth / smooth.sum(1, keepdims=True), np.float32)
 
 
-def _palette(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """At most BINS centres of k-means, the same for the same pixels."""
+def palette(pixels: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
+    """At most ``bins`` centres (bins, C) of k-means on pixels (N, C), the same for the same pixels."""
     generator = np.random.default_rng(0)
     sample = pixels[generator.integers(len(pixels), size=SAMPLES)]
     # Given initial labels, k-means draws no random numbers of OpenCV's global generator.
-    labels = _nearest(sample, sample[:BINS]).astype(np.int32)
+    labels = nearest(sample, sample[:bins]).astype(np.int32)
     criteria = (cv2.TERM_CRITERIA_MAX_ITER, ITERATIONS, 0.0)
-    _, _, centres = cv2.kmeans(sample, BINS, labels, criteria, 1, cv2.KMEANS_USE_INITIAL_LABELS)
+    _, _, centres = cv2.kmeans(sample, bins, labels, criteria, 1, cv2.KMEANS_USE_INITIAL_LABELS)
     return np.asarray(centres, np.float32)
 
 
-def _nearest(values: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray[np.int64]:
+def nearest(values: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The nearest (N,) of centres (bins, C) to values (N, C)."""
     return np.asarray(np.argmin(np.square(centres).sum(1) - 2 * (values @ centres.T), axis=1), np.int64)
 
 

@@ -1,0 +1,152 @@
+"""Affinities of regions from how often what their pixels look like occurs side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_seg_ros.regions.channels import lab_of
+from neural_seg_ros.regions.histograms import nearest, palette
+
+RADIUS = 16
+OFFSETS = 80
+# Pairs of pixels whose looks are counted.
+SAMPLES = 400_000
+NEAREST, FARTHEST = 2.0, 16.0
+POWER = 1.25
+FADING = 0.15
+DEVIATION_SIGMA = 2.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the looks of two pixels are compared by.
+
+    blur       standard deviation in pixels of the blur before
+    codes      kinds of looks
+    bandwidth  of the kernel density, in standard deviations of the looks
+    whitened   whether all principal components count alike
+    texture    weight of the local deviation beside Lab
+    """
+
+    blur: float = 1.0
+    codes: int = 128
+    bandwidth: float = 0.2
+    whitened: bool = True
+    texture: float = 1.0
+
+
+def looks_of(image: NDArray[np.uint8], look: Look) -> NDArray[np.float32]:
+    """(h*w, C) float32 looks of the pixels of an (h, w, 3) uint8 RGB image: Lab and its local deviation, whitened."""
+    lab = lab_of(image)
+    smooth = cv2.GaussianBlur(lab, (0, 0), look.blur)
+    mean = cv2.GaussianBlur(lab, (0, 0), DEVIATION_SIGMA)
+    variance = cv2.GaussianBlur(lab * lab, (0, 0), DEVIATION_SIGMA) - mean * mean
+    parts = [smooth]
+    if look.texture:
+        parts.append(look.texture * np.sqrt(np.maximum(variance, 0)))
+    values = np.concatenate(parts, axis=-1).reshape(-1, 3 * len(parts))
+    centred = values - values.mean(0)
+    if not look.whitened:
+        return np.asarray(centred / np.sqrt(centred.var(0).mean() + 1), np.float32)
+    variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))
+    return np.asarray(centred @ axes / np.sqrt(np.maximum(variances, 0) + 1), np.float32)
+
+
+def information(
+    codes: NDArray[np.int64], centres: NDArray[np.float32], bandwidth: float, seed: int
+) -> NDArray[np.float32]:
+    """How much oftener than by chance two codes occur side by side: (C, C) float32 of codes (h, w) in [0, C).
+
+    P(A, B)^POWER / (P(A) P(B)), the exponential of the pointwise mutual information of Isola et al. 2014 (equation 2),
+    P being counted over pairs of pixels NEAREST to FARTHEST px apart and smoothed over looks ``centres`` (C, D) by a
+    Gaussian of ``bandwidth``.
+    """
+    height, width = codes.shape
+    generator = np.random.default_rng(seed)
+    angle, distance = generator.uniform(0, 2 * np.pi, SAMPLES), generator.uniform(NEAREST, FARTHEST, SAMPLES)
+    y, x = generator.integers(height, size=SAMPLES), generator.integers(width, size=SAMPLES)
+    to_y, to_x = y + np.rint(distance * np.sin(angle)).astype(int), x + np.rint(distance * np.cos(angle)).astype(int)
+    inside = (to_y >= 0) & (to_x >= 0) & (to_y < height) & (to_x < width)
+    count = len(centres)
+    pairs = codes[y[inside], x[inside]] * count + codes[to_y[inside], to_x[inside]]
+    counted = np.bincount(pairs, minlength=count * count).reshape(count, count).astype(np.float64)
+    squared = np.square(centres[:, None].astype(np.float64) - centres[None]).sum(-1)
+    kernel = np.exp(-squared / (2 * bandwidth**2))
+    kernel /= kernel.sum(0)
+    joint = kernel @ (counted + counted.T) @ kernel.T
+    joint /= joint.sum()
+    single = joint.sum(1)
+    return np.asarray(joint**POWER / (single[:, None] * single[None] + 1e-12), np.float32)
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Pixels by the kind of their look: codes (h, w), and how well two codes go together (C, C)."""
+
+    codes: NDArray[np.int64]
+    together: NDArray[np.float32]
+
+
+def coded(image: NDArray[np.uint8], look: Look, seed: int = 0) -> Coded:
+    """The looks of an (h, w, 3) uint8 RGB image as codes."""
+    values = looks_of(image, look)
+    centres = palette(values, look.codes)
+    codes = nearest(values, centres).reshape(image.shape[:2])
+    return Coded(codes, information(codes, centres, look.bandwidth, seed))
+
+
+def affinities(ids: NDArray[np.int32], count: int, look: Coded, contour: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Symmetric affinities (R, R) float64 of regions (h, w): summed over pairs of their pixels within RADIUS.
+
+    Two pixels belong together as their codes do, and less the stronger the contour (h, w) in [0, 1] between them
+    (intervening contour; Arbelaez et al. 2011, equation 4).
+    """
+    total = np.zeros(count * count)
+    height, width = ids.shape
+    fitting = [(dy, dx) for dy, dx in _offsets() if dy < height - 1 and abs(dx) < width - 1]
+    for turn, (dy, dx) in enumerate(fitting):
+        # A quarter of the pixels, another with every offset, says as much.
+        phase = slice(turn % 2, None, 2), slice(turn // 2 % 2, None, 2)
+        here, there = _shifted(dy, dx)
+        key = ids[here][phase].ravel() * np.int64(count) + ids[there][phase].ravel()
+        weight = np.exp(_strongest_between(contour, dy, dx, phase) / -FADING).ravel()
+        weight *= look.together[look.codes[here][phase], look.codes[there][phase]].ravel()
+        np.add.at(total, key, weight)
+    matrix = total.reshape(count, count)
+    return matrix + matrix.T
+
+
+def _offsets() -> list[tuple[int, int]]:
+    """OFFSETS different (dy, dx) of a half disc, the nearer the denser."""
+    reach = np.arange(-RADIUS, RADIUS + 1)
+    everything = [
+        (int(y), int(x)) for y in reach[RADIUS:] for x in reach if (y, x) > (0, 0) and np.hypot(y, x) <= RADIUS
+    ]
+    generator = np.random.default_rng(0)
+    chosen = generator.permutation(len(everything))[:OFFSETS]
+    return [everything[i] for i in sorted(chosen)]
+
+
+Slices = tuple[slice, slice]
+
+
+def _shifted(dy: int, dx: int) -> tuple[Slices, Slices]:
+    """Where both ends of an offset lie inside the image, dy >= 0."""
+    rows = slice(0, -dy or None), slice(dy, None)
+    columns = (slice(0, -dx or None), slice(dx, None)) if dx >= 0 else (slice(-dx, None), slice(0, dx))
+    return (rows[0], columns[0]), (rows[1], columns[1])
+
+
+def _strongest_between(contour: NDArray[np.float32], dy: int, dx: int, phase: Slices) -> NDArray[np.float32]:
+    """The strongest contour on the way of the pixels of a phase to those at an offset."""
+    steps = max(abs(dy), abs(dx))
+    height, width = contour.shape[0] - abs(dy), contour.shape[1] - abs(dx)
+    strongest = np.zeros_like(contour[:height, :width][phase])
+    for step in range(steps + 1):
+        y, x = round(dy * step / steps), round(dx * step / steps) + max(0, -dx)
+        np.maximum(strongest, contour[y : y + height, x : x + width][phase], out=strongest)
+    return strongest

@@ -1,0 +1,119 @@
+"""Oriented gradients: how much the distribution of a cue differs between the two sides of a line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_seg_ros.regions.channels import lab_of
+from neural_seg_ros.regions.histograms import nearest, palette
+
+LIGHT_BINS, COLOUR_BINS, TEXTONS = 16, 24, 32
+COLOUR_RANGE = 70.0
+# Standard deviations in pixels of the windows that are compared.
+SCALES = (1.5, 3.0, 6.0)
+TEXTON_SCALES = (3.0, 6.0, 12.0)
+ANGLES = 6
+FILTER_SCALES = (1.0, 2.0)
+TEXTURE_STEP = 0.02  # units of L
+LEAST_SHARE = 1e-3
+# A window this wide is as well compared on a picture of half the size.
+COARSE = 3.0
+
+Stack = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Tensors (G, 3, h, w) float32: xx, xy, yy of G cues, each of lightness, a, b and textons at three scales."""
+
+    tensors: NDArray[np.float32]
+
+    def along(self, first: NDArray[np.int64], second: NDArray[np.int64], normals: NDArray[np.float32]) -> Stack:
+        """Differences (G, P) in [0, 1] across P pairs of neighbouring pixels (flat indices), along normals (P, 2)."""
+        x, y = normals.T
+        weights = np.stack([x * x, 2 * x * y, y * y])
+        flat = self.tensors.reshape(*self.tensors.shape[:2], -1)
+        squared = [((cue[:, first] + cue[:, second]) * weights).sum(0) / 2 for cue in flat]
+        return np.asarray(np.sqrt(np.maximum(np.stack(squared), 0)), np.float32)
+
+    def strongest(self) -> NDArray[np.float32]:
+        """The mean over cues (h, w) of the difference along the steepest direction of each."""
+        xx, xy, yy = self.tensors.transpose(1, 0, 2, 3)
+        root = np.sqrt((xx - yy) ** 2 + 4 * xy * xy)
+        return np.asarray(np.sqrt(np.maximum(xx + yy + root, 0) / 2).mean(0), np.float32)
+
+
+def gradients(image: NDArray[np.uint8]) -> Gradients:
+    """The gradients of an (h, w, 3) uint8 RGB image.
+
+    Martin, Fowlkes & Malik 2004 compare the histograms g and h of two half discs by their chi-square distance
+    1/2 sum (g - h)^2 / (g + h). Here the halves are those of a Gaussian window: with its mean m = G * c of a bin c, the
+    difference of the halves along the normal n is n . d, d = sigma sqrt(2 pi) grad m, so that sum (n . d)^2 / (4 m) =
+    n^T J n needs no more than the tensor J = sum d d^T / (4 m).
+    """
+    lab = lab_of(image)
+    light = _soft_bins(lab[..., 0], 0, 100, LIGHT_BINS)
+    colours = [_soft_bins(lab[..., channel], -COLOUR_RANGE, COLOUR_RANGE, COLOUR_BINS) for channel in (1, 2)]
+    tensors = [_tensor(stack, sigma) for stack in (light, *colours) for sigma in SCALES]
+    textons = _one_hot(texton_ids(lab))
+    tensors += [_tensor(textons, sigma) for sigma in TEXTON_SCALES]
+    return Gradients(np.stack(tensors))
+
+
+def texton_ids(lab: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The kind (h, w) of texture in [0, TEXTONS): k-means on responses of even and odd filters at ANGLES angles."""
+    light = np.ascontiguousarray(lab[..., 0])
+    responses = [cv2.filter2D(light, cv2.CV_32F, kernel) for kernel in _filters()]
+    # What is less than a step is rounding, not texture.
+    values = np.rint(np.stack(responses, axis=-1).reshape(light.size, -1) / TEXTURE_STEP) * np.float32(TEXTURE_STEP)
+    return nearest(values, palette(values, TEXTONS)).reshape(light.shape)
+
+
+def _filters() -> list[NDArray[np.float32]]:
+    """First and second derivatives of elongated Gaussians, and a centre-surround filter, each of sum 0 and norm 1."""
+    kernels = []
+    for sigma in FILTER_SCALES:
+        reach = round(6 * sigma)
+        y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float32)
+        for angle in np.arange(ANGLES) * np.pi / ANGLES:
+            u, v = (x * np.cos(angle) + y * np.sin(angle)) / sigma, (y * np.cos(angle) - x * np.sin(angle)) / sigma
+            window = np.exp(-(u * u + v * v / 4) / 2)
+            kernels += [u * window, (u * u - 1) * window]
+        squared = (x * x + y * y) / sigma**2
+        kernels.append((squared - 2) * np.exp(-squared / 2))
+    centred = [kernel - kernel.mean() for kernel in kernels]
+    return [np.asarray(kernel / np.abs(kernel).sum(), np.float32) for kernel in centred]
+
+
+def _soft_bins(values: NDArray[np.float32], low: float, high: float, bins: int) -> Stack:
+    """Shares (bins, h, w) that sum to 1: a value counts for the two nearest bins."""
+    place = np.clip((values - low) / (high - low), 0, 1) * (bins - 1)
+    return np.asarray(np.maximum(0, 1 - np.abs(place - np.arange(bins, dtype=np.float32)[:, None, None])), np.float32)
+
+
+def _one_hot(ids: NDArray[np.int64]) -> Stack:
+    return np.asarray(ids == np.arange(ids.max() + 1)[:, None, None], np.float32)
+
+
+def _tensor(stack: Stack, sigma: float) -> NDArray[np.float32]:
+    """J (3, h, w) of a stack (bins, h, w) of shares."""
+    height, width = stack.shape[1:]
+    shrink = 1 if sigma < COARSE else 2 if sigma < 2 * COARSE else 4
+    size = max(2, -(-width // shrink)), max(2, -(-height // shrink))
+    sums = np.zeros((3, size[1], size[0]), np.float32)
+    for share in stack:
+        if share.max() <= 0:
+            continue
+        small = share if shrink == 1 else cv2.resize(share, size, interpolation=cv2.INTER_AREA)
+        mean = cv2.GaussianBlur(small, (0, 0), sigma / shrink)
+        gain = np.float32(sigma / shrink * np.sqrt(2 * np.pi))
+        x, y = (cv2.Sobel(mean, cv2.CV_32F, dx, 1 - dx, ksize=1, scale=0.5) * gain for dx in (1, 0))
+        weight = 1 / (4 * (mean + LEAST_SHARE))
+        sums += np.stack([x * x * weight, x * y * weight, y * y * weight])
+    if shrink == 1:
+        return sums
+    return np.stack([cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR) for part in sums])

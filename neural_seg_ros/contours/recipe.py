@@ -1,0 +1,98 @@
+"""The contours of an image from regions: cues, a spectral step over the whole image, and a hierarchy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage.morphology import thin
+
+from neural_seg_ros.contours.affinity import Look, affinities, coded
+from neural_seg_ros.contours.arcs import Arcs, arcs_of, find_arcs
+from neural_seg_ros.contours.detected import Contours
+from neural_seg_ros.contours.gradients import gradients
+from neural_seg_ros.contours.hierarchy import Hierarchy, merge
+from neural_seg_ros.contours.spectral import spectral_strength
+from neural_seg_ros.image import MIN_SIDE, field_shape, resize_image
+from neural_seg_ros.regions.ensemble import FEW_MEMBERS, MEMBERS, Ensemble
+
+# Scans and cameras leave frames around images: the strongest contours there are, and none that anybody means.
+FRAME = 3
+FULL_PERCENTILE = 99.5
+# Nothing below this is made to look like a contour because the rest of the image is weaker still.
+LEAST_GRADIENT, LEAST_AGREEMENT = 0.02, 0.1
+AGREEMENT_SIGMA = 1.2
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How much is done for contours.
+
+    members  segmentations of the ensemble
+    looks    ways to compare pixels, each with a spectral step of its own
+    """
+
+    members: int
+    looks: tuple[Look, ...]
+
+
+BEST = Recipe(MEMBERS, (Look(), Look(texture=0.0), Look(texture=0.0, blur=2.0, bandwidth=0.4, codes=64)))
+FAST = Recipe(FEW_MEMBERS, (Look(texture=0.0, codes=64),))
+
+
+def region_contours(image: NDArray[np.uint8], recipe: Recipe, size: int, seed: int) -> Contours:
+    """Contours of an (H, W, 3) uint8 RGB image, found with its longer side at ``size`` pixels or less."""
+    height, width = image.shape[:2]
+    small = resize_image(image, *field_shape(height, width, size, MIN_SIDE))
+    frame = FRAME if min(small.shape[:2]) >= 8 * FRAME else 0
+    inner = np.ascontiguousarray(small[frame : small.shape[0] - frame, frame : small.shape[1] - frame])
+    arcs, hierarchy = find_hierarchy(inner, recipe, seed)
+    framed = np.pad(arcs.ids, frame, mode="edge")
+    ids = np.asarray(cv2.resize(framed, (width, height), interpolation=cv2.INTER_NEAREST), np.int32)
+    return _drawn(arcs_of(ids), hierarchy)
+
+
+def find_hierarchy(image: NDArray[np.uint8], recipe: Recipe, seed: int = 0) -> tuple[Arcs, Hierarchy]:
+    """The arcs of an (h, w, 3) uint8 RGB image and the hierarchy of the regions between them."""
+    tensors = gradients(image)
+    agreement = _agreement(Ensemble(image).first(recipe.members))
+    ridges = _normalised(tensors.strongest(), LEAST_GRADIENT) + _normalised(agreement, LEAST_AGREEMENT)
+    arcs = find_arcs(np.asarray(ridges / 2, np.float32))
+    gradient = arcs.mean(tensors.along(*arcs.pairs, arcs.normals).mean(0))
+    local = _normalised(gradient, LEAST_GRADIENT) + _normalised(arcs.of_map(agreement), LEAST_AGREEMENT)
+    local = _normalised(local, 1.0)
+    contour = arcs.drawn(local)
+    spectral = np.zeros(len(local))
+    for look in recipe.looks:
+        joined = affinities(arcs.ids, arcs.count, coded(image, look, seed), contour)
+        spectral += _normalised(spectral_strength(joined, arcs.edges), LEAST_AGREEMENT)
+    return arcs, merge(arcs, _normalised(local + spectral / len(recipe.looks), 1.0))
+
+
+def _normalised(values: NDArray[np.floating], least: float) -> NDArray[np.float64]:
+    """``values`` in units of their FULL_PERCENTILE, or of ``least`` if that is more: in [0, 1]."""
+    full = np.percentile(values, FULL_PERCENTILE) if values.size else 0.0
+    return np.asarray(np.clip(values / max(float(full), least), 0, 1), np.float64)
+
+
+def _agreement(segmentations: NDArray[np.int32]) -> NDArray[np.float32]:
+    """The share (h, w) of segmentations (M, h, w) that divide a pixel from its neighbours, slightly blurred."""
+    share = np.zeros(segmentations.shape[1:], np.float32)
+    for ids in segmentations:
+        across, down = ids[:, 1:] != ids[:, :-1], ids[1:] != ids[:-1]
+        share[:, 1:] += across
+        share[:, :-1] += across
+        share[1:] += down
+        share[:-1] += down
+    share = np.minimum(share / (2 * len(segmentations)), 1)
+    return np.asarray(cv2.GaussianBlur(share, (0, 0), AGREEMENT_SIGMA), np.float32)
+
+
+def _drawn(arcs: Arcs, hierarchy: Hierarchy) -> Contours:
+    """The hierarchy at full size, whose arcs are those that it was made of."""
+    drawn = arcs.drawn(hierarchy.arcs)
+    lines = np.where(thin(drawn > 0), drawn, 0).astype(np.float32)
+    wide = np.asarray(cv2.dilate(drawn, np.ones((3, 3), np.uint8)), np.float32)
+    return Contours(wide, lines, lambda threshold: hierarchy.segments(threshold)[arcs.ids])
