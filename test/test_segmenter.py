@@ -375,6 +375,20 @@ def test_all_pictures_have_the_frames_header(rig: Rig) -> None:
         assert heard[name][-1].encoding == encoding
 
 
+def test_contours_and_segments_come_with_the_frames_header_and_without_annotations(rig: Rig) -> None:
+    contours = rig.probe.listen(Image, "/segmenter/contours")
+    segments = rig.probe.listen(Image, "/segmenter/segments")
+    rig.probe.until(rig.node._outputs.contours_wanted)
+    rig.frame(3.0)
+    rig.probe.until(lambda: contours and segments, what="contours and segments")
+    assert contours[0].header == segments[0].header == header(3.0)
+    assert (contours[0].encoding, segments[0].encoding) == ("mono8", "mono16")
+    strength = np.frombuffer(bytes(contours[0].data), np.uint8).reshape(HEIGHT, WIDTH)
+    ids = np.frombuffer(bytes(segments[0].data), np.uint16).reshape(HEIGHT, WIDTH)
+    assert strength[HEIGHT // 4 - 1 : HEIGHT // 4 + 1, WIDTH * 3 // 8].max() > 100
+    assert ids[HEIGHT * 3 // 8, WIDTH * 3 // 8] != ids[2, 2]
+
+
 def test_labels_are_there_for_who_comes_late(rig: Rig) -> None:
     if have_vision_msgs():
         pytest.skip("labels are vision_msgs/LabelInfo here")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
+from neural_seg_ros.config import ContourConfig
 from neural_seg_ros.options import option, validate
 
 
@@ -34,6 +36,11 @@ class LiveConfig:
         high=10_000.0,
     )
     publish_period: float = option(0.0, "least seconds between masks, 0 for one after every slice", low=0.0, high=60.0)
+    contour_rate: float = option(1.0, "contours and segments a second, at most; 0 for none", low=0.0, high=60.0)
+    segment_threshold: float = option(
+        0.4, "strength above which a contour divides segments: the higher, the fewer", low=0.0, high=1.0
+    )
+    contours: ContourConfig = dataclasses.field(default_factory=lambda: ContourConfig(method="fast", size=320))
 
     def __post_init__(self) -> None:
         validate(self)

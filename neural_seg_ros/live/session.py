@@ -16,6 +16,7 @@ from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.live.config import LiveConfig
+from neural_seg_ros.live.contours import ContourListener, ContourWorker
 from neural_seg_ros.live.inbox import Frame, Inbox
 from neural_seg_ros.live.latest_frame import LatestFrameWorker
 from neural_seg_ros.live.listener import Listener
@@ -39,6 +40,7 @@ class LiveSession:
     make      builds a session from its configuration, in the worker
     load      reads a session file, in the worker
     listener  what the worker tells
+    contours  who is told the contours of frames, from a thread beside the worker
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class LiveSession:
         config: SessionConfig,
         options: LiveConfig,
         listener: Listener,
+        contours: ContourListener | None = None,
         *,
         enabled: bool = True,
     ) -> None:
@@ -56,6 +59,7 @@ class LiveSession:
         self._inbox = inbox(options.ring, options.ring_bytes, enabled)
         self._counters = Counters()
         self._worker = worker(make, config, options, self._inbox, self._counters, listener)
+        self._contours = None if contours is None else ContourWorker(options, contours, listener.error)
         self._ready = self._inbox.submit(self._worker.start)
         self._thread = threading.Thread(target=self._worker.run, name="neural_seg_worker")
         self._thread.start()
@@ -67,6 +71,8 @@ class LiveSession:
     def close(self) -> None:
         """Stop the worker and wait for it; commands that wait are refused with SessionError."""
         self._inbox.close()
+        if self._contours is not None:
+            self._contours.close()
         self._thread.join()
 
     def offer_frame(self, decode: Callable[[], NDArray[np.uint8]], stamp: float, token: Any, size: int = 0) -> None:
@@ -77,9 +83,13 @@ class LiveSession:
         token   handed out again with the frame's results
         size    bytes that ``decode`` keeps alive
         """
-        replaced = self._inbox.put_frame(Frame(decode, stamp, token, size, time.monotonic()))
-        if replaced is not None:
-            self._counters.frame_in(replaced)
+        frame = Frame(decode, stamp, token, size, time.monotonic())
+        replaced = self._inbox.put_frame(frame)
+        if replaced is None:
+            return
+        self._counters.frame_in(replaced)
+        if self._contours is not None:
+            self._contours.offer(frame)
 
     def annotate(self, annotation: Annotation, stamp: float | None = None) -> Future[None]:
         """Annotate the newest frame, or the recent frame with this stamp (the nearest one where it is gone).
@@ -136,6 +146,8 @@ class LiveSession:
         if options.lock_step != self._worker.options.lock_step:
             raise ConfigError(f"lock_step: got {options.lock_step}, accepted: what the session was made with")
         self._worker.options = options
+        if self._contours is not None:
+            self._contours.options = options
         self._inbox.set_limits(options.ring, options.ring_bytes)
 
     def enable(self, enabled: bool) -> None:

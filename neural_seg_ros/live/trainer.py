@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 from collections.abc import Callable
 
-import torch
-
-# Beside whoever answers, training has the time that is left.
-NICE = 5
+from neural_seg_ros.live.background import give_way
 
 
 class Trainer:
@@ -19,6 +14,9 @@ class Trainer:
     def __init__(self, step: Callable[[], int], failed: Callable[[Exception], None]) -> None:
         """step: makes one and returns 1, or 0 where none is due; failed: told what it raised, whereupon it rests."""
         self._step, self._failed = step, failed
+        # It takes seconds, which the worker has and whoever imports this may not have.
+        import torch
+
         # From now on two threads compute side by side.
         torch.set_num_threads(max(1, torch.get_num_threads() // 2))
         self._going = threading.Event()
@@ -41,9 +39,7 @@ class Trainer:
         self._thread.join()
 
     def _run(self) -> None:
-        if sys.platform == "linux":
-            # There a thread's number is a process's, and only its own time is meant.
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        give_way()
         while self._going.wait() and not self._closed:
             try:
                 made = self._step()

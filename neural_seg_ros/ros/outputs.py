@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 
 from neural_seg_ros.draw import color_mask, overlay
-from neural_seg_ros.live import Output
+from neural_seg_ros.live import ContourOutput, Output
 from neural_seg_ros.ros import qos
 from neural_seg_ros.ros.conversion import from_array
 
@@ -23,11 +23,15 @@ try:
 except ImportError:
     LabelInfo = None
 
+# Images of what annotations say, and of what the pixels say by themselves.
+RESULTS, CONTOURS = ("mask", "confidence", "mask_color", "overlay"), ("contours", "segments")
+
 
 class Outputs:
     """The publishers of a lifecycle node.
 
-    ~/mask, ~/confidence, ~/mask_color, ~/overlay and ~/suggestion; ~/labels and ~/lost, kept for late subscribers.
+    ~/mask, ~/confidence, ~/mask_color, ~/overlay and ~/suggestion; ~/contours and ~/segments; ~/labels and ~/lost, kept
+    for late subscribers.
     ``lock_step``: no image may be lost on the way.
     """
 
@@ -38,7 +42,7 @@ class Outputs:
             name: node.create_lifecycle_publisher(
                 Image, f"~/{name}", copy.copy(profile), qos_overriding_options=qos.OVERRIDES
             )
-            for name in ("mask", "confidence", "mask_color", "overlay")
+            for name in (*RESULTS, *CONTOURS)
         }
         self._suggestion: Any = node.create_lifecycle_publisher(PointStamped, "~/suggestion", copy.copy(qos.OUTPUT))
         self._labels: Any = node.create_lifecycle_publisher(LabelInfo or String, "~/labels", qos.LATCHED)
@@ -47,7 +51,11 @@ class Outputs:
 
     def wanted(self) -> bool:
         """Whether any topic that a result goes to has a subscriber."""
-        return any(publisher.get_subscription_count() for publisher in (*self._images.values(), self._suggestion))
+        return any(publisher.get_subscription_count() for publisher in (*self._named(RESULTS), self._suggestion))
+
+    def contours_wanted(self) -> bool:
+        """Whether any topic that contours go to has a subscriber."""
+        return any(publisher.get_subscription_count() for publisher in self._named(CONTOURS))
 
     def publish(self, output: Output, unlabelled: int, overlay_alpha: float) -> None:
         """Publish a result on the topics that have subscribers, each with the header of the input frame."""
@@ -64,6 +72,12 @@ class Outputs:
         if output.reannotated and self._suggestion.get_subscription_count() and output.result.suggestion is not None:
             x, y = output.result.suggestion
             self._suggestion.publish(PointStamped(header=header, point=Point(x=x, y=y)))
+
+    def publish_contours(self, output: ContourOutput) -> None:
+        """Publish contours and segments on the topics that have subscribers, with the header of the input frame."""
+        strength = output.contours.strength
+        self._publish("contours", output.token, lambda: ((strength * 255 + 0.5).astype(np.uint8), "mono8"))
+        self._publish("segments", output.token, lambda: (output.segments, "mono16"))
 
     def publish_labels(self, class_names: Mapping[int, str], header: Header) -> None:
         """Publish the names of the classes, kept for subscribers that come later."""
@@ -83,6 +97,9 @@ class Outputs:
         """Destroy the publishers."""
         for publisher in (*self._images.values(), self._suggestion, self._labels, self._lost):
             self._node.destroy_lifecycle_publisher(publisher)
+
+    def _named(self, names: Iterable[str]) -> list[Any]:
+        return [self._images[name] for name in names]
 
     def _publish(self, name: str, header: Header, draw: Callable[[], tuple[Any, str]]) -> None:
         publisher = self._images[name]

@@ -17,7 +17,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from neural_seg_ros.errors import NeuralSegError, SessionError
-from neural_seg_ros.live import Listener, LiveSession, Output
+from neural_seg_ros.live import ContourListener, ContourOutput, Listener, LiveSession, Output
 from neural_seg_ros.ros.diagnostics import diagnostics, resident_bytes
 from neural_seg_ros.ros.errors import error_text
 from neural_seg_ros.ros.inputs import Inputs
@@ -133,6 +133,7 @@ class Segmenter(LifecycleNode):
             settings.session,
             settings.live,
             Listener(self._publish, self._outputs.wanted, self._report, self._notify),
+            ContourListener(self._publish_contours, self._outputs.contours_wanted),
             enabled=False,
         )
         self._wait_ready(self._live)
@@ -238,6 +239,11 @@ class Segmenter(LifecycleNode):
         if outputs is not None and self.context.ok():
             outputs.publish_lost(names_of(output.lost, settings.class_names))
             outputs.publish(output, settings.session.unlabelled, settings.node.overlay_alpha)
+
+    def _publish_contours(self, output: ContourOutput) -> None:
+        outputs = self._outputs
+        if outputs is not None and self.context.ok():
+            outputs.publish_contours(output)
 
     def _report(self, error: Exception) -> None:
         if not self.context.ok():

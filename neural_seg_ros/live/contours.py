@@ -1,0 +1,111 @@
+"""Contours and segments of the newest frame, now and then."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_seg_ros.live.background import give_way
+from neural_seg_ros.live.config import LiveConfig
+from neural_seg_ros.live.inbox import Frame
+
+if TYPE_CHECKING:
+    from neural_seg_ros.contours import Contours
+
+# Ids of segments are 16 bits wide, and the last one means unlabelled.
+MOST_SEGMENTS = 65_535
+
+
+@dataclass(frozen=True, eq=False)
+class ContourOutput:
+    """The contours of one frame.
+
+    contours  of the frame, at its full size
+    segments  (H, W) uint16, 0, 1, ...: what the contours above ``live.segment_threshold`` enclose
+    token     what ``offer_frame`` was given with the frame
+    """
+
+    contours: Contours
+    segments: NDArray[np.uint16]
+    token: Any
+
+
+@dataclass(frozen=True)
+class ContourListener:
+    """Whom the contours are told, in a thread of their own.
+
+    output  given the contours of a frame
+    wanted  whether anyone wants them; for nobody none are found
+    """
+
+    output: Callable[[ContourOutput], None]
+    wanted: Callable[[], bool]
+
+
+class ContourWorker:
+    """Finds the contours of the newest frame, ``live.contour_rate`` times a second or as often as there is time."""
+
+    def __init__(self, options: LiveConfig, listener: ContourListener, failed: Callable[[Exception], None]) -> None:
+        """failed: told every exception"""
+        self.options = options
+        self._listener, self._failed = listener, failed
+        self._wake = threading.Condition()
+        self._newest: Frame | None = None
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="neural_seg_contours")
+        self._thread.start()
+
+    def offer(self, frame: Frame) -> None:
+        """Make this the newest frame; returns at once."""
+        with self._wake:
+            self._newest = frame
+            self._wake.notify()
+
+    def close(self) -> None:
+        """End, after the frame that is under way."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        give_way()
+        due = time.monotonic()
+        while (frame := self._next(due)) is not None:
+            began = time.monotonic()
+            options = self.options
+            if options.contour_rate > 0 and self._listener.wanted():
+                try:
+                    self._listener.output(_found(frame, options))
+                except Exception as error:  # the frame's or the output's fault: the next one may do
+                    self._failed(error)
+                due = began + 1 / options.contour_rate
+
+    def _next(self, due: float) -> Frame | None:
+        """The newest frame, once, when it is due; None at the end."""
+        with self._wake:
+            while not self._closed:
+                left = due - time.monotonic()
+                if self._newest is not None and left <= 0:
+                    frame, self._newest = self._newest, None
+                    return frame
+                self._wake.wait(left if left > 0 else None)
+        return None
+
+
+def _found(frame: Frame, options: LiveConfig) -> ContourOutput:
+    # Loads much that nobody needs who wants no contours.
+    from neural_seg_ros.contours import find_contours
+
+    found = find_contours(frame.decode(), options.contours, "cpu")
+    if found.segments is None:
+        segments = np.zeros(found.strength.shape, np.uint16)
+    else:
+        segments = np.minimum(found.segments(options.segment_threshold), MOST_SEGMENTS - 1).astype(np.uint16)
+    return ContourOutput(found, segments, frame.token)
