@@ -58,7 +58,8 @@ def measure_live_latency(
         make=lambda config: Session(config, device),
         load=lambda path: Session.load(path, device),
         config=config,
-        options=LiveConfig(),
+        # Clicked frames are kept for as long as the machine may take to come to the click.
+        options=LiveConfig(ring=1000, ring_megabytes=1024),
         listener=Listener(masks.add, lambda: True, masks.fail, lambda notice: None),
     )
     camera = _Camera(live, image)
