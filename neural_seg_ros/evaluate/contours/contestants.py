@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.evaluate.contestants import Contestant, names_among
 from neural_seg_ros.evaluate.contours.peers import PEERS
 from neural_seg_ros.evaluate.contours.play import Detector
 
-# Our own, by name: what builds one, importing what it needs when it is called.
-METHODS: Mapping[str, Callable[[], Detector]] = {}
+
+def _ours(method: str) -> Detector:
+    # Peers alone need none of it.
+    from neural_seg_ros.config import ContourConfig
+    from neural_seg_ros.contours import find_contours
+
+    return partial(find_contours, config=ContourConfig(method))
+
+
+# Our own, by name.
+METHODS: Mapping[str, Callable[[], Detector]] = {
+    method: partial(_ours, method) for method in ("best", "fast", "thesis")
+}
 
 
 def choose(peers: str, methods: str) -> tuple[Contestant[Detector], ...]:
