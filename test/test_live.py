@@ -169,6 +169,28 @@ def test_a_click_on_a_frame_that_is_gone_goes_to_the_nearest_and_says_so() -> No
         rig.live.close()
 
 
+def test_a_frame_that_was_recent_when_the_click_came_is_kept_until_it_is_answered() -> None:
+    rig = Rig(ring=2)
+    try:
+        rig.frame(1.0)
+        rig.until_fitted()
+        rig.session.gate.clear()
+        rig.session.fitting.clear()
+        rig.frame(2.0)
+        assert rig.session.fitting.wait(SECONDS)
+        # The worker is busy for so long that the clicked frame leaves the ring.
+        clicked = rig.live.annotate(Click(3, 4, 1), stamp=1.0)
+        for stamp in (3.0, 4.0, 5.0):
+            rig.frame(stamp)
+        rig.session.gate.set()
+        done(clicked)
+        assert rig.session.placed[0].stamp == 1.0
+        assert not rig.notices
+    finally:
+        rig.session.gate.set()
+        rig.live.close()
+
+
 def test_a_drawing_is_replaced_by_its_key_and_taken_back(rig: Rig) -> None:
     first, second, other, again = (Click(x, 4, 1) for x in (1, 2, 3, 4))
     rig.frame(1.0)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, TypeVar
 
 import numpy as np
@@ -53,6 +54,8 @@ class Inbox:
         self._held_bytes = 0
         self._limits = (ring, ring_bytes)
         self._commands: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        # The ring as it was when the oldest command that waits came: who sent it may mean any of these frames.
+        self._meant: tuple[Frame, ...] = ()
 
     def put_frame(self, frame: Frame) -> bool | None:
         """Make this the newest frame. Returns whether one was replaced that nobody took; None while disabled."""
@@ -71,14 +74,17 @@ class Inbox:
         return frame
 
     def recent_frames(self) -> list[Frame]:
-        """The frames of the ring, oldest first."""
+        """The frames of the ring, and those that were in it when the oldest command that waits came, oldest first."""
         with self._wake:
-            return list(self._ring)
+            oldest = self._ring[0] if self._ring else None
+            gone = takewhile(lambda frame: frame is not oldest, self._meant)
+            return [*gone, *self._ring]
 
     def forget_frames(self) -> None:
         """Let the recent frames go."""
         with self._wake:
             self._ring.clear()
+            self._meant = ()
             self._held_bytes = 0
 
     def set_limits(self, ring: int, ring_bytes: int) -> None:
@@ -94,6 +100,8 @@ class Inbox:
             if self._closed:
                 future.set_exception(SessionError("command: got one after the session was closed, accepted: before it"))
             else:
+                if not self._commands and not self._meant:
+                    self._meant = tuple(self._ring)
                 self._commands.append((future, command))
                 self._wake.notify_all()
         return future
@@ -103,6 +111,7 @@ class Inbox:
         while True:
             with self._wake:
                 if self._closed or not self._commands:
+                    self._meant = ()
                     return
                 future, command = self._commands.popleft()
             if not future.set_running_or_notify_cancel():

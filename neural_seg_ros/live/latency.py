@@ -58,8 +58,7 @@ def measure_live_latency(
         make=lambda config: Session(config, device),
         load=lambda path: Session.load(path, device),
         config=config,
-        # Clicked frames are kept for as long as the machine may take to come to the click.
-        options=LiveConfig(ring=1000, ring_megabytes=1024),
+        options=LiveConfig(),
         listener=Listener(masks.add, lambda: True, masks.fail, lambda notice: None),
     )
     camera = _Camera(live, image)
