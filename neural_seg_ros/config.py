@@ -99,7 +99,7 @@ class ContourConfig:
     """How the contours of an image are found."""
 
     method: str = option("best", "how contours are found", choices=("best", "fast", "thesis"))
-    size: int = option(481, "longer side in pixels at which contours are found", low=32, high=2048)
+    size: int = option(481, "longer side in pixels at which contours are found", low=32, high=1024)
     seed: int = option(0, "seed of what is drawn at random", low=0, high=2**31 - 1)
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_matrix, csr_matrix
 
 from neural_seg_ros.regions.channels import lab_of
 from neural_seg_ros.regions.histograms import nearest, palette
@@ -99,24 +100,25 @@ def coded(image: NDArray[np.uint8], look: Look, seed: int = 0) -> Coded:
     return Coded(codes, information(codes, centres, look.bandwidth, seed))
 
 
-def affinities(ids: NDArray[np.int32], count: int, look: Coded, contour: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Symmetric affinities (R, R) float64 of regions (h, w): summed over pairs of their pixels within RADIUS.
+def affinities(ids: NDArray[np.int32], count: int, look: Coded, contour: NDArray[np.float32]) -> csr_matrix:
+    """Symmetric affinities (R, R) of regions (h, w): summed over pairs of their pixels within RADIUS.
 
     Two pixels belong together as their codes do, and less the stronger the contour (h, w) in [0, 1] between them
     (intervening contour; Arbelaez et al. 2011, equation 4).
     """
-    total = np.zeros(count * count)
     height, width = ids.shape
     fitting = [(dy, dx) for dy, dx in _offsets() if dy < height - 1 and abs(dx) < width - 1]
+    heads, tails, weights = [], [], []
     for turn, (dy, dx) in enumerate(fitting):
         # A quarter of the pixels, another with every offset, says as much.
         phase = slice(turn % 2, None, 2), slice(turn // 2 % 2, None, 2)
         here, there = _shifted(dy, dx)
-        key = ids[here][phase].ravel() * np.int64(count) + ids[there][phase].ravel()
-        weight = np.exp(_strongest_between(contour, dy, dx, phase) / -FADING).ravel()
-        weight *= look.together[look.codes[here][phase], look.codes[there][phase]].ravel()
-        np.add.at(total, key, weight)
-    matrix = total.reshape(count, count)
+        passed = np.exp(_strongest_between(contour, dy, dx, phase) / -FADING)
+        weights.append((passed * look.together[look.codes[here][phase], look.codes[there][phase]]).ravel())
+        heads.append(ids[here][phase].ravel())
+        tails.append(ids[there][phase].ravel())
+    pairs = np.concatenate(heads), np.concatenate(tails)
+    matrix = coo_matrix((np.concatenate(weights).astype(np.float64), pairs), shape=(count, count)).tocsr()
     return matrix + matrix.T
 
 

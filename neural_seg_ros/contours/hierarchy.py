@@ -9,6 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_seg_ros.contours.arcs import Arcs
+from neural_seg_ros.regions.channels import lab_of
+from neural_seg_ros.regions.graph import looks_of
+
+# What the looks of two segments say beside the contour between them.
+LOOK_WEIGHT = 0.2
 
 
 @dataclass(frozen=True)
@@ -30,17 +35,33 @@ class Hierarchy:
         return np.unique(labels, return_inverse=True)[1].astype(np.int32)
 
 
-def merge(arcs: Arcs, strengths: NDArray[np.float64]) -> Hierarchy:
+def merge(image: NDArray[np.uint8], arcs: Arcs, strengths: NDArray[np.float64]) -> Hierarchy:
     """The ultrametric contour map of arcs with a strength (E,) in [0, 1] (Arbelaez et al. 2011, section 4.2).
 
-    Two segments are as far apart as the mean strength of the pixels of their common border.
+    What is merged first is decided by the mean strength of the pixels of the common border. How strong the contour
+    between the two is then depends on their looks as well, in the (h, w, 3) uint8 RGB image: two parts of one texture
+    look alike, however strong the lines in it are.
     """
     if arcs.count == 1:
         return Hierarchy(hg.Tree(np.zeros(1, np.int64)), np.zeros(1), np.zeros(0))
     graph = hg.UndirectedGraph(arcs.count)
     graph.add_edges(arcs.edges[:, 0], arcs.edges[:, 1])
     tree, altitudes = hg.binary_partition_tree_average_linkage(graph, strengths, arcs.lengths)
+    merged = np.arange(arcs.count, tree.num_vertices())
+    altitudes[merged] = (altitudes[merged] + LOOK_WEIGHT * _unlike(image, arcs, tree, merged)) / (1 + LOOK_WEIGHT)
     # Nothing that merges later is divided by less.
-    leaves = np.zeros(arcs.count)
-    rising = hg.accumulate_and_max_sequential(tree, altitudes, leaves, hg.Accumulators.max)
+    rising = hg.accumulate_and_max_sequential(tree, altitudes, np.zeros(arcs.count), hg.Accumulators.max)
     return Hierarchy(tree, np.asarray(rising), np.asarray(hg.saliency(tree, rising)))
+
+
+def _unlike(image: NDArray[np.uint8], arcs: Arcs, tree: hg.Tree, merged: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The chi-square distance in [0, 1] of colour and of texture histograms, their mean, between a node's children."""
+    areas = np.bincount(arcs.ids.ravel(), minlength=arcs.count).astype(np.float64)
+    first, second = tree.child(0, merged), tree.child(1, merged)
+    distance = np.zeros(len(merged))
+    kinds = looks_of(lab_of(image), arcs.ids, arcs.count)
+    for looks in kinds:
+        sums = hg.accumulate_sequential(tree, looks * areas[:, None], hg.Accumulators.sum)
+        shares = sums / sums.sum(1, keepdims=True)
+        distance += (np.square(shares[first] - shares[second]) / (shares[first] + shares[second] + 1e-9)).sum(1) / 2
+    return distance / len(kinds)

@@ -68,7 +68,7 @@ def find_hierarchy(image: NDArray[np.uint8], recipe: Recipe, seed: int = 0) -> t
     for look in recipe.looks:
         joined = affinities(arcs.ids, arcs.count, coded(image, look, seed), contour)
         spectral += _normalised(spectral_strength(joined, arcs.edges), LEAST_AGREEMENT)
-    return arcs, merge(arcs, _normalised(local + spectral / len(recipe.looks), 1.0))
+    return arcs, merge(image, arcs, _normalised(local + spectral / len(recipe.looks), 1.0))
 
 
 def _normalised(values: NDArray[np.floating], least: float) -> NDArray[np.float64]:
