@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_seg_ros import Annotation, Box, Click, Session, SessionConfig, Stroke
-from neural_seg_ros.draw import contact_sheet, overlay
+from neural_seg_ros.contours import find_contours
+from neural_seg_ros.draw import color_mask, contact_sheet, overlay
 from neural_seg_ros.image import field_shape, resize_image
 from neural_seg_ros.video import open_frames, read_image, write_image
 
@@ -56,6 +57,7 @@ SCENES: dict[str, tuple[str, tuple[Annotation, ...]]] = {
     "fails: many colours in one object": ("motorcycle_left.png", (Click(260, 240, 1), Click(60, 420, 0))),
     "fails: thin lattices": ("rocket.jpg", (Click(40, 200, 1), Click(320, 330, 2), Click(260, 100, 0))),
 }
+THRESHOLDS = (0.3, 0.6)
 
 
 def wheel_file(package: str, *parts: str) -> Path:
@@ -105,6 +107,20 @@ def upsampling(config: SessionConfig) -> RgbImage:
     return contact_sheet(enlarged, 4, ["image", "field's answer, nearest", "bilinear", "guided (ours)"])
 
 
+def contours() -> RgbImage:
+    """Images, their contours, and the segments at two thresholds."""
+    rows = []
+    for file in ("chelsea.png", "coffee.png"):
+        image = read_image(wheel_file("skimage", "data", file))
+        found = find_contours(image)
+        assert found.segments is not None
+        strength = 255 - (found.strength * 255).astype(np.uint8)
+        rows += [image, cv2.cvtColor(strength, cv2.COLOR_GRAY2RGB)]
+        rows += [color_mask(found.segments(threshold).astype(np.uint16), 65535) for threshold in THRESHOLDS]
+    captions = ["", "contours", *(f"segments above {threshold:g}" for threshold in THRESHOLDS)]
+    return contact_sheet([_fitted(picture, 300, 200) for picture in rows], 4, captions * 2)
+
+
 def sequence(config: SessionConfig, clip: str, annotations: Iterable[Annotation], shown: tuple[int, ...]) -> RgbImage:
     """Annotations on the first frame of a clip, and the labels on later ones."""
     session, pictures = Session(config), []
@@ -136,7 +152,7 @@ def _fitted(picture: RgbImage, width: int, height: int) -> RgbImage:
 
 
 def main() -> None:
-    """Write scenes.png, upsampling.png and one sequence a clip."""
+    """Write scenes.png, upsampling.png, contours.png and one sequence a clip."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     parser.add_argument("--preset", default="cpu")
@@ -144,6 +160,7 @@ def main() -> None:
     config = SessionConfig.preset(arguments.preset)
     write_image(arguments.out / "scenes.png", scenes(config))
     write_image(arguments.out / "upsampling.png", upsampling(config))
+    write_image(arguments.out / "contours.png", contours())
     face = (Click(85, 65, 1), Click(83, 92, 1), Click(130, 20, 0), Click(40, 70, 0), Click(120, 130, 2))
     write_image(
         arguments.out / "sequence_carphone.png",
