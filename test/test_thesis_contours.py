@@ -1,0 +1,149 @@
+"""The thesis's contours: the transform, the heads' losses, and a whole detection on small images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from neural_seg_ros.contours.heads import Heads, pin_loss, random_pins
+from neural_seg_ros.contours.nms import suppressed
+from neural_seg_ros.contours.thesis import HeadsConfig, HeadsFit, thesis_contours
+from neural_seg_ros.contours.transform import contour_loss, differing, next_centre, on_pixels
+from neural_seg_ros.errors import ConfigError, ImageError
+
+SMALL = HeadsConfig(size=48, width=16, heads=12, steps=120, alone=60)
+
+
+def two_colours(height: int = 40, width: int = 60, border: int = 24) -> NDArray[np.uint8]:
+    image = np.full((height, width, 3), (40, 60, 200), np.uint8)
+    image[:, border:] = (220, 160, 30)
+    return image
+
+
+def test_labels_give_one_on_their_borders_and_zero_elsewhere() -> None:
+    labels = torch.randint(4, (9, 11), generator=torch.Generator().manual_seed(0))
+    right, down = differing(functional.one_hot(labels, 4).permute(2, 0, 1).float())
+    assert torch.equal(right, (labels[:, 1:] != labels[:, :-1]).float())
+    assert torch.equal(down, (labels[1:] != labels[:-1]).float())
+
+
+def test_two_pixels_of_two_classes() -> None:
+    # Figure 3.2: p q' + p' q for probabilities p and q of the first class.
+    right, down = differing(torch.tensor([[[0.9, 0.2]], [[0.1, 0.8]]]))
+    assert right.item() == pytest.approx(0.9 * 0.8 + 0.1 * 0.2)
+    assert down.numel() == 0
+
+
+def test_classes_have_no_names() -> None:
+    probabilities = torch.randn((4, 3, 7, 5), generator=torch.Generator().manual_seed(1)).softmax(0)
+    permuted = probabilities[torch.tensor([2, 0, 3, 1])]
+    for one, other in zip(differing(probabilities), differing(permuted), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_the_transform_has_a_gradient() -> None:
+    logits = torch.randn((4, 7, 5), dtype=torch.float64, generator=torch.Generator().manual_seed(2), requires_grad=True)
+    assert torch.autograd.gradcheck(lambda z: differing(z.softmax(0)), logits)
+
+
+def test_contours_lie_on_both_pixels_of_a_border() -> None:
+    right = torch.tensor([[0.0, 0.7, 0.0]]).expand(3, 3)
+    assert torch.equal(on_pixels(right, torch.zeros((2, 4)))[1], torch.tensor([0.0, 0.7, 0.7, 0.0]))
+
+
+def test_the_centre_keeps_a_fifth_of_what_it_was() -> None:
+    logits = torch.arange(24.0).view(2, 1, 3, 4)
+    centre = torch.tensor([1.0, -1.0]).view(2, 1, 1, 1)
+    expected = 0.2 * torch.tensor([1.0, -1.0]) + 0.8 * torch.tensor([5.5, 17.5])
+    torch.testing.assert_close(next_centre(logits, centre, 0.2).flatten(), expected)
+
+
+def test_the_mean_is_a_target_and_is_not_pulled() -> None:
+    contours = torch.tensor([[[0.2]], [[0.6]]], requires_grad=True), torch.zeros((2, 0, 2), requires_grad=True)
+    mean = contours[0].mean(0), torch.zeros((2, 1, 2))
+    contours = contours[0], torch.ones((2, 1, 2), requires_grad=True)
+    loss = contour_loss(contours, mean)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == pytest.approx(0.2 + 1)
+    torch.testing.assert_close(contours[0].grad, torch.tensor([[[-0.5]], [[0.5]]]))
+
+
+def test_heads_learn_their_pins() -> None:
+    torch.manual_seed(0)
+    features = torch.randn((16, 8, 9))
+    heads, pins = Heads(16, 6, 4), random_pins(6, 4, 72)
+    assert all(len(set(pins[:, head].tolist())) == 4 for head in range(6))
+    optimiser = torch.optim.Adam(heads.parameters(), lr=0.1)
+    for _ in range(100):
+        optimiser.zero_grad()
+        pin_loss(heads, features, pins).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    chosen = heads(features).argmax(0).flatten(1)
+    assert torch.equal(chosen.gather(1, pins.T), torch.arange(4).repeat(6, 1))
+
+
+def test_heads_teach_the_network_nothing() -> None:
+    fit = HeadsFit(two_colours(), SMALL, 3, torch.device("cpu"))
+    features = fit.step_network()
+    before = {name: parameter.clone() for name, parameter in fit.network.named_parameters()}
+    fit.network.zero_grad()
+    fit.step_heads(features, together=True)
+    for name, parameter in fit.network.named_parameters():
+        assert parameter.grad is None
+        assert torch.equal(parameter, before[name])
+    for parameter in [*fit.heads.parameters(), *fit.final.parameters()]:
+        assert parameter.grad is not None
+        assert parameter.grad.abs().sum() > 0
+
+
+def test_ridges_are_a_pixel_wide() -> None:
+    x = np.arange(40, dtype=np.float32)
+    ridge = np.exp(-((x - 19) ** 2) / 18)[None].repeat(30, 0).astype(np.float32)
+    thin = suppressed(ridge)
+    assert np.array_equal(np.flatnonzero(thin[15]), [19])
+    assert thin[15, 19] == 1
+
+
+def test_two_colours_have_a_border() -> None:
+    found = thesis_contours(two_colours(), SMALL, "cpu")
+    assert found.strength.shape == found.thin.shape == (40, 60)
+    assert found.strength.dtype == found.thin.dtype == np.float32
+    assert found.strength.min() >= 0
+    assert found.strength.max() <= 1
+    assert np.all(np.abs(found.thin[5:-5].argmax(1) - 23.5) <= 2)
+    on_border = found.strength[5:-5, 22:26].max(1).mean()
+    assert on_border > 2 * found.strength[5:-5, 35:50].mean()
+
+
+def test_segments_are_connected_parts() -> None:
+    found = thesis_contours(two_colours(), SMALL, "cpu")
+    assert found.segments is not None
+    segments = found.segments(0.5)
+    assert segments.shape == (40, 60)
+    assert segments.dtype == np.int32
+    assert np.array_equal(np.unique(segments), np.arange(segments.max() + 1))
+    assert segments.max() >= 1
+
+
+def test_the_same_seed_gives_the_same() -> None:
+    once, again = (thesis_contours(two_colours(), SMALL, "cpu") for _ in range(2))
+    other = thesis_contours(two_colours(), HeadsConfig(size=48, width=16, heads=12, steps=120, alone=60, seed=1), "cpu")
+    assert np.array_equal(once.strength, again.strength)
+    assert not np.array_equal(once.strength, other.strength)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (9, 200), (37, 53)])
+def test_any_size(shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (*shape, 3)).astype(np.uint8)
+    found = thesis_contours(image, HeadsConfig(size=48, width=8, heads=2, steps=3, alone=1, every=1), "cpu")
+    assert found.strength.shape == found.thin.shape == shape
+
+
+def test_bad_input_is_named() -> None:
+    with pytest.raises(ImageError, match="image dtype"):
+        thesis_contours(np.zeros((20, 20, 3), np.float32))
+    with pytest.raises(ConfigError, match="heads: got 0"):
+        HeadsConfig(heads=0)
