@@ -31,9 +31,10 @@ def _regions(recipe: Recipe) -> _Method:
 
 def _thesis(image: NDArray[np.uint8], config: ContourConfig, device: str) -> Contours:
     # Only this method needs torch.
-    from neural_seg_ros.contours.thesis import thesis_contours
+    from neural_seg_ros.contours.thesis import HeadsConfig, thesis_contours
 
-    return thesis_contours(image, config, device)
+    # Larger fields take minutes, and are no better.
+    return thesis_contours(image, HeadsConfig(size=min(config.size, HeadsConfig.size), seed=config.seed), device)
 
 
 _METHODS: dict[str, _Method] = {"best": _regions(BEST), "fast": _regions(FAST), "thesis": _thesis}
