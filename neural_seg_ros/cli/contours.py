@@ -16,7 +16,7 @@ def contours(
     image: Annotated[Path, typer.Argument(help="Image file.")],
     out: common.Out,
     method: Annotated[str, typer.Option(help="How contours are found: best | fast | thesis.")] = "best",
-    threshold: Annotated[float, typer.Option(help="Strength in [0, 1] above which a contour divides segments.")] = 0.4,
+    threshold: Annotated[float, typer.Option(help="Strength in [0, 1] above which a contour divides segments.")] = 0.5,
     size: Annotated[int, typer.Option(help="Longer side in pixels at which contours are found.")] = ContourConfig.size,
     seed: Annotated[int, typer.Option(help="Seed of what is drawn at random.")] = ContourConfig.seed,
     device: common.Device = "auto",

@@ -24,6 +24,7 @@ FULL_PERCENTILE = 99.5
 # Nothing below this is made to look like a contour because the rest of the image is weaker still.
 LEAST_GRADIENT, LEAST_AGREEMENT = 0.02, 0.1
 AGREEMENT_SIGMA = 1.2
+SURROUND_SIGMA = 8.0
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,19 @@ def find_hierarchy(image: NDArray[np.uint8], recipe: Recipe, seed: int = 0) -> t
     arcs = find_arcs(np.asarray(ridges / 2, np.float32))
     gradient = arcs.mean(tensors.along(*arcs.pairs, arcs.normals).mean(0))
     local = _normalised(gradient, LEAST_GRADIENT) + _normalised(arcs.of_map(agreement), LEAST_AGREEMENT)
-    local = _normalised(local, 1.0)
+    local = _normalised(_without_texture(arcs, _normalised(local, 1.0)), 1.0)
     contour = arcs.drawn(local)
     spectral = np.zeros(len(local))
     for look in recipe.looks:
         joined = affinities(arcs.ids, arcs.count, coded(image, look, seed), contour)
         spectral += _normalised(spectral_strength(joined, arcs.edges), LEAST_AGREEMENT)
-    return arcs, merge(image, arcs, _normalised(local + spectral / len(recipe.looks), 1.0))
+    return arcs, merge(image, arcs, _normalised(local + _normalised(spectral, LEAST_AGREEMENT), 1.0))
+
+
+def _without_texture(arcs: Arcs, strengths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``strengths`` (E,) less those around them: among many lines one more is texture (Grigorescu et al. 2004)."""
+    around = cv2.GaussianBlur(arcs.drawn(strengths), (0, 0), SURROUND_SIGMA)
+    return np.maximum(0, strengths - arcs.of_map(around))
 
 
 def _normalised(values: NDArray[np.floating], least: float) -> NDArray[np.float64]:
