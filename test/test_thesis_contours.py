@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from neural_seg_ros.contours.detected import Contours
 from neural_seg_ros.contours.heads import Heads, pin_loss, random_pins
 from neural_seg_ros.contours.nms import suppressed
 from neural_seg_ros.contours.thesis import HeadsConfig, HeadsFit, thesis_contours
@@ -15,6 +18,7 @@ from neural_seg_ros.contours.transform import contour_loss, differing, next_cent
 from neural_seg_ros.errors import ConfigError, ImageError
 
 SMALL = HeadsConfig(size=48, width=16, heads=12, steps=120, alone=60)
+FEW_STEPS = HeadsConfig(size=48, width=8, heads=2, steps=6, alone=3, every=1)
 
 
 def two_colours(height: int = 40, width: int = 60, border: int = 24) -> NDArray[np.uint8]:
@@ -107,8 +111,12 @@ def test_ridges_are_a_pixel_wide() -> None:
     assert thin[15, 19] == 1
 
 
-def test_two_colours_have_a_border() -> None:
-    found = thesis_contours(two_colours(), SMALL, "cpu")
+@pytest.fixture(scope="module")
+def found() -> Contours:
+    return thesis_contours(two_colours(), SMALL, "cpu")
+
+
+def test_two_colours_have_a_border(found: Contours) -> None:
     assert found.strength.shape == found.thin.shape == (40, 60)
     assert found.strength.dtype == found.thin.dtype == np.float32
     assert found.strength.min() >= 0
@@ -118,8 +126,7 @@ def test_two_colours_have_a_border() -> None:
     assert on_border > 2 * found.strength[5:-5, 35:50].mean()
 
 
-def test_segments_are_connected_parts() -> None:
-    found = thesis_contours(two_colours(), SMALL, "cpu")
+def test_segments_are_connected_parts(found: Contours) -> None:
     assert found.segments is not None
     segments = found.segments(0.5)
     assert segments.shape == (40, 60)
@@ -129,8 +136,8 @@ def test_segments_are_connected_parts() -> None:
 
 
 def test_the_same_seed_gives_the_same() -> None:
-    once, again = (thesis_contours(two_colours(), SMALL, "cpu") for _ in range(2))
-    other = thesis_contours(two_colours(), HeadsConfig(size=48, width=16, heads=12, steps=120, alone=60, seed=1), "cpu")
+    once, again = (thesis_contours(two_colours(), FEW_STEPS, "cpu") for _ in range(2))
+    other = thesis_contours(two_colours(), replace(FEW_STEPS, seed=1), "cpu")
     assert np.array_equal(once.strength, again.strength)
     assert not np.array_equal(once.strength, other.strength)
 
@@ -138,7 +145,7 @@ def test_the_same_seed_gives_the_same() -> None:
 @pytest.mark.parametrize("shape", [(8, 8), (9, 200), (37, 53)])
 def test_any_size(shape: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 255, (*shape, 3)).astype(np.uint8)
-    found = thesis_contours(image, HeadsConfig(size=48, width=8, heads=2, steps=3, alone=1, every=1), "cpu")
+    found = thesis_contours(image, FEW_STEPS, "cpu")
     assert found.strength.shape == found.thin.shape == shape
 
 

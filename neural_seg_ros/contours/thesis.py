@@ -29,10 +29,14 @@ LEVELS = (3, 4)
 # Of the running mean of the final head's logits (3.3.4).
 RETENTION = 0.2
 HEADS_RATE = 1e-2
+# Of the fourier code. The thesis's mesh grid alone learns edges too slowly for a CPU, and six octaves show as a grid.
+OCTAVES = 4
 # Logits are multiplied by this before the softmax: pins alone leave heads unsure between the pins, and
 # 1 - sum p p is high wherever they are unsure.
-SHARPNESS = 4.0
-# Frames of images are the strongest false contours, and networks are at their worst there.
+SHARPNESS = 8.0
+# Mirrored around the image, as networks draw lines along the edges of what they see; in pixels of their size.
+MARGIN = 4
+# Frames of images are the strongest false contours.
 FRAME = 3
 
 
@@ -54,7 +58,7 @@ class HeadsConfig:
 
     def field(self, levels: int) -> FieldConfig:
         """The field with so many levels."""
-        return FieldConfig(size=self.size, width=self.width, levels=levels, octaves=4)
+        return FieldConfig(size=self.size, width=self.width, levels=levels, octaves=OCTAVES, skips=False)
 
 
 def thesis_contours(image: NDArray[np.uint8], config: HeadsConfig | None = None, device: str = "auto") -> Contours:
@@ -94,11 +98,12 @@ class FittedHeads:
 
 def fit_heads(image: NDArray[np.uint8], config: HeadsConfig, levels: int, device: torch.device) -> FittedHeads:
     """Fit one network and its heads to an (h, w, 3) uint8 RGB image, at its size."""
-    fit = HeadsFit(image, config, levels, device)
+    mirrored = np.asarray(cv2.copyMakeBorder(image, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_REFLECT), np.uint8)
+    fit = HeadsFit(mirrored, config, levels, device)
     for step in range(config.steps):
         features = fit.step_network()
         fit.step_heads(features, step >= config.alone and (step - config.alone) % config.every == 0)
-    return fit.fitted()
+    return fit.fitted(MARGIN)
 
 
 class HeadsFit:
@@ -108,7 +113,6 @@ class HeadsFit:
         field = config.field(levels)
         height, width = image.shape[:2]
         self._target = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
-        self._width = config.width
         only_deterministic(device)
         with seeded(config.seed):
             network = FieldNetwork(field, {"rgb": 3})
@@ -133,7 +137,7 @@ class HeadsFit:
         rgb_loss(colours.float(), self._target).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self._clip)
         self._of_network.step()
-        return self._seen(features)
+        return features.detach()[0].float()
 
     def step_heads(self, features: Tensor, together: bool) -> None:
         """A step of the heads towards their pins and, ``together``, their mean contours; the network is not touched."""
@@ -145,15 +149,16 @@ class HeadsFit:
         self._of_heads.step()
 
     @torch.no_grad()
-    def fitted(self) -> FittedHeads:
-        """What has been learnt."""
+    def fitted(self, margin: int) -> FittedHeads:
+        """What has been learnt, without a margin of so many pixels."""
         with computing(self._code):
             features = self.network.features(self._code)
-        seen = self._seen(features)
+        seen = features[0].float()
         right, down = differing((SHARPNESS * self.heads(seen)).softmax(0))
         strength = on_pixels(right.mean(0), down.mean(0))
         labels = (self.final(seen) - self._centre)[:, 0].argmax(0).to(torch.uint8)
-        return FittedHeads(strength.cpu().numpy(), labels.cpu().numpy(), seen.cpu().numpy())
+        inner = (..., slice(margin, -margin), slice(margin, -margin))
+        return FittedHeads(*(each[inner].cpu().numpy() for each in (strength, labels, seen)))
 
     def _agreement(self, features: Tensor) -> Tensor:
         """Mutual distillation of the heads, and of the final head towards them (thesis 3.3.2, 3.3.3)."""
@@ -163,10 +168,6 @@ class HeadsFit:
         self._centre = next_centre(logits, self._centre, RETENTION)
         final = differing((SHARPNESS * (logits - self._centre)).softmax(0))
         return contour_loss(contours, mean) + contour_loss(final, mean)
-
-    def _seen(self, features: Tensor) -> Tensor:
-        # The code behind them would draw its own lines, along the axes.
-        return features.detach()[0, : self._width].float()
 
 
 def _connected(labels: NDArray[np.int32]) -> NDArray[np.int32]:
