@@ -15,13 +15,6 @@ from neural_seg_ros.live.trainer import Trainer
 SECONDS = 20
 
 
-@pytest.fixture(autouse=True)
-def as_many_threads_as_before() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
 class Steps:
     """So many steps are due; waits are for what was made."""
 
@@ -91,6 +84,14 @@ def test_it_ends_while_resting_and_while_going() -> None:
             trainer.go()
         trainer.close()
         assert not trainer._thread.is_alive()
+
+
+def test_others_have_their_threads_back_when_it_ends() -> None:
+    threads = torch.get_num_threads()
+    trainer = Trainer(lambda: 0, lambda error: None)
+    assert torch.get_num_threads() == max(1, threads // 2)
+    trainer.close()
+    assert torch.get_num_threads() == threads
 
 
 def test_a_session_is_trained_while_it_answers() -> None:

@@ -17,8 +17,9 @@ class Trainer:
         # It takes seconds, which the worker has and whoever imports this may not have.
         import torch
 
-        # From now on two threads compute side by side.
-        torch.set_num_threads(max(1, torch.get_num_threads() // 2))
+        # Until it is closed two threads compute side by side.
+        self._threads = torch.get_num_threads()
+        torch.set_num_threads(max(1, self._threads // 2))
         self._going = threading.Event()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="neural_seg_trainer")
@@ -34,9 +35,12 @@ class Trainer:
 
     def close(self) -> None:
         """End, after the step that is under way."""
+        import torch
+
         self._closed = True
         self._going.set()
         self._thread.join()
+        torch.set_num_threads(self._threads)
 
     def _run(self) -> None:
         give_way()
