@@ -59,7 +59,9 @@ class LatestFrameWorker(Worker):
         try:
             super().run()
         finally:
-            self._trainer.close()
+            # Not made only to be closed.
+            if "_trainer" in vars(self):
+                self._trainer.close()
 
     def replace(self, session: Session) -> SessionConfig:
         """Go on with another session, on the frame in view; gives its configuration."""
