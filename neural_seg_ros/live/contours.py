@@ -80,11 +80,14 @@ class ContourWorker:
         while (frame := self._next(due)) is not None:
             began = time.monotonic()
             options = self.options
-            if options.contour_rate > 0 and self._listener.wanted():
-                try:
+            if options.contour_rate <= 0:
+                continue
+            try:
+                if self._listener.wanted():
                     self._listener.output(_found(frame, options))
-                except Exception as error:  # the frame's or the output's fault: the next one may do
-                    self._failed(error)
+                    due = began + 1 / options.contour_rate
+            except Exception as error:  # the frame's or the listener's fault: the next one may do
+                self._failed(error)
                 due = began + 1 / options.contour_rate
 
     def _next(self, due: float) -> Frame | None:
