@@ -155,13 +155,13 @@ def test_masks_are_identical_byte_for_byte(rig: Rig, tmp_path: Path) -> None:
 
 
 def test_deactivated_while_a_frame_waits_it_lets_it_go(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    fit, gate = Session.fit, threading.Event()
+    slices, gate = Session.fit_slices, threading.Event()
 
-    def held(session: Session) -> int:
+    def held(session: Session) -> Iterator[None]:
         assert gate.wait(20)
-        return fit(session)
+        return slices(session)
 
-    monkeypatch.setattr(Session, "fit", held)
+    monkeypatch.setattr(Session, "fit_slices", held)
     for number in range(COUNT):
         rig.show(number)
     # One frame is being fitted, one is the next, and the callback waits with the third.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -86,12 +87,45 @@ def test_it_ends_while_resting_and_while_going() -> None:
         assert not trainer._thread.is_alive()
 
 
-def test_others_have_their_threads_back_when_it_ends() -> None:
-    threads = torch.get_num_threads()
-    trainer = Trainer(lambda: 0, lambda error: None)
-    assert torch.get_num_threads() == max(1, threads // 2)
+def threads_of_a_new_thread() -> int:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(torch.get_num_threads).result()
+
+
+def test_it_shares_the_cores_with_who_made_it_and_with_nobody_else() -> None:
+    threads, asked = torch.get_num_threads(), []
+    half = max(1, threads // 2)
+
+    def ask() -> int:
+        asked.append(torch.get_num_threads())
+        told.set()
+        return 0
+
+    told = threading.Event()
+    trainer = Trainer(ask, lambda error: None)
+    trainer.go()
+    assert told.wait(SECONDS)
+    here, elsewhere = torch.get_num_threads(), threads_of_a_new_thread()
     trainer.close()
+    assert (here, asked, elsewhere) == (half, [half], threads)
     assert torch.get_num_threads() == threads
+
+
+def test_of_several_in_one_process_whichever_ends_first_all_threads_come_back() -> None:
+    threads, both, ended = torch.get_num_threads(), threading.Barrier(2), threading.Event()
+
+    def camera(ends_first: bool) -> int:
+        trainer = Trainer(lambda: 0, lambda error: None)
+        both.wait(SECONDS)
+        if not ends_first:
+            assert ended.wait(SECONDS)
+        trainer.close()
+        ended.set()
+        return torch.get_num_threads()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [*pool.map(camera, (True, False))] == [threads, threads]
+    assert threads_of_a_new_thread() == torch.get_num_threads() == threads
 
 
 def test_a_session_is_trained_while_it_answers() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from neural_seg_ros.live.background import give_way
+from neural_seg_ros.live.background import compute_with, give_way
 
 
 class Trainer:
@@ -17,9 +17,10 @@ class Trainer:
         # It takes seconds, which the worker has and whoever imports this may not have.
         import torch
 
-        # Until it is closed two threads compute side by side.
+        # Until it is closed, the thread that made it and its own compute side by side.
         self._threads = torch.get_num_threads()
-        torch.set_num_threads(max(1, self._threads // 2))
+        self._half = max(1, self._threads // 2)
+        compute_with(self._half)
         self._going = threading.Event()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="neural_seg_trainer")
@@ -34,16 +35,15 @@ class Trainer:
         self._going.clear()
 
     def close(self) -> None:
-        """End, after the step that is under way."""
-        import torch
-
+        """End, after the step that is under way; for the thread that made it."""
         self._closed = True
         self._going.set()
         self._thread.join()
-        torch.set_num_threads(self._threads)
+        compute_with(self._threads)
 
     def _run(self) -> None:
         give_way()
+        compute_with(self._half)
         while self._going.wait() and not self._closed:
             try:
                 made = self._step()
