@@ -65,6 +65,8 @@ setup(
     entry_points={
         "console_scripts": [
             f"camera = {NAME}.ros.camera:main",
+            f"detections = {NAME}.ros.detections:main",
+            f"labelled_cloud = {NAME}.ros.labelled_cloud:main",
             f"neural-seg = {NAME}.cli.main:main",
             f"segmenter = {NAME}.ros.segmenter:main",
         ],

@@ -48,6 +48,8 @@ class Outputs:
         self._labels: Any = node.create_lifecycle_publisher(LabelInfo or String, "~/labels", qos.LATCHED)
         self._lost: Any = node.create_lifecycle_publisher(String, "~/lost", qos.LATCHED)
         self._lost_names: str | None = None
+        self._class_names: dict[int, str] = {}
+        self._classes: frozenset[int] = frozenset()
 
     def wanted(self) -> bool:
         """Whether any topic that a result goes to has a subscriber."""
@@ -60,6 +62,7 @@ class Outputs:
     def publish(self, output: Output, unlabelled: int, overlay_alpha: float) -> None:
         """Publish a result on the topics that have subscribers, each with the header of the input frame."""
         labels, header = output.result.labels, output.token
+        self._name_classes(output.result.classes, header)
         mask_encoding = "mono8" if labels.dtype == np.uint8 else "mono16"
         self._publish("mask", header, lambda: (labels, mask_encoding))
         self._publish("confidence", header, lambda: ((output.result.confidence * 255 + 0.5).astype(np.uint8), "mono8"))
@@ -80,11 +83,16 @@ class Outputs:
         self._publish("segments", output.token, lambda: (output.segments, "mono16"))
 
     def publish_labels(self, class_names: Mapping[int, str], header: Header) -> None:
-        """Publish the names of the classes, kept for subscribers that come later."""
+        """Publish the names of the classes, kept for subscribers that come later.
+
+        A class in use that has no name is called by its id: consumers pass over classes that they are not told of.
+        """
+        self._class_names = dict(class_names)
+        names = {**{key: str(key) for key in sorted(self._classes)}, **class_names}
         if LabelInfo is None:
-            self._labels.publish(String(data=json.dumps({str(key): name for key, name in class_names.items()})))
+            self._labels.publish(String(data=json.dumps({str(key): name for key, name in names.items()})))
             return
-        classes = [VisionClass(class_id=key, class_name=name) for key, name in class_names.items()]
+        classes = [VisionClass(class_id=key, class_name=name) for key, name in names.items()]
         self._labels.publish(LabelInfo(header=header, class_map=classes, threshold=0.0))
 
     def publish_lost(self, names: str) -> None:
@@ -97,6 +105,13 @@ class Outputs:
         """Destroy the publishers."""
         for publisher in (*self._images.values(), self._suggestion, self._labels, self._lost):
             self._node.destroy_lifecycle_publisher(publisher)
+
+    def _name_classes(self, classes: Iterable[int], header: Header) -> None:
+        """Publish the names again where a class has come into use."""
+        known = self._classes
+        self._classes = known.union(classes)
+        if not self._classes <= known | self._class_names.keys():
+            self.publish_labels(self._class_names, header)
 
     def _named(self, names: Iterable[str]) -> list[Any]:
         return [self._images[name] for name in names]

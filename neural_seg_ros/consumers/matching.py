@@ -1,0 +1,88 @@
+"""Messages of several topics that belong together: those with the very same stamp, and no others."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+# Python's own share of a message, so that many small ones are bounded too.
+_OVERHEAD = 4096
+
+
+@dataclass(frozen=True)
+class Unmatched:
+    """A stamp that was given up: topics that had a message, and those that had none."""
+
+    stamp: int
+    came: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass
+class _Waiting:
+    since: float
+    messages: dict[str, Any] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+
+
+class StampMatcher:
+    """Joins one message of every topic by exact stamp.
+
+    once      topics whose message is used up by a match: a second mask of a frame needs a second confidence
+    kept      topics whose message stays, and serves every match of its stamp
+    seconds   a stamp is given up so long after its first message, or its last one of ``once``
+    capacity  bytes of messages that wait, at most; the oldest are given up
+
+    Stamps count for nothing but equality, so that a clock that is set back does no harm. Time is given with each call,
+    in seconds of any steady clock.
+    """
+
+    def __init__(self, once: Sequence[str], kept: Sequence[str], seconds: float, capacity: int) -> None:
+        self.seconds = seconds
+        self.capacity = capacity
+        self._once, self._topics = tuple(once), (*once, *kept)
+        self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
+        self._bytes = 0
+
+    def put(self, topic: str, stamp: int, message: Any, size: int, now: float) -> dict[str, Any] | None:
+        """Add a message of ``size`` bytes; the messages by topic once all topics have one of this stamp, else None.
+
+        A second message of a topic and stamp takes the place of the first.
+        """
+        entry = self._waiting.setdefault(stamp, _Waiting(now))
+        self._bytes += size + _OVERHEAD - entry.sizes.get(topic, 0)
+        entry.messages[topic], entry.sizes[topic] = message, size + _OVERHEAD
+        if topic in self._once:
+            entry.since = now
+            self._waiting.move_to_end(stamp)
+        if len(entry.messages) < len(self._topics):
+            return None
+        match = dict(entry.messages)
+        for used in self._once:
+            del entry.messages[used]
+            self._bytes -= entry.sizes.pop(used)
+        if not entry.messages:
+            del self._waiting[stamp]
+        return match
+
+    def give_up(self, now: float) -> list[Unmatched]:
+        """Drop what is too old or too much; those stamps among it that had a message of a ``once`` topic."""
+        given_up = []
+        while self._waiting:
+            stamp, entry = next(iter(self._waiting.items()))
+            if now - entry.since <= self.seconds and self._bytes <= self.capacity:
+                break
+            del self._waiting[stamp]
+            self._bytes -= sum(entry.sizes.values())
+            came = tuple(topic for topic in self._topics if topic in entry.messages)
+            if set(came) & set(self._once):
+                missing = tuple(topic for topic in self._topics if topic not in entry.messages)
+                given_up.append(Unmatched(stamp, came, missing))
+        return given_up
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of the messages that wait, Python's own share included."""
+        return self._bytes

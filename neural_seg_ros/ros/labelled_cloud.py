@@ -1,0 +1,197 @@
+"""The node ``labelled_cloud``: depth and masks of the same frames in, labelled points and masked depth out."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import rclpy
+from numpy.typing import NDArray
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+
+from neural_seg_ros.camera_info import is_rectified
+from neural_seg_ros.consumers import cloud, depth
+from neural_seg_ros.consumers.rays import Rays, camera_rays
+from neural_seg_ros.consumers.selection import HELP, Selection
+from neural_seg_ros.errors import CameraInfoError
+from neural_seg_ros.image_message import to_pixels
+from neural_seg_ros.options import option, validate
+from neural_seg_ros.ros import qos
+from neural_seg_ros.ros.complaints import Complaints
+from neural_seg_ros.ros.conversion import cloud_from_array, from_array
+from neural_seg_ros.ros.label_names import LabelNames
+from neural_seg_ros.ros.matched_images import (
+    CONFIDENCE,
+    MASK,
+    BufferConfig,
+    ImageTopic,
+    MatchedImages,
+    mask_topics,
+    same_size,
+)
+from neural_seg_ros.ros.node_options import NodeOptions
+from neural_seg_ros.ros.process import run_node
+
+_DEPTH = "depth"
+_KEEP_HELP = "whether the pixels of these classes are taken; otherwise those of all others"
+
+
+@dataclass(frozen=True)
+class PointsConfig:
+    """What ``~/points`` has."""
+
+    classes: str = option("all", HELP)
+    keep: bool = option(True, _KEEP_HELP)
+    organised: bool = option(
+        True, "one point a pixel, NaN where there is none; otherwise only those there are, in a row"
+    )
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+@dataclass(frozen=True)
+class DepthConfig:
+    """What ``~/depth`` has."""
+
+    classes: str = option("0, unlabelled", HELP)
+    keep: bool = option(False, _KEEP_HELP)
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+@dataclass(frozen=True)
+class CloudConfig:
+    """Parameters of the node."""
+
+    points: PointsConfig = field(default_factory=PointsConfig)
+    depth: DepthConfig = field(default_factory=DepthConfig)
+    buffer: BufferConfig = field(default_factory=BufferConfig)
+    use_confidence: bool = option(
+        True, "wait for segmenter/confidence; otherwise every point has confidence 1", fixed=True
+    )
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+class LabelledCloud(Node):
+    """Publishes ``~/points``, ``~/depth`` and ``~/camera_info`` of every mask with depth of the same stamp.
+
+    Raises ConfigError or rclpy's ParameterException for parameters that are not accepted.
+    """
+
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__("labelled_cloud", **node_options)
+        self._complaints = Complaints(self)
+        self._options = NodeOptions(self, CloudConfig(), ("points.classes", "depth.classes"), self._configure)
+        self._info: CameraInfo | None = None
+        self._rays: tuple[Any, Rays] | None = None
+        self._tables: dict[tuple[int, str, bool], NDArray[np.bool_]] = {}
+        self._points, self._depth, self._depth_info = (
+            self.create_publisher(kind, name, copy.copy(qos.OUTPUT), qos_overriding_options=qos.OVERRIDES)
+            for kind, name in ((PointCloud2, "~/points"), (Image, "~/depth"), (CameraInfo, "~/camera_info"))
+        )
+        self._labels = LabelNames(self, self._tables.clear, self._complaints)
+        self._info_subscription: Any = self.create_subscription(
+            CameraInfo, "camera_info", self._on_camera_info, copy.copy(qos.CAMERA_INFO_INPUT)
+        )
+        self.matched = MatchedImages(
+            self,
+            (*mask_topics(self._config.use_confidence), ImageTopic(_DEPTH, "depth", depth.ENCODINGS, once=False)),
+            self._on_match,
+            self._config.buffer,
+            self._complaints,
+        )
+
+    @property
+    def _config(self) -> CloudConfig:
+        return self._options.config
+
+    def _configure(self) -> None:
+        self._tables.clear()
+        self.matched.configure(self._config.buffer)
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        self._info = message
+
+    def _on_match(self, images: Mapping[str, Image]) -> None:
+        points_wanted = self._points.get_subscription_count() > 0
+        depth_wanted = self._depth.get_subscription_count() > 0
+        if not (points_wanted or depth_wanted):
+            return
+        message = images[_DEPTH]
+        labels, distances = (to_pixels(image, (image.encoding,)) for image in (images[MASK], message))
+        same_size(_DEPTH, distances, labels)
+        self._compare_frames(message, images[MASK])
+        if depth_wanted:
+            selected = self._selected(labels, "depth.classes", self._config.depth.classes, self._config.depth.keep)
+            self._depth.publish(from_array(depth.masked(distances, selected), message.encoding, message.header))
+        if points_wanted:
+            self._points.publish(cloud_from_array(self._cloud(images, labels, distances), message.header))
+        if self._info is not None and self._depth_info.get_subscription_count():
+            info = copy.copy(self._info)
+            info.header = message.header
+            self._depth_info.publish(info)
+
+    def _cloud(self, images: Mapping[str, Image], labels: NDArray[Any], distances: NDArray[Any]) -> NDArray[Any]:
+        config = self._config.points
+        rays = self._rays_of(labels.shape)
+        confidence = None
+        if CONFIDENCE in images:
+            confidence = to_pixels(images[CONFIDENCE], (images[CONFIDENCE].encoding,))
+            same_size(CONFIDENCE, confidence, labels)
+        selected = self._selected(labels, "points.classes", config.classes, config.keep)
+        points = cloud.organised(depth.metres(distances), rays, labels, confidence, selected)
+        return points if config.organised else cloud.dense(points)
+
+    def _selected(self, labels: NDArray[Any], name: str, classes: str, keep: bool) -> NDArray[np.bool_] | None:
+        """(H, W) bool of the pixels that parameter ``name`` selects; None for all of them."""
+        unlabelled = int(np.iinfo(labels.dtype).max)
+        table = self._tables.get((unlabelled, classes, keep))
+        if table is None:
+            selection = Selection.parse(classes, keep)
+            table = self._tables[unlabelled, classes, keep] = selection.table(self._labels.names, unlabelled)
+            for entry in selection.unknown(self._labels.names):
+                told = ", ".join(sorted(self._labels.names.values())) or "none so far"
+                self._complaints.warning(
+                    f"{name}: got {entry!r}, accepted: names on {self._labels.topic_name} ({told})"
+                )
+        return None if table.all() else np.asarray(np.take(table, labels), np.bool_)
+
+    def _rays_of(self, size: tuple[int, ...]) -> Rays:
+        info, topic = self._info, self._info_subscription.topic_name
+        if info is None:
+            raise CameraInfoError(f"camera_info: got none on {topic} so far, accepted: the depth camera's calibration")
+        rectified = is_rectified(self.matched.topic_name(_DEPTH))
+        known = (
+            *(tuple(values) for values in (info.d, info.k, info.p)),
+            (info.width, info.height, info.distortion_model, info.binning_x, info.binning_y),
+            (info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height),
+            (size, rectified),
+        )
+        if self._rays is None or self._rays[0] != known:
+            self._rays = known, camera_rays(info, (size[0], size[1]), rectified)
+        return self._rays[1]
+
+    def _compare_frames(self, message: Image, mask: Image) -> None:
+        given, wanted = message.header.frame_id, mask.header.frame_id
+        if given != wanted:
+            self._complaints.warning(
+                f"depth header.frame_id: got {given!r}, expected the mask's {wanted!r}: depth must be aligned to it"
+            )
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run until told to stop; 2 when parameters are not accepted."""
+    return run_node("labelled_cloud", LabelledCloud, rclpy.spin, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""Subscriptions to images of one and the same frame, joined by exact stamp."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+
+from neural_seg_ros.consumers.matching import StampMatcher, Unmatched
+from neural_seg_ros.errors import ImageError
+from neural_seg_ros.image_message import check_image
+from neural_seg_ros.options import option, validate
+from neural_seg_ros.ros import qos
+from neural_seg_ros.ros.complaints import Complaints
+
+MASK, CONFIDENCE = "mask", "confidence"
+MASK_ENCODINGS = ("mono8", "8UC1", "mono16", "16UC1")
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class BufferConfig:
+    """How long messages wait for those of the same stamp."""
+
+    seconds: float = option(
+        5.0, "seconds that depth waits for its mask, and a mask for the others", low=0.1, high=600.0
+    )
+    megabytes: int = option(256, "MiB of messages that wait, at most; the oldest are given up", low=1, high=65536)
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+@dataclass(frozen=True)
+class ImageTopic:
+    """An image that belongs to a match.
+
+    name       in what is said of it, and the key of its message
+    topic      as subscribed to, before remapping
+    encodings  those accepted
+    once       whether a message serves one match alone (what the segmenter publishes), or all of its stamp (the
+               camera's)
+    """
+
+    name: str
+    topic: str
+    encodings: tuple[str, ...]
+    once: bool
+
+
+def mask_topics(confidence: bool) -> tuple[ImageTopic, ...]:
+    """The topics of the segmenter, in its namespace."""
+    mask = ImageTopic(MASK, "segmenter/mask", MASK_ENCODINGS, once=True)
+    return (mask, ImageTopic(CONFIDENCE, "segmenter/confidence", ("mono8", "8UC1"), once=True))[: 1 + confidence]
+
+
+class MatchedImages:
+    """Calls ``matched`` with one message of every topic, whenever all have one of the same stamp.
+
+    Messages that are malformed or have no stamp are refused, and what ``matched`` raises is reported. ``masks`` and
+    ``unmatched`` count what came together, and masks that no other message was found for.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        topics: Sequence[ImageTopic],
+        matched: Callable[[Mapping[str, Image]], None],
+        config: BufferConfig,
+        complaints: Complaints,
+    ) -> None:
+        self._matched_callback, self._complaints = matched, complaints
+        self._newest: dict[str, int] = {}
+        self.masks = self.unmatched = 0
+        self._matcher = StampMatcher(
+            [topic.name for topic in topics if topic.once], [topic.name for topic in topics if not topic.once], 0.0, 0
+        )
+        self.configure(config)
+        self._subscriptions = {
+            topic.name: node.create_subscription(
+                Image,
+                topic.topic,
+                partial(self._on_image, topic),
+                copy.copy(qos.STAMPED_INPUT),
+                qos_overriding_options=qos.OVERRIDES,
+            )
+            for topic in topics
+        }
+        # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
+        node.create_timer(0.5, self._give_up, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def configure(self, config: BufferConfig) -> None:
+        """Wait as long as ``config`` says from now on."""
+        self._matcher.seconds, self._matcher.capacity = config.seconds, config.megabytes << 20
+
+    def topic_name(self, name: str) -> str:
+        """The topic of an image, remapped."""
+        return str(self._subscriptions[name].topic_name)
+
+    def _on_image(self, topic: ImageTopic, message: Image) -> None:
+        try:
+            match = self._put(topic, message)
+            self._give_up()
+            if match is not None:
+                self.masks += 1
+                self._matched_callback(match)
+        except Exception as error:  # beyond here it would end the node
+            self._complaints.error(error)
+
+    def _put(self, topic: ImageTopic, message: Image) -> dict[str, Any] | None:
+        try:
+            check_image(message, topic.encodings)
+        except ImageError as error:
+            raise ImageError(f"{topic.name} {error}") from None
+        stamp = message.header.stamp.sec * _SECOND + message.header.stamp.nanosec
+        if stamp == 0:
+            raise ImageError(f"{topic.name} header.stamp: got 0, accepted: the time of the frame, which tells it apart")
+        self._newest[topic.name] = stamp
+        return self._matcher.put(topic.name, stamp, message, len(message.data), time.monotonic())
+
+    def _give_up(self) -> None:
+        for lost in self._matcher.give_up(time.monotonic()):
+            self.unmatched += 1
+            self._complaints.warning(self._lament(lost))
+
+    def _lament(self, lost: Unmatched) -> str:
+        missing = " and ".join(self._newest_of(name) for name in lost.missing)
+        return (
+            f"{' and '.join(lost.came)} of stamp {_seconds(lost.stamp)} given up: none of that stamp on {missing}; "
+            f"{self.unmatched} given up, {self.masks} matched so far (stamps must be equal)"
+        )
+
+    def _newest_of(self, name: str) -> str:
+        newest = self._newest.get(name)
+        return f"{self.topic_name(name)} ({'nothing came' if newest is None else f'newest {_seconds(newest)}'})"
+
+
+def _seconds(stamp: int) -> str:
+    return f"{stamp // _SECOND}.{stamp % _SECOND:09d}"
+
+
+def same_size(name: str, image: Any, mask: Any) -> None:
+    """Raise ImageError unless arrays of an image and of the mask have the same height and width."""
+    (height, width), (mask_height, mask_width) = image.shape[:2], mask.shape[:2]
+    if (height, width) != (mask_height, mask_width):
+        raise ImageError(f"{name} width, height: got {width}x{height}, accepted: the mask's {mask_width}x{mask_height}")
