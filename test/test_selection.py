@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 from types import SimpleNamespace
 from typing import Any
 
@@ -48,9 +49,19 @@ def test_classes_known_beforehand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [("cup, 1", "cup, 1"), (1, "1"), ([1, 2], "1, 2"), (("a", "b"), "a, b"), ([], "")]
+    ("value", "text"),
+    [
+        ("cup, 1", "cup, 1"),
+        (1, "1"),
+        ([1, 2], "1, 2"),
+        (array.array("q", [1, 2]), "1, 2"),
+        (1.5, 1.5),
+        (True, True),
+        (("a", "b"), "a, b"),
+        ([], ""),
+    ],
 )
-def test_a_selection_as_ros_gives_it(value: Any, text: str) -> None:
+def test_a_selection_as_ros_gives_it(value: Any, text: Any) -> None:
     assert written(value) == text
 
 

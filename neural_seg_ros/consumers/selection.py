@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,11 +55,13 @@ class Selection:
         return listed | {id_ for id_, name in names.items() if name in self.entries}
 
 
-def written(value: str | int | Iterable[str | int]) -> str:
-    """The text of a selection given as text, as one id, or as a list of ids or names."""
-    if isinstance(value, (str, int)):
+def written(value: Any) -> Any:
+    """The text of a selection given as one id, or as a list of ids or names; anything else as it is."""
+    if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return ", ".join(str(entry) for entry in value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(str(entry) for entry in value)
+    return value
 
 
 def _is_id(entry: str) -> bool:
