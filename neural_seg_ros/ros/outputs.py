@@ -89,11 +89,7 @@ class Outputs:
         """
         self._class_names = dict(class_names)
         names = {**{key: str(key) for key in sorted(self._classes)}, **class_names}
-        if LabelInfo is None:
-            self._labels.publish(String(data=json.dumps({str(key): name for key, name in names.items()})))
-            return
-        classes = [VisionClass(class_id=key, class_name=name) for key, name in names.items()]
-        self._labels.publish(LabelInfo(header=header, class_map=classes, threshold=0.0))
+        self._labels.publish(labels_message(names, header))
 
     def publish_lost(self, names: str) -> None:
         """Publish the names of the classes that are lost, unless they are those published last."""
@@ -120,3 +116,11 @@ class Outputs:
         publisher = self._images[name]
         if publisher.get_subscription_count():
             publisher.publish(from_array(*draw(), header))
+
+
+def labels_message(names: Mapping[int, str], header: Header) -> Any:
+    """The ``{id: name}`` of classes as ``vision_msgs/LabelInfo``; as JSON in a String where that is not installed."""
+    if LabelInfo is None:
+        return String(data=json.dumps({str(key): name for key, name in names.items()}))
+    classes = [VisionClass(class_id=key, class_name=name) for key, name in names.items()]
+    return LabelInfo(header=header, class_map=classes, threshold=0.0)
