@@ -18,9 +18,11 @@ pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportErr
 from consumer_rig import FRAME, HEIGHT, WIDTH, ConsumerRig, calibration, header, labels, millimetres, overrides, seconds
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import String
 
 from neural_seg_ros.consumers.cloud import POINT
 from neural_seg_ros.ros.conversion import from_array
+from neural_seg_ros.ros.diagnostics import resident_bytes
 from neural_seg_ros.ros.distribution import have_vision_msgs
 from neural_seg_ros.ros.labelled_cloud import LabelledCloud
 
@@ -300,3 +302,45 @@ def test_as_a_process_it_stops_when_told_and_refuses_bad_parameters(probe: Any, 
     good.send_signal(signal.SIGINT)
     good.communicate(timeout=60)
     assert good.returncode == 0
+
+
+def test_a_thousand_malformed_messages_of_every_kind_leave_the_node_able_and_small(probe: Any) -> None:
+    rig = Rig(probe, **{"buffer.megabytes": 8})
+    rng = np.random.default_rng(0)
+    kinds = ("/depth", "/segmenter/mask", "/segmenter/confidence", "/camera_info", "/segmenter/labels")
+
+    def number(*likely: int) -> int:
+        return int(rng.choice([*likely, 0, 1, 7, 2**31, 2**32 - 1]))
+
+    def image() -> Image:
+        made = Image(header=header(float(rng.choice([0.0, 1.0, 2.5, 2**31 - 1]))), is_bigendian=int(rng.integers(2)))
+        made.height, made.width, made.step = number(HEIGHT), number(WIDTH), number(WIDTH, 2 * WIDTH, 4 * WIDTH)
+        made.encoding = str(rng.choice(["16UC1", "32FC1", "mono8", "mono16", "rgb8", "nv12", "", "x" * 1000]))
+        made.data = array.array("B", rng.bytes(number(HEIGHT * WIDTH, 4 * HEIGHT * WIDTH) % 5000))
+        return made
+
+    def info() -> CameraInfo:
+        values = rng.choice([0.0, np.nan, np.inf, -1.0, 1e308, 40.0], 9)
+        model = str(rng.choice(["plumb_bob", "equidistant", ""]))
+        made = calibration(k=values, d=list(values[: rng.integers(9)]), distortion_model=model)
+        made.width, made.height, made.binning_x = number(WIDTH), number(HEIGHT), number(0)
+        made.roi.width = number(0)
+        return made
+
+    def text() -> String:
+        return String(data=str(rng.choice(["{", '{"1": 1}', '{"1": "a"}', "[" * 500, "", '{"99999999": "b"}'])))
+
+    make = {"/camera_info": info, "/segmenter/labels": text}
+    memory = resident_bytes()
+    for _ in range(1000):
+        for topic in kinds:
+            rig.publishers[topic].publish(make.get(topic, image)())
+            probe.executor.spin_once(timeout_sec=0)
+    rig.spin()
+    assert rig.node.matched._matcher.waiting_bytes <= 8 << 20
+    assert resident_bytes() - memory < 60 << 20
+    rig.info()
+    rig.spin()
+    rig.depth(77.0)
+    rig.answer(77.0)
+    rig.until_cloud(77.0)

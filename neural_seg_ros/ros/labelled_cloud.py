@@ -36,6 +36,7 @@ from neural_seg_ros.ros.matched_images import (
 )
 from neural_seg_ros.ros.node_options import NodeOptions
 from neural_seg_ros.ros.process import run_node
+from neural_seg_ros.ros.transport import use_large_images
 
 _DEPTH = "depth"
 _KEEP_HELP = "whether the pixels of these classes are taken; otherwise those of all others"
@@ -190,6 +191,8 @@ class LabelledCloud(Node):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run until told to stop; 2 when parameters are not accepted."""
+    # Points of 640x480 pixels are 6 MB.
+    use_large_images()
     return run_node("labelled_cloud", LabelledCloud, rclpy.spin, args)
 
 
