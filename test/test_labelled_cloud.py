@@ -172,6 +172,19 @@ def test_selected_points_dense_or_organised_by_names_and_ids(rig: Rig) -> None:
     assert "points.classes: got 'spoon', accepted: names on /segmenter/labels (background, cup)" in rig.log[0]
 
 
+def test_pixels_that_are_not_sure_are_not_taken(rig: Rig) -> None:
+    assert rig.set(**{"points.min_confidence": 0.4}).successful
+    rig.depth(1.0)
+    rig.mask(1.0)
+    sure = np.tile(np.arange(WIDTH, dtype=np.uint8) * 8, (HEIGHT, 1))
+    rig.publishers["/segmenter/confidence"].publish(from_array(sure, "mono8", header(1.0)))
+    taken = np.isfinite(points(rig.until_cloud(1.0))["z"])
+    np.testing.assert_array_equal(taken, (millimetres() > 0) & (sure >= 102))
+    rig.probe.until(lambda: rig.depths, what="masked depth")
+    values = np.frombuffer(bytes(rig.depths[0].data), np.uint16).reshape(HEIGHT, WIDTH)
+    np.testing.assert_array_equal(values > 0, (millimetres() > 0) & np.isin(labels(), (1, 2)), "that has its own limit")
+
+
 def test_masked_depth_is_the_depth_of_the_objects_and_has_its_calibration(rig: Rig) -> None:
     rig.depth(1.0)
     rig.answer(1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ from neural_seg_ros.ros.transport import use_large_images
 
 _DEPTH = "depth"
 _KEEP_HELP = "whether the pixels of these classes are taken; otherwise those of all others"
+_SURE_HELP = "pixels with less confidence are not taken: borders of a mask that lie on what is behind it, for example"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class PointsConfig:
 
     classes: str = option("all", HELP)
     keep: bool = option(True, _KEEP_HELP)
+    min_confidence: float = option(0.0, _SURE_HELP, low=0.0, high=1.0)
     organised: bool = option(
         True, "one point a pixel, NaN where there is none; otherwise only those there are, in a row"
     )
@@ -62,6 +65,7 @@ class DepthConfig:
 
     classes: str = option("0, unlabelled", HELP)
     keep: bool = option(False, _KEEP_HELP)
+    min_confidence: float = option(0.0, _SURE_HELP, low=0.0, high=1.0)
 
     def __post_init__(self) -> None:
         validate(self)
@@ -128,43 +132,50 @@ class LabelledCloud(Node):
         if not (points_wanted or depth_wanted):
             return
         message = images[_DEPTH]
-        labels, distances = (to_pixels(image, (image.encoding,)) for image in (images[MASK], message))
-        same_size(_DEPTH, distances, labels)
+        pixels = {name: to_pixels(image, (image.encoding,)) for name, image in images.items()}
+        labels, distances, confidence = pixels[MASK], pixels[_DEPTH], pixels.get(CONFIDENCE)
+        for name, values in pixels.items():
+            same_size(name, values, labels)
         self._compare_frames(message, images[MASK])
         if depth_wanted:
-            selected = self._selected(labels, "depth.classes", self._config.depth.classes, self._config.depth.keep)
-            self._depth.publish(from_array(depth.masked(distances, selected), message.encoding, message.header))
-        if points_wanted:
-            self._points.publish(cloud_from_array(self._cloud(images, labels, distances), message.header))
+            taken = self._taken("depth.classes", self._config.depth, labels, confidence)
+            self._depth.publish(from_array(depth.masked(distances, taken), message.encoding, message.header))
         if self._info is not None and self._depth_info.get_subscription_count():
             info = copy.copy(self._info)
             info.header = message.header
             self._depth_info.publish(info)
+        if points_wanted:
+            rays = self._rays_of(labels.shape)
+            taken = self._taken("points.classes", self._config.points, labels, confidence)
+            points = cloud.organised(depth.metres(distances), rays, labels, confidence, taken)
+            points = points if self._config.points.organised else cloud.dense(points)
+            self._points.publish(cloud_from_array(points, message.header))
 
-    def _cloud(self, images: Mapping[str, Image], labels: NDArray[Any], distances: NDArray[Any]) -> NDArray[Any]:
-        config = self._config.points
-        rays = self._rays_of(labels.shape)
-        confidence = None
-        if CONFIDENCE in images:
-            confidence = to_pixels(images[CONFIDENCE], (images[CONFIDENCE].encoding,))
-            same_size(CONFIDENCE, confidence, labels)
-        selected = self._selected(labels, "points.classes", config.classes, config.keep)
-        points = cloud.organised(depth.metres(distances), rays, labels, confidence, selected)
-        return points if config.organised else cloud.dense(points)
-
-    def _selected(self, labels: NDArray[Any], name: str, classes: str, keep: bool) -> NDArray[np.bool_] | None:
-        """(H, W) bool of the pixels that parameter ``name`` selects; None for all of them."""
+    def _taken(
+        self,
+        name: str,
+        config: PointsConfig | DepthConfig,
+        labels: NDArray[Any],
+        confidence: NDArray[np.uint8] | None,
+    ) -> NDArray[np.bool_] | None:
+        """(H, W) bool of the pixels that are taken; None for all of them. ``name`` is the parameter of the classes."""
         unlabelled = int(np.iinfo(labels.dtype).max)
-        table = self._tables.get((unlabelled, classes, keep))
+        key = unlabelled, config.classes, config.keep
+        table = self._tables.get(key)
         if table is None:
-            selection = Selection.parse(classes, keep)
-            table = self._tables[unlabelled, classes, keep] = selection.table(self._labels.names, unlabelled)
-            for entry in selection.unknown(self._labels.names):
-                told = ", ".join(sorted(self._labels.names.values())) or "none so far"
+            names = self._labels.names
+            selection = Selection.parse(config.classes, config.keep)
+            table = self._tables[key] = selection.table(names, unlabelled)
+            for entry in selection.unknown(names):
+                told = ", ".join(sorted(names.values())) or "none so far"
                 self._complaints.warning(
                     f"{name}: got {entry!r}, accepted: names on {self._labels.topic_name} ({told})"
                 )
-        return None if table.all() else np.asarray(np.take(table, labels), np.bool_)
+        selected = None if table.all() else np.asarray(np.take(table, labels), np.bool_)
+        if confidence is None or config.min_confidence == 0:
+            return selected
+        sure = confidence >= math.ceil(255 * config.min_confidence)
+        return sure if selected is None else sure & selected
 
     def _rays_of(self, size: tuple[int, ...]) -> Rays:
         info, topic = self._info, self._info_subscription.topic_name
