@@ -43,7 +43,7 @@ class DetectionsConfig:
     classes: str = option("0, unlabelled", HELP)
     keep: bool = option(False, "whether the pixels of these classes are detected; otherwise those of all others")
     instances: bool = option(True, "connected pixels are an instance; otherwise all pixels of a class are one")
-    min_area: int = option(64, "pixels that an instance has at least", low=1, high=1 << 30)
+    min_area: int = option(64, "pixels that an instance has at least", low=1, high=1_000_000_000)
     most: int = option(100, "instances of a mask at most, the largest ones", low=1, high=10000)
     do_rectify: bool = option(
         False, "that field of the regions: their pixels are those of a raw image, to be rectified"
