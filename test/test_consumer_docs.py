@@ -35,6 +35,7 @@ def test_parameters_are_those_of_the_nodes(config: Any) -> None:
 @pytest.mark.parametrize("make", [LabelledCloud, Detections])
 def test_topics_are_those_of_the_nodes(probe: Any, make: Any) -> None:
     node = probe.add(make())
+    node.matched.listen(True)
     name, ours = node.get_name(), {"/rosout", "/parameter_events"}
     section = PAGE.split(f"\n## {name}\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| (sub|pub) \| (.*?) \|", section, re.MULTILINE)

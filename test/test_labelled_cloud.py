@@ -17,7 +17,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportErr
 
 from consumer_rig import FRAME, HEIGHT, WIDTH, ConsumerRig, calibration, header, labels, millimetres, overrides, seconds
 from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2, RegionOfInterest
 from std_msgs.msg import String
 
 from neural_seg_ros.consumers.cloud import POINT
@@ -27,6 +27,9 @@ from neural_seg_ros.ros.distribution import have_vision_msgs
 from neural_seg_ros.ros.labelled_cloud import LabelledCloud
 
 pytestmark = pytest.mark.ros
+
+
+OUTPUTS = ((PointCloud2, "/labelled_cloud/points"), (RegionOfInterest, "/detections/roi/class_1"))
 
 
 class Rig(ConsumerRig):
@@ -280,6 +283,21 @@ def test_malformed_messages_are_refused_by_name_and_the_node_goes_on(rig: Rig) -
     rig.until_cloud(3.0)
 
 
+def test_a_node_that_nobody_listens_to_listens_to_nobody(probe: Any) -> None:
+    rig = ConsumerRig(probe, LabelledCloud())
+    rig.connect("/camera_info")
+    masks, depth = rig.publishers["/segmenter/mask"], rig.publishers["/depth"]
+    assert masks.get_subscription_count() == depth.get_subscription_count() == 0
+    for _ in range(2):
+        listener = probe.node.create_subscription(PointCloud2, "/labelled_cloud/points", lambda cloud: None, 1)
+        probe.until(lambda: masks.get_subscription_count() and depth.get_subscription_count(), what="subscriptions")
+        rig.depth(1.0)
+        probe.until(lambda: rig.node.matched._matcher.waiting_bytes, what="depth that waits")
+        probe.node.destroy_subscription(listener)
+        probe.until(lambda: not masks.get_subscription_count(), what="no subscription")
+        assert rig.node.matched._matcher.waiting_bytes == 0
+
+
 def test_depth_of_another_camera_frame_is_pointed_out(rig: Rig) -> None:
     message = from_array(millimetres(), "16UC1", header(1.0, "camera_depth_optical_frame"))
     rig.publishers["/depth"].publish(message)
@@ -297,8 +315,12 @@ def test_parameters_that_are_not_accepted_keep_those_before(rig: Rig) -> None:
     assert rig.node.matched._matcher.seconds == 2.5
 
 
-@pytest.mark.parametrize("name", ["labelled_cloud", "detections"])
-def test_as_a_process_it_stops_when_told_and_refuses_bad_parameters(probe: Any, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "more"), [("labelled_cloud", ()), ("detections", ("-p", "classes:=1", "-p", "keep:=true"))]
+)
+def test_as_a_process_it_stops_when_told_and_refuses_bad_parameters(
+    probe: Any, name: str, more: tuple[str, ...]
+) -> None:
     root = str(Path(__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
 
@@ -306,12 +328,14 @@ def test_as_a_process_it_stops_when_told_and_refuses_bad_parameters(probe: Any, 
         command = [sys.executable, "-m", f"neural_seg_ros.ros.{name}", "--ros-args", *arguments]
         return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
-    bad, good = start("-p", "buffer.seconds:=-1.0"), start("-r", "segmenter/mask:=/left/mask")
+    listened = [probe.listen(kind, topic) for kind, topic in OUTPUTS]
+    bad, good = start("-p", "buffer.seconds:=-1.0"), start("-r", "segmenter/mask:=/left/mask", *more)
     _, said = bad.communicate(timeout=60)
     assert bad.returncode == 2
     assert said.startswith(f"{name}: ")
     assert "buffer.seconds" in said
     probe.until(lambda: probe.node.count_subscribers("/left/mask"), 60, "a subscription")
+    assert not any(listened)
     good.send_signal(signal.SIGINT)
     good.communicate(timeout=60)
     assert good.returncode == 0

@@ -82,6 +82,11 @@ class StampMatcher:
                 given_up.append(Unmatched(stamp, came, missing))
         return given_up
 
+    def clear(self) -> None:
+        """Forget what waits."""
+        self._waiting.clear()
+        self._bytes = 0
+
     @property
     def waiting_bytes(self) -> int:
         """Bytes of the messages that wait, Python's own share included."""

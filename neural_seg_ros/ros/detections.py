@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header, String
@@ -67,9 +68,6 @@ class Detections(Node):
         self._complaints = Complaints(self)
         self._options = NodeOptions(self, DetectionsConfig(), ("classes",), self._configure)
         self._regions: dict[int, Any] = {}
-        self._detections: Any = self.create_publisher(
-            Detection2DArray or String, "~/detections", copy.copy(qos.OUTPUT), qos_overriding_options=qos.OVERRIDES
-        )
         self._labels = LabelNames(self, self._name_topics, self._complaints)
         self.matched = MatchedImages(
             self,
@@ -78,6 +76,7 @@ class Detections(Node):
             self._options.config.buffer,
             self._complaints,
         )
+        self._detections = self._publisher(Detection2DArray or String, "~/detections")
         self._name_topics()
         if Detection2DArray is None:
             self.get_logger().info("vision_msgs is not installed: ~/detections is a std_msgs/String of JSON")
@@ -99,11 +98,23 @@ class Detections(Node):
             )
         for gone in self._regions.keys() - wanted[:_MOST_TOPICS]:
             self.destroy_publisher(self._regions.pop(gone))
+            self._on_listener(None)
         for class_id in wanted[:_MOST_TOPICS]:
             if class_id not in self._regions:
-                self._regions[class_id] = self.create_publisher(
-                    RegionOfInterest, f"~/roi/class_{class_id}", copy.copy(qos.OUTPUT)
-                )
+                self._regions[class_id] = self._publisher(RegionOfInterest, f"~/roi/class_{class_id}")
+
+    def _publisher(self, kind: type, topic: str) -> Any:
+        return self.create_publisher(
+            kind,
+            topic,
+            copy.copy(qos.OUTPUT),
+            event_callbacks=PublisherEventCallbacks(matched=self._on_listener),
+            qos_overriding_options=qos.OVERRIDES,
+        )
+
+    def _on_listener(self, event: Any) -> None:
+        made = (self._detections, *self._regions.values())
+        self.matched.listen(any(publisher.get_subscription_count() for publisher in made))
 
     def _on_match(self, images: Mapping[str, Image]) -> None:
         regions = {id_: publisher for id_, publisher in self._regions.items() if publisher.get_subscription_count()}

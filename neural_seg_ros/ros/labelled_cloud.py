@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import rclpy
 from numpy.typing import NDArray
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
@@ -99,10 +100,6 @@ class LabelledCloud(Node):
         self._info: CameraInfo | None = None
         self._rays: tuple[Any, Rays] | None = None
         self._tables: dict[tuple[int, str, bool], NDArray[np.bool_]] = {}
-        self._points, self._depth, self._depth_info = (
-            self.create_publisher(kind, name, copy.copy(qos.OUTPUT), qos_overriding_options=qos.OVERRIDES)
-            for kind, name in ((PointCloud2, "~/points"), (Image, "~/depth"), (CameraInfo, "~/camera_info"))
-        )
         self._labels = LabelNames(self, self._tables.clear, self._complaints)
         self._info_subscription: Any = self.create_subscription(
             CameraInfo, "camera_info", self._on_camera_info, copy.copy(qos.CAMERA_INFO_INPUT)
@@ -114,6 +111,19 @@ class LabelledCloud(Node):
             self._config.buffer,
             self._complaints,
         )
+        self._points, self._depth, self._depth_info = (
+            self.create_publisher(
+                kind,
+                name,
+                copy.copy(qos.OUTPUT),
+                event_callbacks=PublisherEventCallbacks(matched=self._on_listener),
+                qos_overriding_options=qos.OVERRIDES,
+            )
+            for kind, name in ((PointCloud2, "~/points"), (Image, "~/depth"), (CameraInfo, "~/camera_info"))
+        )
+
+    def _on_listener(self, event: Any) -> None:
+        self.matched.listen(any(made.get_subscription_count() for made in (self._points, self._depth)))
 
     @property
     def _config(self) -> CloudConfig:

@@ -64,6 +64,8 @@ def mask_topics(confidence: bool) -> tuple[ImageTopic, ...]:
 class MatchedImages:
     """Calls ``matched`` with one message of every topic, whenever all have one of the same stamp.
 
+    Nothing is subscribed to before ``listen``.
+
     Messages that are malformed or have no stamp are refused, and what ``matched`` raises is reported. ``masks`` and
     ``unmatched`` count what came together, and masks that no other message was found for.
     """
@@ -76,23 +78,15 @@ class MatchedImages:
         config: BufferConfig,
         complaints: Complaints,
     ) -> None:
+        self._node, self._images = node, tuple(topics)
         self._matched_callback, self._complaints = matched, complaints
+        self._subscriptions: list[Any] = []
         self._newest: dict[str, int] = {}
         self.masks = self.unmatched = 0
         self._matcher = StampMatcher(
             [topic.name for topic in topics if topic.once], [topic.name for topic in topics if not topic.once], 0.0, 0
         )
         self.configure(config)
-        self._subscriptions = {
-            topic.name: node.create_subscription(
-                Image,
-                topic.topic,
-                partial(self._on_image, topic),
-                copy.copy(qos.STAMPED_INPUT),
-                qos_overriding_options=qos.OVERRIDES,
-            )
-            for topic in topics
-        }
         # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
         node.create_timer(0.5, self._give_up, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -100,9 +94,29 @@ class MatchedImages:
         """Wait as long as ``config`` says from now on."""
         self._matcher.seconds, self._matcher.capacity = config.seconds, config.megabytes << 20
 
+    def listen(self, wanted: bool) -> None:
+        """Subscribe, or unsubscribe and drop what waits: a segmenter that nobody listens to has less to do."""
+        if wanted and not self._subscriptions:
+            self._subscriptions = [self._subscribe(topic) for topic in self._images]
+        elif not wanted:
+            for subscription in self._subscriptions:
+                self._node.destroy_subscription(subscription)
+            self._subscriptions = []
+            self._matcher.clear()
+
+    def _subscribe(self, topic: ImageTopic) -> Any:
+        return self._node.create_subscription(
+            Image,
+            topic.topic,
+            partial(self._on_image, topic),
+            copy.copy(qos.STAMPED_INPUT),
+            qos_overriding_options=qos.OVERRIDES,
+        )
+
     def topic_name(self, name: str) -> str:
         """The topic of an image, remapped."""
-        return str(self._subscriptions[name].topic_name)
+        (topic,) = (topic.topic for topic in self._images if topic.name == name)
+        return str(self._node.resolve_topic_name(topic))
 
     def _on_image(self, topic: ImageTopic, message: Image) -> None:
         try:
