@@ -64,10 +64,8 @@ def mask_topics(confidence: bool) -> tuple[ImageTopic, ...]:
 class MatchedImages:
     """Calls ``matched`` with one message of every topic, whenever all have one of the same stamp.
 
-    Nothing is subscribed to before ``listen``.
-
-    Messages that are malformed or have no stamp are refused, and what ``matched`` raises is reported. ``masks`` and
-    ``unmatched`` count what came together, and masks that no other message was found for.
+    Nothing is subscribed to before ``listen``. Messages that are malformed or have no stamp are refused, and what
+    ``matched`` raises is reported. ``masks`` and ``unmatched`` count what came together, and stamps given up.
     """
 
     def __init__(
