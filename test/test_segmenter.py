@@ -43,6 +43,12 @@ TINY = {
     "track.first_steps": 4,
     # A test machine may stop the worker for longer than a camera would allow.
     "live.max_age": 10.0,
+    "diagnostics.silent_warn": 0.0,
+    "diagnostics.silent_error": 0.0,
+    "diagnostics.mask_latency_warn_ms": 0.0,
+    "diagnostics.mask_latency_error_ms": 0.0,
+    "diagnostics.click_latency_warn_ms": 0.0,
+    "diagnostics.click_latency_error_ms": 0.0,
 }
 
 
