@@ -9,9 +9,8 @@ from typing import Any
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
 
-from neural_seg_ros.ros.qos_parameters import SUBSCRIPTION, parameter_name, parameter_value
+from neural_seg_ros.ros.qos_parameters import NO_LIMIT, SUBSCRIPTION, parameter_name, parameter_value
 
-_NO_LIMIT = 2**63 - 1
 _UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"
 
 
@@ -64,8 +63,8 @@ def _is_longer(offered: Duration, requested: Duration) -> bool:
 
 
 def _limit(duration: Duration) -> int:
-    """Nanoseconds; no limit is 0 where it is asked for, and the largest number where the middleware tells of it."""
-    return int(duration.nanoseconds) or _NO_LIMIT
+    """Nanoseconds; no limit is 0 where it is asked for, and NO_LIMIT where the middleware tells of it."""
+    return int(duration.nanoseconds) or NO_LIMIT
 
 
 # What a publisher must at least offer of what a subscription requests.
@@ -80,11 +79,10 @@ _RULES: dict[str, Callable[[Any, Any], bool]] = {
 
 def _policy_text(topic: str, side: str, policy: str, node: str, offered: QoSProfile, requested: QoSProfile) -> str:
     offer, request = parameter_value(policy, offered), parameter_value(policy, requested)
-    ours_is_subscription = side == SUBSCRIPTION
-    remedy = f"{parameter_name(topic, side, policy)}: {offer if ours_is_subscription else request}"
-    if ours_is_subscription:
-        return f"{topic}: {node} offers {policy} {offer}, {request} is requested here; set {remedy}"
-    return f"{topic}: {node} requests {policy} {request}, {offer} is offered here; set {remedy}"
+    name = parameter_name(topic, side, policy)
+    if side == SUBSCRIPTION:
+        return f"{topic}: {node} offers {policy} {offer}, {request} is requested here; set {name}: {offer}"
+    return f"{topic}: {node} requests {policy} {request}, {offer} is offered here; set {name}: {request}"
 
 
 def _type_text(topic: str, side: str, kind: str, node: str, other: str) -> str:

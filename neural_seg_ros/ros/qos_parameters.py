@@ -17,7 +17,8 @@ from neural_seg_ros.ros.parameters import descriptor
 from neural_seg_ros.ros.qos import OVERRIDES
 
 SUBSCRIPTION, PUBLISHER = "subscription", "publisher"
-_LARGEST = 2**63 - 1
+# The middleware's word for no limit, where a parameter says 0.
+NO_LIMIT = 2**63 - 1
 _WORDS: dict[QoSPolicyKind, Any] = {
     QoSPolicyKind.RELIABILITY: ReliabilityPolicy,
     QoSPolicyKind.DURABILITY: DurabilityPolicy,
@@ -59,7 +60,7 @@ def parameter_value(policy: str, profile: QoSProfile) -> str | int:
     """A policy of a profile as its parameter takes it: a word, or a number."""
     value = getattr(profile, policy)
     if isinstance(value, Duration):
-        return int(value.nanoseconds)
+        return int(value.nanoseconds) if value.nanoseconds < NO_LIMIT else 0
     return int(value) if policy == "depth" else str(value.name.lower())
 
 
@@ -70,4 +71,4 @@ def _option(topic: str, side: str, kind: QoSPolicyKind, profile: QoSProfile) -> 
     if kind in _WORDS:
         choices = tuple(word.lower() for word in _WORDS[kind].__members__ if word != "UNKNOWN")
         return Option(name, str, default, about, choices=choices, fixed=True)
-    return Option(name, int, default, f"{about}: {_NUMBERS[kind]}", low=0, high=_LARGEST, fixed=True)
+    return Option(name, int, default, f"{about}: {_NUMBERS[kind]}", low=0, high=NO_LIMIT, fixed=True)
