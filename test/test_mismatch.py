@@ -71,7 +71,7 @@ def test_a_publisher_that_offers_too_little(policy: str) -> None:
 
 def test_the_remedy_is_to_offer_or_request_what_the_other_does() -> None:
     reliable, best_effort = profile(), profile(reliability=ReliabilityPolicy.BEST_EFFORT)
-    (found,) = mismatches("/image", SUBSCRIPTION, KIND, reliable, [other(best_effort, namespace="/")])
+    (found,) = mismatches("/image", SUBSCRIPTION, KIND, reliable, [other(best_effort, namespace="/")] * 2)
     assert found.text == (
         "/image: /cam offers reliability best_effort, reliable is requested here; "
         "set qos_overrides./image.subscription.reliability: best_effort"

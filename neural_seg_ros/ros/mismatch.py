@@ -31,7 +31,7 @@ class Mismatch:
 
 
 def mismatches(topic: str, side: str, kind: str, profile: QoSProfile, others: Iterable[Any]) -> list[Mismatch]:
-    """Those of the other side's endpoints that do not match ours.
+    """Those of the other side's endpoints that do not match ours, several of a node once.
 
     topic   resolved name
     side    ours: ``subscription`` or ``publisher``
@@ -51,7 +51,7 @@ def mismatches(topic: str, side: str, kind: str, profile: QoSProfile, others: It
             if falls_short(getattr(offered, policy), getattr(requested, policy)):
                 text = _policy_text(topic, side, policy, node, offered, requested)
                 found.append(Mismatch(topic, policy, node, text))
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _falls_short(weak: Any, strong: Any) -> Callable[[Any, Any], bool]:
