@@ -34,8 +34,11 @@ from neural_seg_ros.live import Output
 from neural_seg_ros.result import Result
 from neural_seg_ros.ros.conversion import cloud_from_array, from_array
 from neural_seg_ros.ros.detections import Detections
+from neural_seg_ros.ros.endpoints import Endpoints
 from neural_seg_ros.ros.labelled_cloud import LabelledCloud
 from neural_seg_ros.ros.outputs import Outputs
+from neural_seg_ros.ros.segmenter_interface import SEGMENTER
+from neural_seg_ros.ros.throttled import ThrottledLog
 from neural_seg_ros.ros.transport import use_large_images
 
 NAME = "benchmark"
@@ -173,7 +176,7 @@ def listener(node: Node, *topics: str) -> Iterator[Callable[[], int]]:
 def answers(scene: Scene, runs: int) -> Iterator[tuple[str, Timing, str]]:
     """From an answer to the return of ``publish``: what the segmenter does with an Output."""
     node = LifecycleNode("segmenter")
-    outputs = Outputs(node)
+    outputs = Outputs(node, Endpoints(node, SEGMENTER, ThrottledLog(node)))
     node.trigger_configure()
     node.trigger_activate()
     confidence = (scene.confidence / np.float32(255)).astype(np.float32)

@@ -50,6 +50,10 @@ class Option:
             return f"{self.kind.__name__} in [{low}, {high}]"
         return "true | false" if self.kind is bool else f"any {self.kind.__name__}"
 
+    def named(self, name: str) -> Option:
+        """The same option under another name."""
+        return dataclasses.replace(self, name=name)
+
     def check(self, value: Any) -> Any:
         """Return ``value`` as this option's kind, or raise ConfigError naming the field and what it accepts."""
         given = value

@@ -1,4 +1,4 @@
-"""docs/consumers.md says what the nodes do: their parameters, and topics that exist."""
+"""docs/consumers.md says topics that exist."""
 
 from __future__ import annotations
 
@@ -11,25 +11,11 @@ import yaml
 
 pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportError)
 
-from neural_seg_ros.options import Option, options_of, to_flat
-from neural_seg_ros.ros.detections import Detections, DetectionsConfig
-from neural_seg_ros.ros.labelled_cloud import CloudConfig, LabelledCloud
+from neural_seg_ros.ros.detections import Detections
+from neural_seg_ros.ros.labelled_cloud import LabelledCloud
 
 pytestmark = pytest.mark.ros
 PAGE = (Path(__file__).parents[1] / "docs" / "consumers.md").read_text()
-
-
-def row(entry: Option, default: Any) -> str:
-    shown = str(default).lower() if isinstance(default, bool) else default
-    accepted = f"; {entry.accepted}" if entry.kind in (int, float) else ""
-    text = f"{entry.description}{accepted}".replace("|", "\\|")
-    return f"| `{entry.name}` | `{shown}` | {text} |"
-
-
-@pytest.mark.parametrize("config", [CloudConfig(), DetectionsConfig()])
-def test_parameters_are_those_of_the_nodes(config: Any) -> None:
-    rows = [row(entry, to_flat(config)[entry.name]) for entry in options_of(type(config))]
-    assert "\n".join(["| parameter | default | |", "|---|---|---|", *rows]) + "\n\n" in PAGE
 
 
 @pytest.mark.parametrize("make", [LabelledCloud, Detections])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -120,8 +121,7 @@ def test_noise_is_survived_and_bounded(probe: Any) -> None:
 def test_a_detection_array_as_vision_msgs_defines_it(monkeypatch: pytest.MonkeyPatch) -> None:
     messages = VisionMessages()
     for name in ("Detection2D", "Detection2DArray", "ObjectHypothesisWithPose"):
-        maker = lambda name=name, **fields: messages.make(f"vision_msgs/msg/{name}", **fields)  # noqa: E731
-        monkeypatch.setattr(detections, name, maker, raising=False)
+        monkeypatch.setattr(detections, name, partial(messages.make, f"vision_msgs/msg/{name}"), raising=False)
     made = detections.as_message([Instance(7, 10, 20, 5, 4, 18, 0.75), Instance(300, 0, 0, 1, 1, 1, 1.0)], header(1.25))
     kind = "vision_msgs/msg/Detection2DArray"
     back: Any = messages.store.deserialize_cdr(messages.store.serialize_cdr(made, kind), kind)

@@ -24,6 +24,7 @@ from neural_seg_ros.consumers.cloud import POINT
 from neural_seg_ros.ros.conversion import from_array
 from neural_seg_ros.ros.diagnostics import resident_bytes
 from neural_seg_ros.ros.distribution import have_vision_msgs
+from neural_seg_ros.ros.errors import error_text
 from neural_seg_ros.ros.labelled_cloud import LabelledCloud
 
 pytestmark = pytest.mark.ros
@@ -39,22 +40,18 @@ class Rig(ConsumerRig):
         self.depths = probe.listen(Image, "/labelled_cloud/depth", qos_profile_sensor_data)
         self.infos = probe.listen(CameraInfo, "/labelled_cloud/camera_info", qos_profile_sensor_data)
         self.log: list[str] = []
-        complaints = self.node._complaints
-        self.node.matched._complaints = self.node._labels._complaints = self.node._complaints = self
-        self._complaints = complaints
+        self.node.matched._log = self.node._labels._log = self.node._log = self
         self.connect("/segmenter/mask", "/depth", "/camera_info", "/segmenter/labels")
         probe.until(lambda: self.node._points.get_subscription_count() and self.node._depth.get_subscription_count())
         probe.until(self.node._depth_info.get_subscription_count)
         self.info()
         probe.until(lambda: self.node._info is not None)
 
-    def error(self, error: BaseException) -> None:
-        self.log.append(str(error))
-        self._complaints.error(error)
+    def refused(self, source: str, error: BaseException) -> None:
+        self.log.append(error_text(error))
 
-    def warning(self, text: str) -> None:
+    def warning(self, kind: Any, text: str) -> None:
         self.log.append(text)
-        self._complaints.warning(text)
 
     def until_cloud(self, second: float) -> Any:
         found: list[Any] = []

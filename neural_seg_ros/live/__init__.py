@@ -2,8 +2,18 @@
 
 from neural_seg_ros.live.config import LiveConfig
 from neural_seg_ros.live.contours import ContourListener, ContourOutput
+from neural_seg_ros.live.health import HealthConfig
 from neural_seg_ros.live.listener import Listener, Output
 from neural_seg_ros.live.session import LiveSession
 from neural_seg_ros.live.status import LiveStatus
 
-__all__ = ["ContourListener", "ContourOutput", "Listener", "LiveConfig", "LiveSession", "LiveStatus", "Output"]
+__all__ = [
+    "ContourListener",
+    "ContourOutput",
+    "HealthConfig",
+    "Listener",
+    "LiveConfig",
+    "LiveSession",
+    "LiveStatus",
+    "Output",
+]

@@ -152,6 +152,8 @@ class LiveSession:
 
     def enable(self, enabled: bool) -> None:
         """Take frames and fit, or let frames pass and idle. Commands are executed either way."""
+        if enabled and not self._inbox.enabled:
+            self._counters.listening()
         self._inbox.enable(enabled)
 
     def status(self) -> LiveStatus:

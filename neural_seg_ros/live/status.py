@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_WINDOW = 5.0
+WINDOW = 5.0
+_RECENT = 30.0
 _SAMPLES = 256
 
 
 @dataclass(frozen=True)
 class LiveStatus:
-    """A snapshot of a live session. Times are seconds, rates are per second over the last 5 s, -1 is not yet known.
+    """A snapshot of a live session. Times are seconds, rates are per second over the last 5 s, -1 is not known.
 
     frames_in     frames offered while enabled
     processed     frames taken by the worker: fitted, or recognised as a still scene
@@ -26,6 +27,9 @@ class LiveStatus:
     errors        exceptions in the worker; ``last_error`` is the text of the newest
     click_latency p50 and p95 from an annotation's arrival to the first mask that knows it
     mask_latency  p50 and p95 from a frame's arrival to its first mask
+    recent_click_latency, recent_mask_latency  median of the last 30 s
+    silent        since the last frame, or since frames were first taken
+    dropped_rate, error_rate  frames dropped and exceptions a second
     input_age     how long the frame taken last had waited; ``input_age_max`` of all so far
     queue_depth   commands waiting for the worker
     waiting       annotations waiting for their frame, in lock-step
@@ -46,6 +50,11 @@ class LiveStatus:
     steps_per_second: float
     click_latency: tuple[float, float]
     mask_latency: tuple[float, float]
+    recent_click_latency: float
+    recent_mask_latency: float
+    silent: float
+    dropped_rate: float
+    error_rate: float
     input_age: float
     input_age_max: float
     queue_depth: int
@@ -70,23 +79,42 @@ class Rate:
 
     def value(self) -> float:
         self._forget()
-        span = min(_WINDOW, self._clock() - self._started)
+        span = min(WINDOW, self._clock() - self._started)
         return sum(count for _, count in self._events) / span if span > 0 else 0.0
 
     def _forget(self) -> None:
-        oldest = self._clock() - _WINDOW
+        oldest = self._clock() - WINDOW
         while self._events and self._events[0][0] < oldest:
             self._events.popleft()
+
+
+class Recent:
+    """The newest 256 samples of the last 30 s."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._samples: deque[tuple[float, float]] = deque(maxlen=_SAMPLES)
+
+    def add(self, value: float) -> None:
+        self._samples.append((self._clock(), value))
+
+    def median(self) -> float:
+        """-1 when there are none."""
+        oldest = self._clock() - _RECENT
+        return percentile((value for moment, value in self._samples if moment >= oldest), 50)
 
 
 class Counters:
     """The mutable side of LiveStatus; every method may be called from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._counts = dict.fromkeys(("frames_in", "processed", "dropped", "stale", "masks_out", "errors"), 0)
         self._last_error = ""
-        self._in, self._out, self._steps = Rate(), Rate(), Rate()
+        self._in, self._out, self._steps, self._dropped, self._errors = (Rate(clock) for _ in range(5))
+        self._recent_clicks, self._recent_masks = Recent(clock), Recent(clock)
+        self._heard = clock()
         self._click_latency: deque[float] = deque(maxlen=_SAMPLES)
         self._mask_latency: deque[float] = deque(maxlen=_SAMPLES)
         self._age = self._age_max = -1.0
@@ -94,11 +122,19 @@ class Counters:
         self._waiting = 0
         self._lost: tuple[int, ...] = ()
 
+    def listening(self) -> None:
+        """From now on frames are taken: silence, and what their rate is over, begin here."""
+        with self._lock:
+            self._heard = self._clock()
+            self._in = Rate(self._clock)
+
     def frame_in(self, replaced: bool) -> None:
         with self._lock:
             self._counts["frames_in"] += 1
-            self._counts["dropped"] += replaced
             self._in.add()
+            self._heard = self._clock()
+            if replaced:
+                self._drop()
 
     def frame_taken(self, age: float) -> None:
         with self._lock:
@@ -109,15 +145,18 @@ class Counters:
     def frame_stale(self) -> None:
         with self._lock:
             self._counts["stale"] += 1
-            self._counts["dropped"] += 1
+            self._drop()
 
     def mask_out(self, click_latencies: Iterable[float], mask_latency: float | None) -> None:
         with self._lock:
             self._counts["masks_out"] += 1
             self._out.add()
-            self._click_latency.extend(click_latencies)
+            for latency in click_latencies:
+                self._click_latency.append(latency)
+                self._recent_clicks.add(latency)
             if mask_latency is not None:
                 self._mask_latency.append(mask_latency)
+                self._recent_masks.add(mask_latency)
 
     def fitted(self, steps: int) -> None:
         with self._lock:
@@ -138,6 +177,7 @@ class Counters:
     def error(self, text: str) -> None:
         with self._lock:
             self._counts["errors"] += 1
+            self._errors.add()
             self._last_error = text
 
     def snapshot(self, enabled: bool, queue_depth: int) -> LiveStatus:
@@ -152,6 +192,11 @@ class Counters:
                 steps_per_second=self._steps.value(),
                 click_latency=(percentile(self._click_latency, 50), percentile(self._click_latency, 95)),
                 mask_latency=(percentile(self._mask_latency, 50), percentile(self._mask_latency, 95)),
+                recent_click_latency=self._recent_clicks.median(),
+                recent_mask_latency=self._recent_masks.median(),
+                silent=self._clock() - self._heard,
+                dropped_rate=self._dropped.value(),
+                error_rate=self._errors.value(),
                 input_age=self._age,
                 input_age_max=self._age_max,
                 queue_depth=queue_depth,
@@ -161,6 +206,10 @@ class Counters:
                 loss=loss,
                 psnr=psnr,
             )
+
+    def _drop(self) -> None:
+        self._counts["dropped"] += 1
+        self._dropped.add()
 
 
 def percentile(samples: Iterable[float], percent: float) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,9 +21,12 @@ from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.image import resize_image
 from neural_seg_ros.options import option, options_of, validate
 from neural_seg_ros.ros.conversion import from_array
+from neural_seg_ros.ros.endpoints import Endpoints
+from neural_seg_ros.ros.interface import Interface, Topic
 from neural_seg_ros.ros.parameters import descriptor
 from neural_seg_ros.ros.process import run_node
-from neural_seg_ros.ros.qos import OUTPUT, OVERRIDES
+from neural_seg_ros.ros.qos import OUTPUT
+from neural_seg_ros.ros.throttled import ThrottledLog
 from neural_seg_ros.video import FrameSource, open_frames
 
 _JPEG_QUALITY = 90
@@ -51,6 +53,18 @@ class CameraConfig:
             raise ConfigError("video: got nothing, accepted: path of a video file or of a folder of images")
 
 
+IMAGE = Topic("image_raw", Image, OUTPUT, "rgb8, stamped when it is published")
+COMPRESSED = Topic("image_raw/compressed", CompressedImage, OUTPUT, "the same as JPEG")
+CAMERA_INFO = Topic("camera_info", CameraInfo, OUTPUT, "size, but no calibration")
+
+CAMERA = Interface(
+    node="camera",
+    about="Plays a video file or a folder of images as a live camera.",
+    outputs=(IMAGE, COMPRESSED, CAMERA_INFO),
+    more=tuple(options_of(CameraConfig)),
+)
+
+
 class Camera(Node):
     """Publishes ``image_raw``, ``image_raw/compressed`` (jpeg) and ``camera_info``, stamped when they are published.
 
@@ -69,15 +83,11 @@ class Camera(Node):
         source = open_frames(self._config.video)
         self.finished = Future()
         self._frames = self._play(source)
-        self._image: Any = self._publisher(Image, "image_raw")
-        self._compressed: Any = self._publisher(CompressedImage, "image_raw/compressed")
-        self._info: Any = self._publisher(CameraInfo, "camera_info")
+        endpoints = Endpoints(self, CAMERA, ThrottledLog(self))
+        self._image, self._compressed, self._info = (endpoints.publisher(topic) for topic in CAMERA.outputs)
         rate = self._config.rate or source.fps
         self._timer = self.create_timer(1.0 / rate, self._publish_next)
         self.get_logger().info(f"plays {self._config.video} at {rate:g} Hz")
-
-    def _publisher(self, kind: type, topic: str) -> Any:
-        return self.create_publisher(kind, topic, copy.copy(OUTPUT), qos_overriding_options=OVERRIDES)
 
     def _play(self, source: FrameSource) -> Iterator[NDArray[np.uint8]]:
         """Images of the source at the configured size, again and again when the camera loops."""

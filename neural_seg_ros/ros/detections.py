@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import rclpy
-from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header, String
@@ -21,11 +19,22 @@ from neural_seg_ros.consumers.selection import HELP, Selection
 from neural_seg_ros.image_message import to_pixels
 from neural_seg_ros.options import option, validate
 from neural_seg_ros.ros import qos
-from neural_seg_ros.ros.complaints import Complaints
-from neural_seg_ros.ros.label_names import LabelNames
-from neural_seg_ros.ros.matched_images import CONFIDENCE, MASK, BufferConfig, MatchedImages, mask_topics, same_size
+from neural_seg_ros.ros.endpoints import Endpoints
+from neural_seg_ros.ros.interface import Interface, Topic
+from neural_seg_ros.ros.label_names import LABELS, LabelNames
+from neural_seg_ros.ros.matched_images import (
+    CONFIDENCE,
+    CONFIDENCES,
+    MASK,
+    MASKS,
+    BufferConfig,
+    MatchedImages,
+    mask_topics,
+    same_size,
+)
 from neural_seg_ros.ros.node_options import NodeOptions
 from neural_seg_ros.ros.process import run_node
+from neural_seg_ros.ros.throttled import ThrottledLog
 
 try:
     from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
@@ -56,6 +65,24 @@ class DetectionsConfig:
         validate(self)
 
 
+DETECTED = Topic(
+    "~/detections",
+    Detection2DArray or String,
+    qos.OUTPUT,
+    "box, class id and score of every instance, header of the mask; JSON where vision_msgs is not installed",
+    kind_text="vision_msgs/msg/Detection2DArray, else std_msgs/msg/String",
+)
+
+DETECTIONS = Interface(
+    node="detections",
+    about="Takes the segmenter's masks, gives boxes, and on `~/roi/class_<id>` a `sensor_msgs/msg/RegionOfInterest` "
+    "for every class that `classes` takes and that has a name or is listed by its id: see [consumers](consumers.md).",
+    inputs=(MASKS, CONFIDENCES, LABELS),
+    outputs=(DETECTED,),
+    options=(("", DetectionsConfig()),),
+)
+
+
 class Detections(Node):
     """Publishes ``~/detections``, and ``~/roi/class_<id>`` for every class that is selected and known by name or id.
 
@@ -65,18 +92,23 @@ class Detections(Node):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("detections", **node_options)
-        self._complaints = Complaints(self)
+        self._log = ThrottledLog(self)
         self._options = NodeOptions(self, DetectionsConfig(), ("classes",), self._configure)
         self._regions: dict[int, Any] = {}
-        self._labels = LabelNames(self, self._name_topics, self._complaints)
+        confident = self._options.config.use_confidence
+        self._endpoints = Endpoints(
+            self, DETECTIONS, self._log, exists=lambda topic: topic.exists({"use_confidence": confident})
+        )
+        self._labels = LabelNames(self._endpoints, self._name_topics, self._log)
         self.matched = MatchedImages(
             self,
-            mask_topics(self._options.config.use_confidence),
+            mask_topics(confident),
             self._on_match,
             self._options.config.buffer,
-            self._complaints,
+            self._endpoints,
+            self._log,
         )
-        self._detections = self._publisher(Detection2DArray or String, "~/detections")
+        self._detections = self._endpoints.publisher(DETECTED, matched=self._on_listener)
         self._name_topics()
         if Detection2DArray is None:
             self.get_logger().info("vision_msgs is not installed: ~/detections is a std_msgs/String of JSON")
@@ -93,24 +125,16 @@ class Detections(Node):
         """One topic for each class that may be detected, before it is."""
         wanted = self._selection.named(self._labels.names, _UNLABELLED)
         if len(wanted) > _MOST_TOPICS:
-            self._complaints.warning(
-                f"classes: {len(wanted)} are selected, the first {_MOST_TOPICS} have a topic ~/roi"
+            self._log.warning(
+                "topics", f"classes: {len(wanted)} are selected, the first {_MOST_TOPICS} have a topic ~/roi"
             )
         for gone in self._regions.keys() - wanted[:_MOST_TOPICS]:
-            self.destroy_publisher(self._regions.pop(gone))
+            self._endpoints.destroy(self._regions.pop(gone))
             self._on_listener(None)
         for class_id in wanted[:_MOST_TOPICS]:
             if class_id not in self._regions:
-                self._regions[class_id] = self._publisher(RegionOfInterest, f"~/roi/class_{class_id}")
-
-    def _publisher(self, kind: type, topic: str) -> Any:
-        return self.create_publisher(
-            kind,
-            topic,
-            copy.copy(qos.OUTPUT),
-            event_callbacks=PublisherEventCallbacks(matched=self._on_listener),
-            qos_overriding_options=qos.OVERRIDES,
-        )
+                topic = Topic(f"~/roi/class_{class_id}", RegionOfInterest, qos.OUTPUT, "box of the largest instance")
+                self._regions[class_id] = self._endpoints.publisher(topic, matched=self._on_listener)
 
     def _on_listener(self, event: Any) -> None:
         made = (self._detections, *self._regions.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections import deque
 from collections.abc import Callable
@@ -10,9 +9,8 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from geometry_msgs.msg import Point, PointStamped, PolygonStamped
+from geometry_msgs.msg import PointStamped
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import ImageMarker
 
@@ -22,48 +20,58 @@ from neural_seg_ros.annotations import Annotation, Click
 from neural_seg_ros.camera_info import is_rectified, published_size
 from neural_seg_ros.errors import AnnotationError
 from neural_seg_ros.live import LiveSession
-from neural_seg_ros.ros import qos
+from neural_seg_ros.ros import segmenter_interface as topics
 from neural_seg_ros.ros.conversion import to_rgb
-from neural_seg_ros.ros.errors import error_text
+from neural_seg_ros.ros.endpoints import Endpoints
+from neural_seg_ros.ros.interface import Topic
 from neural_seg_ros.ros.parameters import Settings
 from neural_seg_ros.ros.projection import CameraFrame, click_at
+from neural_seg_ros.ros.throttled import ThrottledLog
 
 _CALLBACKS_KEPT = 10_000
 
 
 class Inputs:
-    """Subscribes on a node and hands everything to a live session.
+    """Subscribes and hands everything to a live session.
 
     settings     gives the parameters of the moment
     camera_frame brings points into the camera's frame
+    log          is told what is refused
     """
 
     def __init__(
-        self, node: Node, live: LiveSession, settings: Callable[[], Settings], camera_frame: CameraFrame
+        self,
+        endpoints: Endpoints,
+        live: LiveSession,
+        settings: Callable[[], Settings],
+        camera_frame: CameraFrame,
+        log: ThrottledLog,
     ) -> None:
-        self._node = node
+        self._endpoints = endpoints
         self._camera_frame = camera_frame
         self._live = live
         self._settings = settings
+        self._log = log
         self._camera_info: CameraInfo | None = None
         self._frame_size: tuple[int, int] | None = None
         self._callback_seconds: deque[float] = deque(maxlen=_CALLBACKS_KEPT)
+        self._subscriptions: list[Any] = []
         # An annotation that is converted must not make an image wait.
-        self._frames, self._annotations = MutuallyExclusiveCallbackGroup(), MutuallyExclusiveCallbackGroup()
-        image = self._subscribe_image(settings())
-        self._rectified = is_rectified(image.topic_name)
-        self._subscriptions = [image, self._subscribe_camera_info()]
+        frames, annotations = MutuallyExclusiveCallbackGroup(), MutuallyExclusiveCallbackGroup()
+        image = topics.image(settings().start.image_transport)
+        self._rectified = is_rectified(self._subscribe(image, self._on_image, frames).topic_name)
+        self._subscribe(topics.CAMERA_INFO, self._on_camera_info, annotations)
         shapes = annotation_message
-        for kind, topic, convert in (
-            (PointStamped, "~/click", shapes.click),
-            (PolygonStamped, "~/box", shapes.box),
-            (PolygonStamped, "~/stroke", shapes.stroke),
-            (PolygonStamped, "~/region", shapes.region),
-            (Point, "image_mouse_left", shapes.click),
-            (PointStamped, "/clicked_point", self._project),
+        for topic, convert in (
+            (topics.CLICK, shapes.click),
+            (topics.BOX, shapes.box),
+            (topics.STROKE, shapes.stroke),
+            (topics.REGION, shapes.region),
+            (topics.MOUSE, shapes.click),
+            (topics.POINT, self._project),
         ):
-            self._subscribe_annotation(kind, topic, partial(self._on_shape, convert))
-        self._subscribe_annotation(ImageMarker, "~/annotation", self._on_marker)
+            self._subscribe(topic, partial(self._on_shape, topic, convert), annotations)
+        self._subscribe(topics.MARKER, self._on_marker, annotations)
 
     def callback_seconds(self) -> list[float]:
         """Durations of the newest calls of the image callback, oldest first."""
@@ -72,30 +80,18 @@ class Inputs:
     def destroy(self) -> None:
         """Unsubscribe."""
         for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
+            self._endpoints.destroy(subscription)
 
-    def _subscribe_image(self, settings: Settings) -> Any:
-        compressed = settings.start.image_transport == "compressed"
-        return self._node.create_subscription(
-            CompressedImage if compressed else Image,
-            "image/compressed" if compressed else "image",
-            self._guarded(self._on_image),
-            copy.copy(qos.LOCK_STEP if settings.live.lock_step else qos.IMAGE_INPUT),
-            callback_group=self._frames,
-            qos_overriding_options=qos.OVERRIDES,
-        )
+    def _subscribe(self, topic: Topic, callback: Callable[[Any], None], group: MutuallyExclusiveCallbackGroup) -> Any:
+        def call(message: Any) -> None:
+            try:
+                callback(message)
+            except Exception as error:  # beyond here it would end the node
+                self._log.refused(topic.name, error)
 
-    def _subscribe_camera_info(self) -> Any:
-        profile = copy.copy(qos.CAMERA_INFO_INPUT)
-        return self._node.create_subscription(
-            CameraInfo, "camera_info", self._on_camera_info, profile, callback_group=self._annotations
-        )
-
-    def _subscribe_annotation(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
-        subscription = self._node.create_subscription(
-            kind, topic, self._guarded(callback), qos.ANNOTATION_INPUT, callback_group=self._annotations
-        )
+        subscription = self._endpoints.subscription(topic, call, group)
         self._subscriptions.append(subscription)
+        return subscription
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         began = time.perf_counter()
@@ -108,18 +104,18 @@ class Inputs:
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._camera_info = message
 
-    def _on_shape(self, convert: Callable[[Any, int], Annotation], message: Any) -> None:
+    def _on_shape(self, topic: Topic, convert: Callable[[Any, int], Annotation], message: Any) -> None:
         annotation = convert(message, self._settings().node.active_class)
         # image_mouse_left comes without a header.
         header = getattr(message, "header", None)
         stamp = None if header is None else stamp_of(header)
-        self._answered(self._live.annotate(annotation, stamp))
+        self._answered(topic, self._live.annotate(annotation, stamp))
 
     def _on_marker(self, message: ImageMarker) -> None:
         settings = self._settings()
         asked = annotation_message.marker(message, settings.class_names, settings.node.active_class)
         annotations = asked.annotations if isinstance(asked, Draw) else ()
-        self._answered(self._live.draw(asked.marker_id, annotations, stamp_of(message.header)))
+        self._answered(topics.MARKER, self._live.draw(asked.marker_id, annotations, stamp_of(message.header)))
 
     def _project(self, message: PointStamped, class_id: int) -> Click:
         info = self._camera_info
@@ -128,23 +124,10 @@ class Inputs:
         point = self._camera_frame.point_in(info.header.frame_id, message)
         return click_at(point, info, self._frame_size or published_size(info), self._rectified, class_id)
 
-    def _guarded(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        def call(message: Any) -> None:
-            try:
-                callback(message)
-            except Exception as error:  # beyond here it would end the node
-                self._refuse(error)
+    def _answered(self, topic: Topic, future: Future[Any]) -> None:
+        def look(done: Future[Any]) -> None:
+            error = done.exception()
+            if error is not None:
+                self._log.refused(topic.name, error)
 
-        return call
-
-    def _answered(self, future: Future[Any]) -> None:
-        future.add_done_callback(self._log_refusal)
-
-    def _log_refusal(self, future: Future[Any]) -> None:
-        error = future.exception()
-        if error is not None:
-            self._refuse(error)
-
-    def _refuse(self, error: BaseException) -> None:
-        if self._node.context.ok():
-            self._node.get_logger().error(error_text(error))
+        future.add_done_callback(look)

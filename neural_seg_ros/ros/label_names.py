@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.node import Node
-from std_msgs.msg import String
-
 from neural_seg_ros.consumers.label_names import label_names
 from neural_seg_ros.errors import ConfigError
-from neural_seg_ros.ros import qos
-from neural_seg_ros.ros.complaints import Complaints
+from neural_seg_ros.ros import qos, segmenter_interface
+from neural_seg_ros.ros.endpoints import Endpoints
+from neural_seg_ros.ros.interface import Topic
+from neural_seg_ros.ros.throttled import ThrottledLog
 
-try:
-    from vision_msgs.msg import LabelInfo
-except ImportError:
-    LabelInfo = None
+LABELS = Topic(
+    "segmenter/labels",
+    segmenter_interface.LABELS.kind,
+    qos.LATCHED,
+    "names of classes, for parameters that name some",
+    kind_text=segmenter_interface.LABELS.kind_text,
+)
 
 
 class LabelNames:
     """``names`` is the newest ``{id: name}``; ``changed`` is called after it has become another."""
 
-    def __init__(self, node: Node, changed: Callable[[], None], complaints: Complaints) -> None:
+    def __init__(self, endpoints: Endpoints, changed: Callable[[], None], log: ThrottledLog) -> None:
         self.names: dict[int, str] = {}
-        self._changed, self._complaints = changed, complaints
-        self._subscription: Any = node.create_subscription(
-            LabelInfo or String, "segmenter/labels", self._on_labels, qos.LATCHED
-        )
+        self._changed, self._log = changed, log
+        self._subscription: Any = endpoints.subscription(LABELS, self._on_labels)
 
     @property
     def topic_name(self) -> str:
@@ -38,7 +38,7 @@ class LabelNames:
         try:
             names = label_names(message)
         except ConfigError as error:
-            self._complaints.error(error)
+            self._log.refused(self.topic_name, error)
             return
         if names != self.names:
             self.names = names

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import rclpy
 from numpy.typing import NDArray
-from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
@@ -24,12 +23,15 @@ from neural_seg_ros.errors import CameraInfoError
 from neural_seg_ros.image_message import to_pixels
 from neural_seg_ros.options import option, validate
 from neural_seg_ros.ros import qos
-from neural_seg_ros.ros.complaints import Complaints
 from neural_seg_ros.ros.conversion import cloud_from_array, from_array
-from neural_seg_ros.ros.label_names import LabelNames
+from neural_seg_ros.ros.endpoints import Endpoints
+from neural_seg_ros.ros.interface import Interface, Topic
+from neural_seg_ros.ros.label_names import LABELS, LabelNames
 from neural_seg_ros.ros.matched_images import (
     CONFIDENCE,
+    CONFIDENCES,
     MASK,
+    MASKS,
     BufferConfig,
     ImageTopic,
     MatchedImages,
@@ -38,6 +40,7 @@ from neural_seg_ros.ros.matched_images import (
 )
 from neural_seg_ros.ros.node_options import NodeOptions
 from neural_seg_ros.ros.process import run_node
+from neural_seg_ros.ros.throttled import ThrottledLog
 from neural_seg_ros.ros.transport import use_large_images
 
 _DEPTH = "depth"
@@ -87,6 +90,29 @@ class CloudConfig:
         validate(self)
 
 
+DEPTHS = Topic(
+    "depth", Image, qos.STAMPED_INPUT, "16UC1 in mm or 32FC1 in m, aligned to the labelled camera, of the masks' stamps"
+)
+CAMERA_INFO = Topic("camera_info", CameraInfo, qos.CAMERA_INFO_INPUT, "calibration of the labelled camera")
+POINTS = Topic(
+    "~/points",
+    PointCloud2,
+    qos.OUTPUT,
+    "x, y, z float32 in m, label uint32, confidence float32 in [0, 1]; header of the depth",
+)
+DEPTH = Topic("~/depth", Image, qos.OUTPUT, "depth of `depth.classes` alone, in its own encoding: the rest is 0 or NaN")
+DEPTH_INFO = Topic("~/camera_info", CameraInfo, qos.OUTPUT, "calibration of `~/depth`, with its header")
+
+LABELLED_CLOUD = Interface(
+    node="labelled_cloud",
+    about="Takes depth and the segmenter's masks of exactly equal stamps, gives labelled points and masked depth: see "
+    "[consumers](consumers.md).",
+    inputs=(MASKS, CONFIDENCES, LABELS, DEPTHS, CAMERA_INFO),
+    outputs=(POINTS, DEPTH, DEPTH_INFO),
+    options=(("", CloudConfig()),),
+)
+
+
 class LabelledCloud(Node):
     """Publishes ``~/points``, ``~/depth`` and ``~/camera_info`` of every mask with depth of the same stamp.
 
@@ -95,31 +121,27 @@ class LabelledCloud(Node):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("labelled_cloud", **node_options)
-        self._complaints = Complaints(self)
+        self._log = ThrottledLog(self)
         self._options = NodeOptions(self, CloudConfig(), ("points.classes", "depth.classes"), self._configure)
         self._info: CameraInfo | None = None
         self._rays: tuple[Any, Rays] | None = None
         self._tables: dict[tuple[int, str, bool], NDArray[np.bool_]] = {}
-        self._labels = LabelNames(self, self._tables.clear, self._complaints)
-        self._info_subscription: Any = self.create_subscription(
-            CameraInfo, "camera_info", self._on_camera_info, copy.copy(qos.CAMERA_INFO_INPUT)
+        confident = self._config.use_confidence
+        endpoints = Endpoints(
+            self, LABELLED_CLOUD, self._log, exists=lambda topic: topic.exists({"use_confidence": confident})
         )
+        self._labels = LabelNames(endpoints, self._tables.clear, self._log)
+        self._info_subscription = endpoints.subscription(CAMERA_INFO, self._on_camera_info)
         self.matched = MatchedImages(
             self,
-            (*mask_topics(self._config.use_confidence), ImageTopic(_DEPTH, "depth", depth.ENCODINGS, once=False)),
+            (*mask_topics(confident), ImageTopic(_DEPTH, DEPTHS, depth.ENCODINGS, once=False)),
             self._on_match,
             self._config.buffer,
-            self._complaints,
+            endpoints,
+            self._log,
         )
         self._points, self._depth, self._depth_info = (
-            self.create_publisher(
-                kind,
-                name,
-                copy.copy(qos.OUTPUT),
-                event_callbacks=PublisherEventCallbacks(matched=self._on_listener),
-                qos_overriding_options=qos.OVERRIDES,
-            )
-            for kind, name in ((PointCloud2, "~/points"), (Image, "~/depth"), (CameraInfo, "~/camera_info"))
+            endpoints.publisher(topic, matched=self._on_listener) for topic in (POINTS, DEPTH, DEPTH_INFO)
         )
 
     def _on_listener(self, event: Any) -> None:
@@ -178,8 +200,8 @@ class LabelledCloud(Node):
             table = self._tables[key] = selection.table(names, unlabelled)
             for entry in selection.unknown(names):
                 told = ", ".join(sorted(names.values())) or "none so far"
-                self._complaints.warning(
-                    f"{name}: got {entry!r}, accepted: names on {self._labels.topic_name} ({told})"
+                self._log.warning(
+                    (name, entry), f"{name}: got {entry!r}, accepted: names on {self._labels.topic_name} ({told})"
                 )
         selected = None if table.all() else np.asarray(np.take(table, labels), np.bool_)
         if confidence is None or config.min_confidence == 0:
@@ -205,8 +227,9 @@ class LabelledCloud(Node):
     def _compare_frames(self, message: Image, mask: Image) -> None:
         given, wanted = message.header.frame_id, mask.header.frame_id
         if given != wanted:
-            self._complaints.warning(
-                f"depth header.frame_id: got {given!r}, expected the mask's {wanted!r}: depth must be aligned to it"
+            self._log.warning(
+                "frame_id",
+                f"depth header.frame_id: got {given!r}, expected the mask's {wanted!r}: depth must be aligned to it",
             )
 
 

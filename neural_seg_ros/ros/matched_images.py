@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,16 @@ from neural_seg_ros.errors import ImageError
 from neural_seg_ros.image_message import check_image
 from neural_seg_ros.options import option, validate
 from neural_seg_ros.ros import qos
-from neural_seg_ros.ros.complaints import Complaints
+from neural_seg_ros.ros.endpoints import Endpoints
+from neural_seg_ros.ros.interface import Topic
+from neural_seg_ros.ros.throttled import ThrottledLog
 
 MASK, CONFIDENCE = "mask", "confidence"
 MASK_ENCODINGS = ("mono8", "8UC1", "mono16", "16UC1")
+MASKS = Topic("segmenter/mask", Image, qos.STAMPED_INPUT, "mono8 or mono16, while somebody listens to this node")
+CONFIDENCES = Topic(
+    "segmenter/confidence", Image, qos.STAMPED_INPUT, "mono8, of the masks' stamps", only_if=("use_confidence", True)
+)
 _SECOND = 1_000_000_000
 
 
@@ -43,22 +48,25 @@ class ImageTopic:
     """An image that belongs to a match.
 
     name       in what is said of it, and the key of its message
-    topic      as subscribed to, before remapping
+    topic      of the node's interface
     encodings  those accepted
     once       whether a message serves one match alone (what the segmenter publishes), or all of its stamp (the
                camera's)
     """
 
     name: str
-    topic: str
+    topic: Topic
     encodings: tuple[str, ...]
     once: bool
 
 
 def mask_topics(confidence: bool) -> tuple[ImageTopic, ...]:
     """The topics of the segmenter, in its namespace."""
-    mask = ImageTopic(MASK, "segmenter/mask", MASK_ENCODINGS, once=True)
-    return (mask, ImageTopic(CONFIDENCE, "segmenter/confidence", ("mono8", "8UC1"), once=True))[: 1 + confidence]
+    images = (
+        ImageTopic(MASK, MASKS, MASK_ENCODINGS, once=True),
+        ImageTopic(CONFIDENCE, CONFIDENCES, ("mono8", "8UC1"), once=True),
+    )
+    return images[: 1 + confidence]
 
 
 class MatchedImages:
@@ -74,10 +82,11 @@ class MatchedImages:
         topics: Sequence[ImageTopic],
         matched: Callable[[Mapping[str, Image]], None],
         config: BufferConfig,
-        complaints: Complaints,
+        endpoints: Endpoints,
+        log: ThrottledLog,
     ) -> None:
-        self._node, self._images = node, tuple(topics)
-        self._matched_callback, self._complaints = matched, complaints
+        self._node, self._endpoints, self._images = node, endpoints, tuple(topics)
+        self._matched_callback, self._log = matched, log
         self._subscriptions: list[Any] = []
         self._newest: dict[str, int] = {}
         self.masks = self.unmatched = 0
@@ -95,25 +104,18 @@ class MatchedImages:
     def listen(self, wanted: bool) -> None:
         """Subscribe, or unsubscribe and drop what waits: a segmenter that nobody listens to has less to do."""
         if wanted and not self._subscriptions:
-            self._subscriptions = [self._subscribe(topic) for topic in self._images]
+            self._subscriptions = [
+                self._endpoints.subscription(image.topic, partial(self._on_image, image)) for image in self._images
+            ]
         elif not wanted:
             for subscription in self._subscriptions:
-                self._node.destroy_subscription(subscription)
+                self._endpoints.destroy(subscription)
             self._subscriptions = []
             self._matcher.clear()
 
-    def _subscribe(self, topic: ImageTopic) -> Any:
-        return self._node.create_subscription(
-            Image,
-            topic.topic,
-            partial(self._on_image, topic),
-            copy.copy(qos.STAMPED_INPUT),
-            qos_overriding_options=qos.OVERRIDES,
-        )
-
     def topic_name(self, name: str) -> str:
         """The topic of an image, remapped."""
-        (topic,) = (topic.topic for topic in self._images if topic.name == name)
+        (topic,) = (image.topic.name for image in self._images if image.name == name)
         return str(self._node.resolve_topic_name(topic))
 
     def _on_image(self, topic: ImageTopic, message: Image) -> None:
@@ -124,7 +126,7 @@ class MatchedImages:
                 self.masks += 1
                 self._matched_callback(match)
         except Exception as error:  # beyond here it would end the node
-            self._complaints.error(error)
+            self._log.refused(topic.name, error)
 
     def _put(self, topic: ImageTopic, message: Image) -> dict[str, Any] | None:
         try:
@@ -140,7 +142,7 @@ class MatchedImages:
     def _give_up(self) -> None:
         for lost in self._matcher.give_up(time.monotonic()):
             self.unmatched += 1
-            self._complaints.warning(self._lament(lost))
+            self._log.warning((lost.came, lost.missing), self._lament(lost))
 
     def _lament(self, lost: Unmatched) -> str:
         missing = " and ".join(self._newest_of(name) for name in lost.missing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -10,43 +9,27 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import Point, PointStamped
 from rclpy.lifecycle import LifecycleNode
-from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 
 from neural_seg_ros.draw import color_mask, overlay
 from neural_seg_ros.live import ContourOutput, Output
-from neural_seg_ros.ros import qos
 from neural_seg_ros.ros.conversion import from_array
-
-try:
-    from vision_msgs.msg import LabelInfo, VisionClass
-except ImportError:
-    LabelInfo = None
-
-# Images of what annotations say, and of what the pixels say by themselves.
-RESULTS, CONTOURS = ("mask", "confidence", "mask_color", "overlay"), ("contours", "segments")
+from neural_seg_ros.ros.endpoints import Endpoints
+from neural_seg_ros.ros.interface import Topic
+from neural_seg_ros.ros.segmenter_interface import CONTOURS, LABELS, LOST, RESULTS, SUGGESTION
 
 
 class Outputs:
-    """The publishers of a lifecycle node.
+    """The publishers of a lifecycle node, for what comes of images and annotations."""
 
-    ~/mask, ~/confidence, ~/mask_color, ~/overlay and ~/suggestion; ~/contours and ~/segments; ~/labels and ~/lost, kept
-    for late subscribers.
-    ``lock_step``: no image may be lost on the way.
-    """
+    def __init__(self, node: LifecycleNode, endpoints: Endpoints) -> None:
+        self._endpoints = endpoints
 
-    def __init__(self, node: LifecycleNode, lock_step: bool = False) -> None:
-        self._node = node
-        profile = qos.LOCK_STEP if lock_step else qos.OUTPUT
-        self._images: dict[str, Any] = {
-            name: node.create_lifecycle_publisher(
-                Image, f"~/{name}", copy.copy(profile), qos_overriding_options=qos.OVERRIDES
-            )
-            for name in (*RESULTS, *CONTOURS)
-        }
-        self._suggestion: Any = node.create_lifecycle_publisher(PointStamped, "~/suggestion", copy.copy(qos.OUTPUT))
-        self._labels: Any = node.create_lifecycle_publisher(LabelInfo or String, "~/labels", qos.LATCHED)
-        self._lost: Any = node.create_lifecycle_publisher(String, "~/lost", qos.LATCHED)
+        def create(topic: Topic) -> Any:
+            return endpoints.publisher(topic, node.create_lifecycle_publisher)
+
+        self._images: dict[str, Any] = {name: create(topic) for name, topic in {**RESULTS, **CONTOURS}.items()}
+        self._suggestion, self._labels, self._lost = create(SUGGESTION), create(LABELS), create(LOST)
         self._lost_names: str | None = None
         self._class_names: dict[int, str] = {}
         self._classes: frozenset[int] = frozenset()
@@ -100,7 +83,7 @@ class Outputs:
     def destroy(self) -> None:
         """Destroy the publishers."""
         for publisher in (*self._images.values(), self._suggestion, self._labels, self._lost):
-            self._node.destroy_lifecycle_publisher(publisher)
+            self._endpoints.destroy(publisher)
 
     def _name_classes(self, classes: Iterable[int], header: Header) -> None:
         """Publish the names again where a class has come into use."""
@@ -120,7 +103,9 @@ class Outputs:
 
 def labels_message(names: Mapping[int, str], header: Header) -> Any:
     """The ``{id: name}`` of classes as ``vision_msgs/LabelInfo``; as JSON in a String where that is not installed."""
-    if LabelInfo is None:
+    if LABELS.kind is String:
         return String(data=json.dumps({str(key): name for key, name in names.items()}))
+    from vision_msgs.msg import VisionClass
+
     classes = [VisionClass(class_id=key, class_name=name) for key, name in names.items()]
-    return LabelInfo(header=header, class_map=classes, threshold=0.0)
+    return LABELS.kind(header=header, class_map=classes, threshold=0.0)

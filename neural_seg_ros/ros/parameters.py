@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -22,20 +22,27 @@ from rclpy.parameter import Parameter
 
 from neural_seg_ros.config import PRESETS, SessionConfig
 from neural_seg_ros.errors import ConfigError
-from neural_seg_ros.live import LiveConfig
+from neural_seg_ros.live import HealthConfig, LiveConfig
 from neural_seg_ros.options import Option, from_flat, option, options_of, to_flat, validate
 from neural_seg_ros.ros.errors import error_text
 
-LIVE = "live."
+T = TypeVar("T")
+
+LIVE, HEALTH = "live.", "diagnostics."
 CLASS_NAMES = "class_names"
-# Not empty, as rclpy cannot tell the type of an empty list.
-CLASS_NAMES_DEFAULT = ("0:background",)
-CLASS_NAMES_HELP = "names of classes, 'id:name' or 'name' for the id after the one before it, the first being 1"
+CLASS_NAMES_OPTION = Option(
+    CLASS_NAMES,
+    list,
+    # Not empty, as rclpy cannot tell the type of an empty list.
+    ["0:background"],
+    "names of classes, 'id:name' or 'name' for the id after the one before it, the first being 1",
+)
 _TYPES = {
     bool: ParameterType.PARAMETER_BOOL,
     int: ParameterType.PARAMETER_INTEGER,
     float: ParameterType.PARAMETER_DOUBLE,
     str: ParameterType.PARAMETER_STRING,
+    list: ParameterType.PARAMETER_STRING_ARRAY,
 }
 
 
@@ -78,6 +85,7 @@ class Settings:
     start: StartConfig
     node: NodeConfig
     live: LiveConfig
+    health: HealthConfig
     session: SessionConfig
     class_names: Mapping[int, str]
 
@@ -105,12 +113,12 @@ class Parameters:
         start = StartConfig(**{o.name: self._declare(o, o.default) for o in options_of(StartConfig)})
         preset = SessionConfig.preset(start.preset)
         values: dict[str, Any] = {}
-        for source, prefix in ((NodeConfig(), ""), (LiveConfig(), LIVE), (preset, "")):
+        for source, prefix in ((NodeConfig(), ""), (LiveConfig(), LIVE), (HealthConfig(), HEALTH), (preset, "")):
             defaults = to_flat(source)
             for entry in options_of(type(source)):
                 values[prefix + entry.name] = self._declare(entry, defaults[entry.name], prefix=prefix)
-        values[CLASS_NAMES] = self._declare_class_names()
-        self.settings = _changed(Settings(start, NodeConfig(), LiveConfig(), preset, {}), values)
+        values[CLASS_NAMES] = self._declare(CLASS_NAMES_OPTION, CLASS_NAMES_OPTION.default)
+        self.settings = _changed(Settings(start, NodeConfig(), LiveConfig(), HealthConfig(), preset, {}), values)
         node.add_on_set_parameters_callback(self._on_set)
 
     def with_session(self, session: SessionConfig) -> Settings:
@@ -138,10 +146,6 @@ class Parameters:
 
     def _declare(self, entry: Option, default: Any, *, prefix: str = "") -> Any:
         return self._node.declare_parameter(prefix + entry.name, default, descriptor(entry)).value
-
-    def _declare_class_names(self) -> list[str]:
-        described = ParameterDescriptor(type=ParameterType.PARAMETER_STRING_ARRAY, description=CLASS_NAMES_HELP)
-        return list(self._node.declare_parameter(CLASS_NAMES, list(CLASS_NAMES_DEFAULT), described).value)
 
 
 def descriptor(entry: Option) -> ParameterDescriptor:
@@ -184,23 +188,28 @@ def names_of(classes: Iterable[int], class_names: Mapping[int, str]) -> str:
     return ", ".join(class_names.get(class_id, str(class_id)) for class_id in classes)
 
 
+def _prefixed(prefix: str, config: Any) -> dict[str, Any]:
+    return {prefix + name: value for name, value in to_flat(config).items()}
+
+
 def _names(settings: Settings) -> set[str]:
-    live = {LIVE + name for name in to_flat(settings.live)}
-    return {*to_flat(settings.node), *live, *to_flat(settings.session)}
+    groups = (("", settings.node), (LIVE, settings.live), (HEALTH, settings.health), ("", settings.session))
+    return {name for prefix, config in groups for name in _prefixed(prefix, config)}
 
 
 def _changed(settings: Settings, values: Mapping[str, Any]) -> Settings:
     """Settings with parameters replaced. Raises ConfigError."""
-    live = {name.removeprefix(LIVE): value for name, value in values.items() if name.startswith(LIVE)}
-    node_names = to_flat(settings.node)
-    node = {name: value for name, value in values.items() if name in node_names}
-    session_names = to_flat(settings.session)
-    session = {name: value for name, value in values.items() if name in session_names}
+
+    def changed(prefix: str, config: T) -> T:
+        known = _prefixed(prefix, config)
+        return from_flat(config, {name.removeprefix(prefix): values[name] for name in values if name in known})
+
     class_names = values.get(CLASS_NAMES)
     return Settings(
         settings.start,
-        from_flat(settings.node, node),
-        from_flat(settings.live, live),
-        from_flat(settings.session, session),
+        changed("", settings.node),
+        changed(LIVE, settings.live),
+        changed(HEALTH, settings.health),
+        changed("", settings.session),
         settings.class_names if class_names is None else parse_class_names(class_names),
     )

@@ -7,16 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from neural_seg_ros.config import SessionConfig
-from neural_seg_ros.live import LiveConfig
+from neural_seg_ros.live import HealthConfig, LiveConfig
 from neural_seg_ros.options import Option, options_of, to_flat
-from neural_seg_ros.ros.parameters import (
-    CLASS_NAMES,
-    CLASS_NAMES_DEFAULT,
-    CLASS_NAMES_HELP,
-    LIVE,
-    NodeConfig,
-    StartConfig,
-)
+from neural_seg_ros.ros.parameters import CLASS_NAMES_OPTION, HEALTH, LIVE, NodeConfig, StartConfig
 
 _HEAD = """\
 # Every parameter of the segmenter, with its default and what it accepts. Load a copy of this file with
@@ -42,8 +35,9 @@ def parameters_file() -> str:
         *_blocks(LiveConfig(), prefix=LIVE, fixed=True),
         _comment(_CHANGEABLE),
         *_blocks(NodeConfig()),
-        f"{_comment(CLASS_NAMES_HELP)}{_INDENT}{CLASS_NAMES}: {list(CLASS_NAMES_DEFAULT)}\n",
+        _block(CLASS_NAMES_OPTION, CLASS_NAMES_OPTION.description, CLASS_NAMES_OPTION.default),
         *_blocks(LiveConfig(), prefix=LIVE),
+        *_blocks(HealthConfig(), prefix=HEALTH),
         _comment(_SESSION),
         *_blocks(SessionConfig(), mark="# "),
     ]
@@ -54,7 +48,11 @@ def _blocks(config: Any, prefix: str = "", mark: str = "", fixed: bool = False) 
     defaults = to_flat(config)
     for entry in options_of(type(config)):
         if entry.fixed == fixed:
-            yield f"{_comment(_described(entry))}{_INDENT}{mark}{prefix}{entry.name}: {_value(defaults[entry.name])}\n"
+            yield _block(entry.named(prefix + entry.name), _described(entry), defaults[entry.name], mark)
+
+
+def _block(entry: Option, text: str, default: Any, mark: str = "") -> str:
+    return f"{_comment(text)}{_INDENT}{mark}{entry.name}: {yaml_value(default)}\n"
 
 
 def _described(entry: Option) -> str:
@@ -66,7 +64,8 @@ def _comment(text: str) -> str:
     return textwrap.fill(text, _COLUMNS, initial_indent=f"{_INDENT}# ", subsequent_indent=f"{_INDENT}# ") + "\n"
 
 
-def _value(value: Any) -> str:
+def yaml_value(value: Any) -> str:
+    """A parameter's value as YAML has it."""
     if isinstance(value, bool):
         return str(value).lower()
     # YAML takes 1e-06 for a text, and nothing for null.

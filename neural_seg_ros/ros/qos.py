@@ -3,12 +3,12 @@
 A topic's profile is overridden with ``qos_overrides.<topic>.<subscription or publisher>.<policy>``, for example
 ``qos_overrides./camera/image_raw.subscription.reliability: reliable``, when ``OVERRIDES`` is given as
 ``qos_overriding_options``. rclpy writes what is overridden into the profile it was given: give it a copy, or the next
-topic gets the same.
+topic gets the same. ``Endpoints`` does both.
 """
 
 from __future__ import annotations
 
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 # Only the newest frame counts, and best effort matches reliable and best-effort cameras alike.
@@ -20,6 +20,8 @@ STAMPED_INPUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliabilit
 ANNOTATION_INPUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE)
 # Reliable matches every subscriber; RViz asks for it by default.
 OUTPUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
+# What few read, and late.
+REPORT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE)
 # Every image counts, in and out, in lock-step: who publishes to it must be reliable too.
 LOCK_STEP = QoSProfile(history=HistoryPolicy.KEEP_ALL, reliability=ReliabilityPolicy.RELIABLE)
 # Kept for subscribers that come later.
@@ -30,4 +32,15 @@ LATCHED = QoSProfile(
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
 
-OVERRIDES = QoSOverridingOptions.with_default_policies()
+OVERRIDES = QoSOverridingOptions(
+    (
+        QoSPolicyKind.RELIABILITY,
+        QoSPolicyKind.DURABILITY,
+        QoSPolicyKind.HISTORY,
+        QoSPolicyKind.DEPTH,
+        QoSPolicyKind.DEADLINE,
+        QoSPolicyKind.LIFESPAN,
+        QoSPolicyKind.LIVELINESS,
+        QoSPolicyKind.LIVELINESS_LEASE_DURATION,
+    )
+)

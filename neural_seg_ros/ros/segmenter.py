@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from std_msgs.msg import Header
-from std_srvs.srv import SetBool, Trigger
+from std_msgs.msg import Header, String
+from std_srvs.srv import SetBool
 
-from neural_seg_ros.errors import NeuralSegError, SessionError
+from neural_seg_ros.errors import SessionError
 from neural_seg_ros.live import ContourListener, ContourOutput, Listener, LiveSession, Output
-from neural_seg_ros.ros.diagnostics import diagnostics, resident_bytes
+from neural_seg_ros.ros import segmenter_interface as offered
+from neural_seg_ros.ros.diagnostics import Report, diagnostics, resident_bytes, status_text
+from neural_seg_ros.ros.endpoints import Endpoints
 from neural_seg_ros.ros.errors import error_text
 from neural_seg_ros.ros.inputs import Inputs
 from neural_seg_ros.ros.outputs import Outputs
 from neural_seg_ros.ros.parameters import Parameters, Settings, names_of
 from neural_seg_ros.ros.process import run_node
 from neural_seg_ros.ros.projection import CameraFrame
-from neural_seg_ros.ros.services import answer, handler, said, taken
+from neural_seg_ros.ros.services import answer, commands
+from neural_seg_ros.ros.throttled import ThrottledLog
 
 if TYPE_CHECKING:
     from neural_seg_ros.session import Session
 
 SESSION_SUFFIX = ".safetensors"
 _LOOK_SECONDS = 0.1
-_LOG_PERIOD = 5.0
 _THREADS = 3
 # The worker's Python must not hold the image callback up for the default 5 ms.
 _SWITCH_INTERVAL = 0.0005
@@ -53,10 +55,20 @@ class Segmenter(LifecycleNode):
         self._camera_frame: CameraFrame | None = None
         self._commands: list[Any] = []
         self._is_enabled = True
+        self._throttled = ThrottledLog(self)
         self._ros_parameters = Parameters(self, self._apply)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        start = dataclasses.asdict(self._settings.start)
+        self._endpoints = Endpoints(
+            self,
+            offered.SEGMENTER,
+            self._throttled,
+            lock_step=self._settings.live.lock_step,
+            exists=lambda topic: topic.exists(start),
+        )
+        self._diagnostics = self._endpoints.publisher(offered.DIAGNOSTICS)
+        self._status = self._endpoints.publisher(offered.STATUS)
         # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
-        self.create_timer(1.0, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(1.0, self._publish_report, clock=Clock(clock_type=ClockType.STEADY_TIME))
         try:
             if self._settings.start.autostart:
                 self._autostart()
@@ -126,7 +138,7 @@ class Segmenter(LifecycleNode):
     def _configure(self) -> None:
         settings = self._settings
         device = settings.start.device
-        self._outputs = Outputs(self, settings.live.lock_step)
+        self._outputs = Outputs(self, self._endpoints)
         self._live = LiveSession(
             lambda config: _session_class()(config, device),
             lambda path: _session_class().load(path, device),
@@ -145,7 +157,7 @@ class Segmenter(LifecycleNode):
         self._live.enable(self._is_enabled)
         # Its transform listener has no end of its own, so there is one for the node's life.
         self._camera_frame = self._camera_frame or CameraFrame(self)
-        self._inputs = Inputs(self, self._live, lambda: self._settings, self._camera_frame)
+        self._inputs = Inputs(self._endpoints, self._live, lambda: self._settings, self._camera_frame, self._throttled)
 
     def _log(self, error: Exception) -> None:
         if self.context.ok():
@@ -169,8 +181,8 @@ class Segmenter(LifecycleNode):
         live, self._live = self._live, None
         if live is not None:
             live.close()
-        commands, self._commands = self._commands, []
-        for service in commands:
+        services, self._commands = self._commands, []
+        for service in services:
             self.destroy_service(service)
         outputs, self._outputs = self._outputs, None
         if outputs is not None:
@@ -181,17 +193,14 @@ class Segmenter(LifecycleNode):
     def _create_services(self, live: LiveSession) -> None:
         # A service waits for the worker, and must not keep images, parameters or lifecycle from being served.
         group = MutuallyExclusiveCallbackGroup()
-        triggers: dict[str, Callable[[], str]] = {
-            "undo": lambda: taken(answer(live.undo()), "took back the last annotation", "nothing to undo"),
-            "redo": lambda: taken(answer(live.redo()), "made the annotation again", "nothing to redo"),
-            "clear": lambda: said(answer(live.clear()), "forgot all annotations"),
-            "reset": lambda: said(answer(live.reset()), "started over"),
-            "save_session": lambda: said(answer(live.save(self._session_path())), f"saved {self._session_path()}"),
-            "load_session": lambda: self._load(live),
-        }
-        for name, command in triggers.items():
-            self._commands.append(self.create_service(Trigger, f"~/{name}", handler(command), callback_group=group))
-        self._commands.append(self.create_service(SetBool, "~/enable", self._on_enable, callback_group=group))
+        handlers = [
+            *commands(live, lambda: self._session_path(), lambda: self._load(live)),
+            (offered.ENABLE, self._on_enable),
+        ]
+        self._commands = [
+            self.create_service(service.kind, service.name, handle, callback_group=group)
+            for service, handle in handlers
+        ]
 
     def _load(self, live: LiveSession) -> str:
         path = self._session_path()
@@ -246,31 +255,29 @@ class Segmenter(LifecycleNode):
             outputs.publish_contours(output)
 
     def _report(self, error: Exception) -> None:
-        if not self.context.ok():
-            return
-        # Two lines of code, as rclpy throttles by line: an unknown encoding must not hide what else goes wrong.
-        if isinstance(error, NeuralSegError):
-            self.get_logger().error(str(error), throttle_duration_sec=_LOG_PERIOD)
-        else:
-            self.get_logger().error(f"{type(error).__name__}: {error}", throttle_duration_sec=_LOG_PERIOD)
+        self._throttled.refused("session", error)
 
     def _notify(self, notice: str) -> None:
-        self.get_logger().warning(notice)
+        self._throttled.warning(("notice", notice.partition(":")[0]), notice)
 
-    def _publish_diagnostics(self) -> None:
-        state = self._state_machine.current_state[1]
-        live, inputs = self._live, self._inputs
-        message = diagnostics(
+    def _publish_report(self) -> None:
+        live, inputs, settings = self._live, self._inputs, self._settings
+        report = Report(
             name=self.get_fully_qualified_name(),
-            state=state,
+            state=self._state_machine.current_state[1],
             status=None if live is None else live.status(),
-            class_names=self._settings.class_names,
-            callbacks=() if inputs is None else inputs.callback_seconds(),
+            class_names=settings.class_names,
             memory=resident_bytes(),
-            device=self._settings.start.device,
-            stamp=self.get_clock().now().to_msg(),
+            device=settings.start.device,
+            limits=settings.health,
+            lock_step=settings.live.lock_step,
+            mismatches=self._endpoints.mismatches,
+            callbacks=() if inputs is None else inputs.callback_seconds(),
         )
-        self._diagnostics.publish(message)
+        stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(diagnostics(report, stamp))
+        if self._status.get_subscription_count():
+            self._status.publish(String(data=status_text(report, stamp)))
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -1,20 +1,42 @@
-"""What a service answers: the outcome of a command of the live session."""
+"""The services of a live session: each answers with the outcome of a command."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from pathlib import Path
 from typing import TypeVar
 
 from std_srvs.srv import Trigger
 
 from neural_seg_ros.errors import SessionError
+from neural_seg_ros.live import LiveSession
+from neural_seg_ros.ros import segmenter_interface as offered
 from neural_seg_ros.ros.errors import error_text
+from neural_seg_ros.ros.interface import Service
 
 T = TypeVar("T")
+Handler = Callable[[Trigger.Request, Trigger.Response], Trigger.Response]
 
 _ANSWER_SECONDS = 30.0
+
+
+def commands(live: LiveSession, path: Callable[[], Path], load: Callable[[], str]) -> list[tuple[Service, Handler]]:
+    """The services without a request, with what handles each.
+
+    path  of the session's file at the moment
+    load  loads it, and says so
+    """
+    table: tuple[tuple[Service, Callable[[], str]], ...] = (
+        (offered.UNDO, lambda: taken(answer(live.undo()), "took back the last annotation", "nothing to undo")),
+        (offered.REDO, lambda: taken(answer(live.redo()), "made the annotation again", "nothing to redo")),
+        (offered.CLEAR, lambda: said(answer(live.clear()), "forgot all annotations")),
+        (offered.RESET, lambda: said(answer(live.reset()), "started over")),
+        (offered.SAVE_SESSION, lambda: said(answer(live.save(path())), f"saved {path()}")),
+        (offered.LOAD_SESSION, load),
+    )
+    return [(service, handler(command)) for service, command in table]
 
 
 def answer(future: Future[T]) -> T:
@@ -38,7 +60,7 @@ def taken(done: bool, message: str, nothing: str) -> str:
     return message
 
 
-def handler(command: Callable[[], str]) -> Callable[[Trigger.Request, Trigger.Response], Trigger.Response]:
+def handler(command: Callable[[], str]) -> Handler:
     """A service callback: success with the command's message, or failure with its error."""
 
     def handle(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

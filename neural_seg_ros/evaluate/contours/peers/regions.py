@@ -20,7 +20,7 @@ from neural_seg_ros.regions.channels import lab_of
 SCALE, SMALLEST = 400, 300
 SUPERPIXELS, COMPACTNESS = 400, 10
 LEVELS, STEP = 20, 2.0
-SIMILAR, CUT, CUTS = 20.0, 0.005, 10
+SIMILAR, LEAST_SIMILAR, CUT, CUTS = 20.0, 1e-6, 0.005, 10
 SIGMA, DEPTH = 2.0, 2.0
 SPREAD, DIFFERENCE, SIDE = 5.0, 15.0, 4
 LEAST = 300
@@ -45,6 +45,9 @@ def ncut(image: NDArray[np.uint8]) -> Contours:
     """scikit-image's normalised cuts of SLIC superpixels (Shi, Malik: Normalized cuts, PAMI 2000)."""
     superpixels, lab = _superpixels(image)
     similarity = graph.rag_mean_color(lab, superpixels, mode="similarity", sigma=SIMILAR)
+    for *_, edge in similarity.edges(data=True):
+        # Where the graph falls apart, which cut is found would be a matter of the machine's rounding.
+        edge["weight"] = max(edge["weight"], LEAST_SIMILAR)
     return contours_of(graph.cut_normalized(superpixels, similarity, CUT, CUTS, rng=0))
 
 

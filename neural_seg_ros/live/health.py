@@ -1,0 +1,143 @@
+"""What of a live session's status is worth a warning or an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from neural_seg_ros.live.status import WINDOW, LiveStatus
+from neural_seg_ros.options import option, validate
+
+_MEGA = 2**20
+_MILLI = 1e3
+
+
+class Level(IntEnum):
+    """How bad it is, as in diagnostic_msgs/DiagnosticStatus."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong, in a few words."""
+
+    level: Level
+    text: str
+
+
+@dataclass(frozen=True)
+class HealthConfig:
+    """From where on a figure is a warning, and from where on an error; 0 is never."""
+
+    silent_warn: float = option(5.0, "seconds without a frame that are a warning, 0 for never", low=0.0, high=86400.0)
+    silent_error: float = option(30.0, "seconds without a frame that are an error, 0 for never", low=0.0, high=86400.0)
+    input_rate_warn: float = option(
+        0.0, "frames a second in, over 5 s, below which is a warning, 0 for never", low=0.0, high=1000.0
+    )
+    input_rate_error: float = option(
+        0.0, "frames a second in, over 5 s, below which is an error, 0 for never", low=0.0, high=1000.0
+    )
+    mask_latency_warn_ms: float = option(
+        1000.0,
+        "milliseconds from a frame to its mask, median of 30 s, above which is a warning, 0 for never",
+        low=0.0,
+        high=600_000.0,
+    )
+    mask_latency_error_ms: float = option(
+        5000.0,
+        "milliseconds from a frame to its mask, median of 30 s, above which is an error, 0 for never",
+        low=0.0,
+        high=600_000.0,
+    )
+    click_latency_warn_ms: float = option(
+        3000.0,
+        "milliseconds from an annotation to its mask, median of 30 s, above which is a warning, 0 for never",
+        low=0.0,
+        high=600_000.0,
+    )
+    click_latency_error_ms: float = option(
+        10_000.0,
+        "milliseconds from an annotation to its mask, median of 30 s, above which is an error, 0 for never",
+        low=0.0,
+        high=600_000.0,
+    )
+    # A camera faster than the masks is no fault: only the newest frame counts.
+    dropped_warn: float = option(
+        0.0, "share of the frames dropped, over 5 s, above which is a warning, 0 for never", low=0.0, high=1.0
+    )
+    dropped_error: float = option(
+        0.0, "share of the frames dropped, over 5 s, above which is an error, 0 for never", low=0.0, high=1.0
+    )
+    errors_warn: float = option(
+        0.1,
+        "errors a second in the session, over 5 s, above which is a warning; one is 0.2; 0 for never",
+        low=0.0,
+        high=1000.0,
+    )
+    errors_error: float = option(
+        2.0,
+        "errors a second in the session, over 5 s, above which is an error; 0 for never",
+        low=0.0,
+        high=1000.0,
+    )
+    memory_warn_mb: float = option(
+        8192.0, "resident megabytes of the process above which is a warning, 0 for never", low=0.0, high=1e6
+    )
+    memory_error_mb: float = option(
+        0.0, "resident megabytes of the process above which is an error, 0 for never", low=0.0, high=1e6
+    )
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+def problems(status: LiveStatus, limits: HealthConfig, memory: int, lock_step: bool) -> list[Problem]:
+    """What is wrong with an enabled session, the worst first.
+
+    memory    resident bytes of the process
+    lock_step frames wait for each other: then rates, latencies and silence after the first frame say nothing
+    """
+    found = [*_resources(status, limits, memory)]
+    if not lock_step or not status.frames_in:
+        silence = f"no frames for {status.silent:.0f} s" if status.frames_in else "no frames yet"
+        found += _above(status.silent, limits.silent_warn, limits.silent_error, silence)
+    if not lock_step:
+        found += [*_input(status, limits), *_latencies(status, limits)]
+    return sorted(found, key=lambda problem: -problem.level)
+
+
+def _input(status: LiveStatus, limits: HealthConfig) -> Iterator[Problem]:
+    # Before the first frame there is no rate yet.
+    if status.fps_in or status.silent >= WINDOW:
+        rate = f"input rate {status.fps_in:.2f} Hz"
+        # Below a limit is above its negative.
+        yield from _above(-status.fps_in, -limits.input_rate_warn, -limits.input_rate_error, rate)
+    if status.fps_in:
+        share = min(1.0, status.dropped_rate / status.fps_in)
+        yield from _above(share, limits.dropped_warn, limits.dropped_error, f"{share:.0%} of the frames dropped")
+
+
+def _latencies(status: LiveStatus, limits: HealthConfig) -> Iterator[Problem]:
+    mask, click = status.recent_mask_latency * _MILLI, status.recent_click_latency * _MILLI
+    yield from _above(mask, limits.mask_latency_warn_ms, limits.mask_latency_error_ms, f"mask latency {mask:.0f} ms")
+    yield from _above(
+        click, limits.click_latency_warn_ms, limits.click_latency_error_ms, f"click latency {click:.0f} ms"
+    )
+
+
+def _resources(status: LiveStatus, limits: HealthConfig, memory: int) -> Iterator[Problem]:
+    newest = f"{status.error_rate:.1f} errors a second, the last: {status.last_error}"
+    yield from _above(status.error_rate, limits.errors_warn, limits.errors_error, newest)
+    megabytes = memory / _MEGA
+    yield from _above(megabytes, limits.memory_warn_mb, limits.memory_error_mb, f"memory {megabytes:.0f} MB")
+
+
+def _above(value: float, warn: float, error: float, text: str) -> Iterator[Problem]:
+    if error and value > error:
+        yield Problem(Level.ERROR, text)
+    elif warn and value > warn:
+        yield Problem(Level.WARN, text)

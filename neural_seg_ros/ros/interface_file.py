@@ -1,0 +1,112 @@
+"""Writes docs/interface.md: python -m neural_seg_ros.ros.interface_file > docs/interface.md"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+from neural_seg_ros.options import Option
+from neural_seg_ros.ros.camera import CAMERA
+from neural_seg_ros.ros.detections import DETECTIONS
+from neural_seg_ros.ros.interface import Interface, Topic, type_name
+from neural_seg_ros.ros.labelled_cloud import LABELLED_CLOUD
+from neural_seg_ros.ros.parameters_file import yaml_value
+from neural_seg_ros.ros.qos_parameters import PUBLISHER, policies
+from neural_seg_ros.ros.segmenter_interface import SEGMENTER
+
+# Every node of the package; who adds one adds its interface here.
+NODES = (SEGMENTER, LABELLED_CLOUD, DETECTIONS, CAMERA)
+
+_HEAD = """\
+# Topics, services and parameters
+
+Written by `python -m neural_seg_ros.ros.interface_file > docs/interface.md` from the very definitions that the nodes
+use; tests compare it with these and with running nodes. Names are relative to the node: `~/mask` of `/segmenter` is
+`/segmenter/mask`. Outputs without a subscriber cost nothing. What every ROS 2 node has is not listed (`/rosout`,
+`/parameter_events`, services for parameters, with a lifecycle those for it, with tf2_ros `/tf` and `/tf_static`).
+
+The quality of service of every topic listed here is overridden by parameters, fixed once the node runs, for
+{policies}:
+
+```yaml
+/**/segmenter:
+  ros__parameters:
+    qos_overrides:
+      /camera/image_raw:          # the name after remapping
+        subscription:             # or publisher
+          reliability: reliable
+```
+
+In one line: `-p qos_overrides./camera/image_raw.subscription.reliability:=reliable`.
+"""
+
+
+def interface_file() -> str:
+    """The text of docs/interface.md."""
+    words = [f"`{kind.name.lower()}`" for kind in policies(PUBLISHER)]
+    head = _HEAD.format(policies=", ".join(words[:-1]) + " and " + words[-1])
+    return "\n".join([head, *(_node(interface) for interface in NODES)])
+
+
+def quality_text(profile: QoSProfile) -> str:
+    """A profile in words."""
+    reliability = "best effort" if profile.reliability == ReliabilityPolicy.BEST_EFFORT else "reliable"
+    kept = "keep all" if profile.history == HistoryPolicy.KEEP_ALL else f"keep last {profile.depth}"
+    if profile.durability == DurabilityPolicy.TRANSIENT_LOCAL:
+        kept = f"transient local, {kept}"
+    return f"{reliability}, {kept}"
+
+
+def _node(interface: Interface) -> str:
+    lifecycle = " It has a lifecycle." if interface.is_managed else ""
+    blocks = [f"## {interface.node}\n\n{interface.about}{lifecycle}\n"]
+    for title, topics in (("Subscribes to", interface.inputs), ("Publishes", interface.outputs)):
+        if topics:
+            blocks.append(_table((title, "type", "quality of service", ""), map(_topic, topics)))
+    if interface.services:
+        rows = ((f"`{entry.name}`", _kind(type_name(entry.kind)), entry.about) for entry in interface.services)
+        blocks.append(_table(("Service", "type", ""), rows))
+    parameters = interface.parameters()
+    for title, fixed in (("Parameter, fixed once the node runs", True), ("Parameter, changeable", False)):
+        rows_ = [_parameter(entry, default) for entry, default in parameters if entry.fixed == fixed]
+        if rows_:
+            blocks.append(_table((title, "default", "accepted", ""), rows_))
+    return "\n".join(blocks)
+
+
+def _topic(topic: Topic) -> tuple[str, ...]:
+    quality = quality_text(topic.profile)
+    if topic.lock_step is not None:
+        quality += f"; in lock-step {quality_text(topic.lock_step)}"
+    about = topic.about
+    if topic.only_if is not None:
+        about += f"; with `{topic.only_if[0]}: {topic.only_if[1]}`"
+    return f"`{topic.name}`", _kind(topic.kind_text or type_name(topic.kind)), quality, about
+
+
+def _kind(text: str) -> str:
+    return ", ".join(f"`{part}`" if "/" in part else part for part in text.split(", ")).replace("`else ", "else `")
+
+
+def _parameter(entry: Option, default: Any) -> tuple[str, ...]:
+    accepted = "list of str" if entry.kind is list else entry.accepted
+    return f"`{entry.name}`", f"`{yaml_value(default)}`", accepted, entry.description
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    def lines() -> Iterator[str]:
+        yield _row(head)
+        yield "|" + "---|" * len(head)
+        yield from map(_row, rows)
+
+    return "\n".join(lines()) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+if __name__ == "__main__":
+    print(interface_file(), end="")
