@@ -41,6 +41,32 @@ def test_depth_serves_every_mask_of_its_frame_and_confidence_one() -> None:
         assert made.put("confidence", 7, answer, 10, 1.0) == {"depth": "depth", "mask": answer, "confidence": answer}
 
 
+def test_a_mask_whose_confidence_was_lost_takes_the_one_before() -> None:
+    made = matcher()
+    made.put("depth", 7, "depth", 10, 0.0)
+    made.put("mask", 7, "first", 10, 1.0)
+    assert made.put("confidence", 7, "first", 10, 1.0)
+    assert made.overdue(9.0) == [], "every message was used"
+    assert made.put("mask", 7, "second", 10, 1.1) is None
+    assert made.overdue(1.2) == [], "its own confidence may be under way"
+    assert made.overdue(1.5) == [{"depth": "depth", "mask": "second", "confidence": "first"}]
+    assert made.overdue(9.0) == []
+    # Its own confidence comes after all: that alone is no new answer.
+    assert made.put("confidence", 7, "second", 10, 1.6) is None
+    assert made.put("mask", 7, "third", 10, 1.7) == {"depth": "depth", "mask": "third", "confidence": "second"}
+    made.put("confidence", 7, "third", 10, 1.8)
+    assert made.give_up(99.0) == [], "every mask was matched"
+
+
+def test_what_was_used_is_no_loss() -> None:
+    made = matcher(seconds=1.0)
+    made.put("depth", 7, "depth", 10, 0.0)
+    made.put("mask", 7, "mask", 10, 0.0)
+    assert made.put("confidence", 7, "confidence", 10, 0.0)
+    assert made.give_up(2.0) == []
+    assert made.waiting_bytes == 0
+
+
 def test_a_late_mask_finds_its_depth_until_that_is_too_old() -> None:
     made = StampMatcher(["mask"], ["depth"], 5.0, 1 << 30)
     for second in range(10):

@@ -9,6 +9,8 @@ from typing import Any
 
 # Python's own share of a message, so that many small ones are bounded too.
 _OVERHEAD = 4096
+# How long a message that leads waits for others that are new too, in seconds.
+_GRACE = 0.25
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,17 @@ class _Waiting:
     since: float
     messages: dict[str, Any] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    was_matched: bool = False
 
 
 class StampMatcher:
     """Joins one message of every topic by exact stamp.
 
-    once      topics whose message is used up by a match: a second mask of a frame needs a second confidence
-    kept      topics whose message stays, and serves every match of its stamp
+    once      topics with a new message for every match: a second mask of a frame comes with a second confidence. The
+              first of them leads: without a new message of it there is no match, and where one of the others was lost
+              on the way it is matched with the one before, a moment later (``overdue``)
+    kept      topics whose message serves every match of its stamp
     seconds   a stamp is given up so long after its first message, or its last one of ``once``
     capacity  bytes of messages that wait, at most; the oldest are given up
 
@@ -43,32 +49,42 @@ class StampMatcher:
         self.seconds = seconds
         self.capacity = capacity
         self._once, self._topics = tuple(once), (*once, *kept)
+        self._lead = self._once[0]
         self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
         self._bytes = 0
 
     def put(self, topic: str, stamp: int, message: Any, size: int, now: float) -> dict[str, Any] | None:
-        """Add a message of ``size`` bytes; the messages by topic once all topics have one of this stamp, else None.
+        """Add a message of ``size`` bytes; the messages by topic where that makes a match, else None.
 
         A second message of a topic and stamp takes the place of the first.
         """
         entry = self._waiting.setdefault(stamp, _Waiting(now))
         self._bytes += size + _OVERHEAD - entry.sizes.get(topic, 0)
         entry.messages[topic], entry.sizes[topic] = message, size + _OVERHEAD
+        entry.used.discard(topic)
         if topic in self._once:
             entry.since = now
             self._waiting.move_to_end(stamp)
-        if len(entry.messages) < len(self._topics):
-            return None
+        return self._match(entry) if len(entry.messages) == len(self._topics) and not entry.used else None
+
+    def overdue(self, now: float) -> list[dict[str, Any]]:
+        """Matches of new messages that lead with others that served a match before, as new ones did not come."""
+        found = []
+        for entry in self._waiting.values():
+            if len(entry.messages) == len(self._topics) and now - entry.since > _GRACE:
+                found.append(self._match(entry))
+        return found
+
+    def _match(self, entry: _Waiting) -> dict[str, Any]:
         match = dict(entry.messages)
-        for used in self._once:
-            del entry.messages[used]
-            self._bytes -= entry.sizes.pop(used)
-        if not entry.messages:
-            del self._waiting[stamp]
+        del entry.messages[self._lead]
+        self._bytes -= entry.sizes.pop(self._lead)
+        entry.used.update(self._once[1:])
+        entry.was_matched = True
         return match
 
     def give_up(self, now: float) -> list[Unmatched]:
-        """Drop what is too old or too much; those stamps among it that had a message of a ``once`` topic."""
+        """Drop what is too old or too much; the stamps of unmatched ``once`` messages among it."""
         given_up = []
         while self._waiting:
             stamp, entry = next(iter(self._waiting.items()))
@@ -77,7 +93,7 @@ class StampMatcher:
             del self._waiting[stamp]
             self._bytes -= sum(entry.sizes.values())
             came = tuple(topic for topic in self._topics if topic in entry.messages)
-            if set(came) & set(self._once):
+            if self._lead in came or (set(came) & set(self._once) and not entry.was_matched):
                 missing = tuple(topic for topic in self._topics if topic not in entry.messages)
                 given_up.append(Unmatched(stamp, came, missing))
         return given_up

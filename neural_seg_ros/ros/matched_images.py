@@ -28,6 +28,7 @@ CONFIDENCES = Topic(
     "segmenter/confidence", Image, qos.STAMPED_INPUT, "mono8, of the masks' stamps", only_if=("use_confidence", True)
 )
 _SECOND = 1_000_000_000
+_LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class MatchedImages:
         )
         self.configure(config)
         # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
-        node.create_timer(0.5, self._give_up, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        node.create_timer(_LOOK_SECONDS, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def configure(self, config: BufferConfig) -> None:
         """Wait as long as ``config`` says from now on."""
@@ -123,10 +124,21 @@ class MatchedImages:
             match = self._put(topic, message)
             self._give_up()
             if match is not None:
-                self.masks += 1
-                self._matched_callback(match)
+                self._matched(match)
         except Exception as error:  # beyond here it would end the node
             self._log.refused(topic.name, error)
+
+    def _look(self) -> None:
+        try:
+            for match in self._matcher.overdue(time.monotonic()):
+                self._matched(match)
+        except Exception as error:  # beyond here it would end the node
+            self._log.refused(MASK, error)
+        self._give_up()
+
+    def _matched(self, match: dict[str, Any]) -> None:
+        self.masks += 1
+        self._matched_callback(match)
 
     def _put(self, topic: ImageTopic, message: Image) -> dict[str, Any] | None:
         try:
