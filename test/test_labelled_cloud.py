@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -378,3 +379,19 @@ def test_a_thousand_malformed_messages_of_every_kind_leave_the_node_able_and_sma
     rig.depth(77.0)
     rig.answer(77.0)
     rig.until_cloud(77.0)
+
+
+def test_640x480_takes_under_15_ms(rig: Rig) -> None:
+    height, width = 480, 640
+    rng = np.random.default_rng(0)
+    distances = rng.integers(300, 5000, (height, width)).astype(np.uint16)
+    values = rng.integers(0, 256, (height, width)).astype(np.uint8)
+    images = {"mask": from_array(values, "mono8", header(1.0)), "confidence": from_array(values, "mono8", header(1.0))}
+    images["depth"] = from_array(distances, "16UC1", header(1.0))
+    rig.node._info = calibration(width=width, height=height)
+    times = []
+    for _ in range(20):
+        began = time.perf_counter()
+        rig.node._on_match(images)
+        times.append(time.perf_counter() - began)
+    assert min(times) < 0.015

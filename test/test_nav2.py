@@ -107,7 +107,7 @@ def test_the_segmenters_topics_are_what_the_layer_takes(probe: Any) -> None:
     rig.click(20, 15, 7.25)
     rig.until_labelled(7.25)
     # The frame is answered before the click too; points of that answer go with masks of that answer.
-    probe.until(lambda: any(1 in points_of(cloud)["label"] for *_, cloud in layer.buffered()), what="labelled points")
+    probe.until(lambda: any(1 in points_of(cloud)["label"] for *_, cloud in layer.buffered()), 60, "labelled points")
     mask, confidence, points = layer.buffered()[-1]
     assert mask.header == confidence.header == points.header == header(7.25)
     for image in (mask, confidence):
