@@ -26,7 +26,7 @@ ARGUMENTS = (
     ),
     ("namespace", "", "namespace of all nodes; the topics that RViz shows go with it"),
     ("use_sim_time", "", "take the time from /clock; empty: true with a bag, else as params_file says"),
-    ("frame", "map", "frame that the canvas lies in, at its origin; RViz's fixed frame"),
+    ("frame", "map", "frame of the world in which the canvas lies, at its origin"),
     ("rviz", "true", "open RViz"),
     ("rviz_config", PathJoinSubstitution([SHARE, "config", "label.rviz"]), "what RViz shows"),
     ("monitor", "false", "open rqt_runtime_monitor, which shows /diagnostics; RViz has no display for them"),
@@ -40,6 +40,8 @@ CHOICES = {
     "monitor": ["true", "false"],
 }
 SEGMENTER = ("image", "camera_info", "image_transport", "preset", "params_file", "namespace")
+# Of its own: points clicked in RViz's fixed frame are the canvas's, and those of any other frame the world's.
+CANVAS_FRAME = "canvas"
 # Absolute in label.rviz, so that it can be opened by itself; relative to the namespace here.
 SHOWN = (
     "/segmenter/overlay",
@@ -98,17 +100,18 @@ def _segmenter(given: dict[str, str]) -> Action:
 
 def _canvas(given: dict[str, str]) -> Action:
     topics = [("image", given["image"]), ("image/compressed", given["image"] + "/compressed")]
-    return _node(given, "canvas", topics, {"frame_id": given["frame"], **_time(given)})
+    transport = {"image_transport": given["image_transport"]} if given["image_transport"] else {}
+    return _node(given, "canvas", topics, {"frame_id": CANVAS_FRAME, **transport, **_time(given)})
 
 
 def _frame(given: dict[str, str]) -> Action:
-    """RViz shows nothing in a fixed frame that no transform names: a leaf below it is enough."""
+    """RViz shows nothing in a fixed frame that no transform names."""
     return Node(
         package="tf2_ros",
         executable="static_transform_publisher",
         name="canvas_frame",
         namespace=given["namespace"],
-        arguments=["--frame-id", given["frame"], "--child-frame-id", "canvas"],
+        arguments=["--frame-id", given["frame"], "--child-frame-id", CANVAS_FRAME],
     )
 
 
@@ -119,7 +122,7 @@ def _rviz(given: dict[str, str]) -> Action:
         package="rviz2",
         executable="rviz2",
         namespace=given["namespace"],
-        arguments=["-d", given["rviz_config"], "-f", given["frame"]],
+        arguments=["-d", given["rviz_config"]],
         parameters=[_time(given)],
         remappings=[("/camera/image_raw", given["image"]), *shown],
     )
