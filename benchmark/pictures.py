@@ -74,7 +74,7 @@ CUP = (Click(298, 171, 1), Click(213, 209, 1), Click(364, 284, 0))
 TOPIC = "/camera/image_raw"
 # Frame that a live user is shown, and frames of the bag.
 LATER, REPLAYED = 30, 60
-PAGE = (900, 1000)
+PAGE = (900, 880)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -199,7 +199,8 @@ def replay() -> RgbImage:
         page = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-sync", "--disable-background-networking"]
         page += [f"--user-data-dir={folder}/browser", f"--window-size={PAGE[0]},{PAGE[1]}", "--hide-scrollbars"]
         shot = folder / "page.png"
-        subprocess.run([browser, *page, f"--screenshot={shot}", (folder / "out" / "report.html").as_uri()], check=True)
+        page += [f"--screenshot={shot}", (folder / "out" / "report.html").as_uri()]
+        subprocess.run([browser, *page], check=True, capture_output=True)
         return read_image(shot)
 
 
