@@ -165,7 +165,7 @@ def live(config: SessionConfig) -> RgbImage:
         if frame.index in (0, LATER):
             drawn = _drawn(session, FACE if frame.index == 0 else ())
             sure = cv2.cvtColor(confidence_image(session.result().confidence), cv2.COLOR_GRAY2RGB)
-            pictures += [_fitted(picture, 242, 198) for picture in (frame.image, drawn, sure)]
+            pictures += [_fitted(picture, 209, 171) for picture in (frame.image, drawn, sure)]
     captions = (f"frame {index}{text}" for index in (0, LATER) for text in ("", ": overlay", ": confidence"))
     return contact_sheet(pictures, 3, list(captions))
 
