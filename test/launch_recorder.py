@@ -15,6 +15,8 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -175,6 +177,21 @@ _MODULES: dict[str, tuple[type, ...]] = {
 def text_of(value: Any, context: LaunchContext) -> str:
     """A text, or what a substitution is replaced by."""
     return value if isinstance(value, str) else str(value.perform(context))
+
+
+def command(node: Node, folder: Path) -> list[str]:
+    """How launch_ros would start a node of this package; its files of parameters are written into a folder."""
+    ros = [] if node.name is None else ["-r", f"__node:={node.name}"]
+    if node.namespace:
+        ros += ["-r", "__ns:=/" + node.namespace.strip("/")]
+    for number, given in enumerate(node.parameters):
+        file = Path(given) if isinstance(given, str) else folder / f"{node.executable}_{number}.yaml"
+        if isinstance(given, dict):
+            file.write_text(yaml.safe_dump({"/**": {"ros__parameters": given}}))
+        ros += ["--params-file", str(file)]
+    for old, new in node.remappings:
+        ros += ["-r", f"{old}:={new}"]
+    return [sys.executable, "-m", f"neural_seg_ros.ros.{node.executable}", *node.arguments, "--ros-args", *ros]
 
 
 def describe(path: Path) -> LaunchDescription:
