@@ -28,14 +28,16 @@ from neural_seg_ros.ros.projection import CameraFrame
 from neural_seg_ros.ros.services import answer, handler, said, taken
 
 if TYPE_CHECKING:
+    from neural_seg_ros.field.steps import MakeSteps
     from neural_seg_ros.session import Session
 
 SESSION_SUFFIX = ".safetensors"
 _LOOK_SECONDS = 0.1
 _LOG_PERIOD = 5.0
-_THREADS = 3
+# Of an executor, so that neither images nor annotations wait for a service.
+THREADS = 3
 # The worker's Python must not hold the image callback up for the default 5 ms.
-_SWITCH_INTERVAL = 0.0005
+SWITCH_INTERVAL = 0.0005
 
 
 class Segmenter(LifecycleNode):
@@ -45,8 +47,10 @@ class Segmenter(LifecycleNode):
     subscriptions. Raises ConfigError or rclpy's ParameterException for parameters that are not accepted.
     """
 
-    def __init__(self, **node_options: Any) -> None:
+    def __init__(self, make_steps: MakeSteps | None = None, **node_options: Any) -> None:
+        """make_steps: how its session makes steps of the fit, where that is not the session's own way."""
         super().__init__("segmenter", **node_options)
+        self._session_options = {} if make_steps is None else {"make_steps": make_steps}
         self._live: LiveSession | None = None
         self._outputs: Outputs | None = None
         self._inputs: Inputs | None = None
@@ -125,11 +129,11 @@ class Segmenter(LifecycleNode):
 
     def _configure(self) -> None:
         settings = self._settings
-        device = settings.start.device
+        device, options = settings.start.device, self._session_options
         self._outputs = Outputs(self, settings.live.lock_step)
         self._live = LiveSession(
-            lambda config: _session_class()(config, device),
-            lambda path: _session_class().load(path, device),
+            lambda config: _session_class()(config, device, **options),
+            lambda path: _session_class().load(path, device, **options),
             settings.session,
             settings.live,
             Listener(self._publish, self._outputs.wanted, self._report, self._notify),
@@ -275,12 +279,12 @@ class Segmenter(LifecycleNode):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the segmenter until it is told to stop; 2 when its parameters are not accepted."""
-    sys.setswitchinterval(_SWITCH_INTERVAL)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     return run_node("segmenter", Segmenter, _spin, args)
 
 
 def _spin(node: Segmenter) -> None:
-    executor = MultiThreadedExecutor(_THREADS)
+    executor = MultiThreadedExecutor(THREADS)
     executor.add_node(node)
     executor.spin()
 
