@@ -27,6 +27,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Point
@@ -48,6 +49,7 @@ START_SECONDS = 180.0
 SETTLE_SECONDS = 5.0
 # How much slower than the fastest of alike cameras one may be.
 APART = 0.2
+Processes = Sequence[subprocess.Popen[bytes]]
 SCENARIOS = ("same", "clicked", "larger", "separate", "alone")
 
 
@@ -135,7 +137,8 @@ def _figures(scenario: str, options: argparse.Namespace) -> dict[str, object]:
         with contextlib.ExitStack() as stack:
             segmenters = [stack.enter_context(each) for each in _segmenters(scenario, cameras, options.preset)]
             players = [stack.enter_context(each) for each in _players(cameras, options)]
-            _play(listener, [*segmenters, *players], options.seconds, clicked=first if scenario == "clicked" else None)
+            clicked = first if scenario == "clicked" else None
+            cores = _play(listener, segmenters, players, options.seconds, clicked)
     finally:
         listener.destroy_node()
     rates = {name: round(len(heard.arrivals) / options.seconds, 2) for name, heard in cameras.items()}
@@ -146,6 +149,8 @@ def _figures(scenario: str, options: argparse.Namespace) -> dict[str, object]:
         "longest wait [s]": [round(_longest_wait(heard.arrivals), 2) for heard in cameras.values()],
         "frames in [Hz]": [float(heard.status["input rate [Hz]"]) for heard in cameras.values()],
         "steps [1/s]": [float(heard.status["fit rate [steps/s]"]) for heard in cameras.values()],
+        "click p50 [ms]": [float(heard.status["click latency p50 [ms]"]) for heard in cameras.values()],
+        "cores used": round(cores, 2),
         "memory [MB]": round(sum(memory) if scenario == "separate" else memory[0]),
     }
 
@@ -169,11 +174,12 @@ def _players(
         yield node("camera", ["-r", f"__ns:=/{name}", "-p", f"video:={options.video}", "-p", f"rate:={RATE}", *size])
 
 
-def _play(
-    listener: Listener, processes: Sequence[subprocess.Popen[bytes]], seconds: float, clicked: str | None
-) -> None:
-    """Wait for masks of all cameras, click each twice, and hear them for so many seconds; ``clicked`` is clicked on."""
-    cameras = listener.cameras.values()
+def _play(listener: Listener, segmenters: Processes, players: Processes, seconds: float, clicked: str | None) -> float:
+    """Hear all cameras for so many seconds, after two clicks on each; ``clicked`` is clicked on.
+
+    Returns how many cores the segmenters used: on a machine shared with others it is not all of them.
+    """
+    cameras, processes = listener.cameras.values(), [*segmenters, *players]
     deadline = time.monotonic() + START_SECONDS
     while not all(heard.arrivals for heard in cameras):
         if time.monotonic() > deadline:
@@ -187,16 +193,21 @@ def _play(
         _spin(listener, processes)
     for heard in cameras:
         heard.arrivals.clear()
-    end = time.monotonic() + seconds
-    number, due = len(CLICKS), time.monotonic()
-    while time.monotonic() < end:
+    used, began = _cpu_seconds(segmenters), time.monotonic()
+    number, due = len(CLICKS), began
+    while time.monotonic() < began + seconds:
         _spin(listener, processes)
         if clicked is not None and time.monotonic() >= due:
             listener.click(clicked, number)
             number, due = number + 1, due + CLICK_PERIOD
+    return (_cpu_seconds(segmenters) - used) / seconds
 
 
-def _spin(listener: Listener, processes: Sequence[subprocess.Popen[bytes]]) -> None:
+def _cpu_seconds(processes: Processes) -> float:
+    return sum(sum(psutil.Process(process.pid).cpu_times()[:2]) for process in processes)
+
+
+def _spin(listener: Listener, processes: Processes) -> None:
     rclpy.spin_once(listener, timeout_sec=0.1)
     for process in processes:
         if process.poll() is not None:

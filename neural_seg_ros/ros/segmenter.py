@@ -57,15 +57,15 @@ class Segmenter(LifecycleNode):
         self._camera_frame: CameraFrame | None = None
         self._commands: list[Any] = []
         self._is_enabled = True
-        self._ros_parameters = Parameters(self, self._apply)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
-        self.create_timer(1.0, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
         try:
+            self._ros_parameters = Parameters(self, self._apply)
+            self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+            # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
+            self.create_timer(1.0, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
             if self._settings.start.autostart:
                 self._autostart()
         except BaseException:
-            # Nobody else can stop the worker of a node that was never made.
+            # Nobody else can stop the worker of a node that was never made, or take it from the graph.
             self.destroy_node()
             raise
 
