@@ -188,6 +188,10 @@ def _play(listener: Listener, segmenters: Processes, players: Processes, seconds
     for number in range(len(CLICKS)):
         for name in listener.cameras:
             listener.click(name, number)
+    # A frame that is clicked is held until its answer is there; what counts is how the following ones are served.
+    clicked_at, deadline = time.time(), time.monotonic() + START_SECONDS
+    while not all(heard.stamp > clicked_at for heard in cameras) and time.monotonic() < deadline:
+        _spin(listener, processes)
     settled = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < settled:
         _spin(listener, processes)

@@ -67,11 +67,6 @@ class Camera:
         self.images.publish(from_array(picture(self.second), "rgb8", header))
         return header
 
-    def frame_when_answered(self) -> None:
-        """Publish the next image if there is a mask of the last."""
-        if not self.masks or self.masks[-1].header.stamp.sec == self.second:
-            self.frame()
-
     def show(self) -> Any:
         """Publish the next image; the newest mask of it."""
         header = self.frame()
@@ -135,7 +130,8 @@ def test_each_camera_has_masks_with_its_own_headers_and_answers_its_own_clicks(
     assert 255 not in front.show().data
     for camera in rig.cameras:
         assert probe.call(Trigger, f"/{camera.name}/segmenter/save_session").success
-    assert {path.name for path in tmp_path.glob("*.safetensors")} == {"front.safetensors", "rear.safetensors"}
+    saved = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.safetensors")}
+    assert saved == {"front/session.safetensors", "rear/session.safetensors"}
 
 
 @pytest.mark.parametrize(
@@ -166,7 +162,7 @@ def test_parameters_are_a_cameras_own_or_common_to_all(probe: Any, tmp_path: Pat
     names = ("session_name", "field.width", "field.size", "active_class")
     front, rear = ([segmenter.get_parameter(name).value for name in names] for segmenter in rig.node.segmenters)
     assert front == ["kitchen", 16, 32, 3]
-    assert rear == ["rear", 8, 32, 3]
+    assert rear == ["session", 8, 32, 3]
 
 
 def test_a_launch_file_may_name_the_node_and_its_namespace(probe: Any, tmp_path: Path) -> None:
@@ -222,9 +218,9 @@ def test_neither_camera_starves_and_sigint_ends_the_process_with_0(probe: Any, a
         probe.until(lambda: front.connected() and rear.connected(), 60, "the start of the node")
 
         def all_answered(masks: int) -> bool:
-            # As soon as one is answered, it asks again: who is served first could keep the other from being served.
+            # More than can be answered.
             for camera in cameras:
-                camera.frame_when_answered()
+                camera.frame()
             return all(len(camera.masks) >= masks for camera in cameras)
 
         probe.until(lambda: all_answered(1), 60, "the first masks")

@@ -53,7 +53,7 @@ class MultiSegmenter(Node):
         try:
             names = self._cameras()
             share_cores(len(names))
-            common = ros_arguments(arguments)
+            common = ["--ros-args", *ros_arguments(arguments)]
             for name in names:
                 self._add(name, common)
             if not self.segmenters:
@@ -79,11 +79,9 @@ class MultiSegmenter(Node):
 
     def _add(self, name: str, common: Sequence[str]) -> None:
         namespace = f"{self.get_namespace().rstrip('/')}/{name}"
-        # First, so that whatever the user says goes before it: cameras must not save to one file.
-        own = ["--ros-args", "-p", f"session_name:={name}", *common]
         try:
             segmenter = Segmenter(
-                self._steps.join, namespace=namespace, context=self.context, use_global_arguments=False, cli_args=own
+                self._steps.join, namespace=namespace, context=self.context, use_global_arguments=False, cli_args=common
             )
         except (NeuralSegError, ParameterException) as error:
             self.get_logger().error(f"{namespace}/segmenter: {' '.join(str(error).split())}")

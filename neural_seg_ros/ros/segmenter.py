@@ -205,7 +205,9 @@ class Segmenter(LifecycleNode):
 
     def _session_path(self) -> Path:
         settings = self._settings
-        return Path(settings.start.session_directory).expanduser() / (settings.node.session_name + SESSION_SUFFIX)
+        # Cameras in namespaces of their own must not write to one file.
+        directory = Path(settings.start.session_directory).expanduser() / str(self.get_namespace()).strip("/")
+        return directory / (settings.node.session_name + SESSION_SUFFIX)
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._is_enabled = request.data
