@@ -100,6 +100,12 @@ class Rig:
         return [segmenter.get_fully_qualified_name() for segmenter in self.node.segmenters]
 
 
+@pytest.fixture(autouse=True)
+def threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the user has set them: the cores are not shared out in the environment of other tests."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
 @pytest.fixture
 def arguments(tmp_path: Path) -> list[str]:
     return arguments_for(tmp_path)

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rcl_interfaces.msg import ParameterDescriptor, ParameterType
-from rclpy.exceptions import ParameterException
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from neural_seg_ros.errors import ConfigError, NeuralSegError
+from neural_seg_ros.errors import ConfigError
+from neural_seg_ros.ros.errors import error_text
 from neural_seg_ros.ros.process import run_node
 from neural_seg_ros.ros.segmenter import SWITCH_INTERVAL, THREADS, Segmenter
 
@@ -83,8 +83,10 @@ class MultiSegmenter(Node):
             segmenter = Segmenter(
                 self._steps.join, namespace=namespace, context=self.context, use_global_arguments=False, cli_args=common
             )
-        except (NeuralSegError, ParameterException) as error:
-            self.get_logger().error(f"{namespace}/segmenter: {' '.join(str(error).split())}")
+        except Exception as error:  # whatever it is, the others have nothing to do with it
+            if not self.context.ok():  # told to stop
+                raise
+            self.get_logger().error(f"{namespace}/segmenter: {' '.join(error_text(error).split())}")
         else:
             self.segmenters.append(segmenter)
 
