@@ -97,7 +97,7 @@ def main() -> int:
         with node("segmenter", segmenter) as first, node("camera", camera) as second:
             figures = _soak(listener, options.seconds, (first, second))
     finally:
-        listener.destroynode()
+        listener.destroy_node()
         rclpy.try_shutdown()
     broken = [name for name, limit in LIMITS.items() if not _within(figures[name], limit)]
     run = {"preset": options.preset, "video": Path(options.video).name}
