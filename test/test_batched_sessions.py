@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from neural_seg_ros import Click, Session, SessionConfig
 from neural_seg_ros.errors import AnnotationError
@@ -107,6 +108,15 @@ def test_a_saved_session_goes_on_in_a_batch(tmp_path: Path) -> None:
     assert batcher.steps_made == {1: 5}
     session.fit(steps=5)
     assert np.array_equal(loaded.result().confidence, session.result().confidence)
+
+
+def test_cameras_make_their_steps_together_on_cuda_alone() -> None:
+    batcher = Batcher()
+    assert type(batcher.join_where_it_pays(torch.device("cuda", 0))) is type(batcher.join(torch.device("cpu")))
+    session = Session(CONFIG, "cpu", batcher.join_where_it_pays)
+    session.observe(_picture(0))
+    assert session.fit(steps=3) == 3
+    assert not batcher.steps_made
 
 
 class _Camera:

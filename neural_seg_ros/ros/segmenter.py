@@ -31,13 +31,15 @@ from neural_seg_ros.ros.services import answer, commands
 from neural_seg_ros.ros.throttled import ThrottledLog
 
 if TYPE_CHECKING:
+    from neural_seg_ros.field.steps import MakeSteps
     from neural_seg_ros.session import Session
 
 SESSION_SUFFIX = ".safetensors"
 _LOOK_SECONDS = 0.1
-_THREADS = 3
+# Of an executor, so that neither images nor annotations wait for a service.
+THREADS = 3
 # The worker's Python must not hold the image callback up for the default 5 ms.
-_SWITCH_INTERVAL = 0.0005
+SWITCH_INTERVAL = 0.0005
 
 
 class Segmenter(LifecycleNode):
@@ -47,8 +49,10 @@ class Segmenter(LifecycleNode):
     subscriptions. Raises ConfigError or rclpy's ParameterException for parameters that are not accepted.
     """
 
-    def __init__(self, **node_options: Any) -> None:
+    def __init__(self, make_steps: MakeSteps | None = None, **node_options: Any) -> None:
+        """make_steps: how its session makes steps of the fit, where that is not the session's own way."""
         super().__init__("segmenter", **node_options)
+        self._session_options = {} if make_steps is None else {"make_steps": make_steps}
         self._live: LiveSession | None = None
         self._outputs: Outputs | None = None
         self._inputs: Inputs | None = None
@@ -56,24 +60,24 @@ class Segmenter(LifecycleNode):
         self._commands: list[Any] = []
         self._is_enabled = True
         self._throttled = ThrottledLog(self)
-        self._ros_parameters = Parameters(self, self._apply)
-        start = dataclasses.asdict(self._settings.start)
-        self._endpoints = Endpoints(
-            self,
-            offered.SEGMENTER,
-            self._throttled,
-            lock_step=self._settings.live.lock_step,
-            exists=lambda topic: topic.exists(start),
-        )
-        self._diagnostics = self._endpoints.publisher(offered.DIAGNOSTICS)
-        self._status = self._endpoints.publisher(offered.STATUS)
-        # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
-        self.create_timer(1.0, self._publish_report, clock=Clock(clock_type=ClockType.STEADY_TIME))
         try:
+            self._ros_parameters = Parameters(self, self._apply)
+            start = dataclasses.asdict(self._settings.start)
+            self._endpoints = Endpoints(
+                self,
+                offered.SEGMENTER,
+                self._throttled,
+                lock_step=self._settings.live.lock_step,
+                exists=lambda topic: topic.exists(start),
+            )
+            self._diagnostics = self._endpoints.publisher(offered.DIAGNOSTICS)
+            self._status = self._endpoints.publisher(offered.STATUS)
+            # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
+            self.create_timer(1.0, self._publish_report, clock=Clock(clock_type=ClockType.STEADY_TIME))
             if self._settings.start.autostart:
                 self._autostart()
         except BaseException:
-            # Nobody else can stop the worker of a node that was never made.
+            # Nobody else can stop the worker of a node that was never made, or take it from the graph.
             self.destroy_node()
             raise
 
@@ -137,11 +141,11 @@ class Segmenter(LifecycleNode):
 
     def _configure(self) -> None:
         settings = self._settings
-        device = settings.start.device
+        device, options = settings.start.device, self._session_options
         self._outputs = Outputs(self, self._endpoints)
         self._live = LiveSession(
-            lambda config: _session_class()(config, device),
-            lambda path: _session_class().load(path, device),
+            lambda config: _session_class()(config, device, **options),
+            lambda path: _session_class().load(path, device, **options),
             settings.session,
             settings.live,
             Listener(self._publish, self._outputs.wanted, self._report, self._notify),
@@ -210,7 +214,9 @@ class Segmenter(LifecycleNode):
 
     def _session_path(self) -> Path:
         settings = self._settings
-        return Path(settings.start.session_directory).expanduser() / (settings.node.session_name + SESSION_SUFFIX)
+        # Cameras in namespaces of their own must not write to one file.
+        directory = Path(settings.start.session_directory).expanduser() / str(self.get_namespace()).strip("/")
+        return directory / (settings.node.session_name + SESSION_SUFFIX)
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._is_enabled = request.data
@@ -282,12 +288,12 @@ class Segmenter(LifecycleNode):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the segmenter until it is told to stop; 2 when its parameters are not accepted."""
-    sys.setswitchinterval(_SWITCH_INTERVAL)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     return run_node("segmenter", Segmenter, _spin, args)
 
 
 def _spin(node: Segmenter) -> None:
-    executor = MultiThreadedExecutor(_THREADS)
+    executor = MultiThreadedExecutor(THREADS)
     executor.add_node(node)
     executor.spin()
 
