@@ -87,7 +87,8 @@ def test_the_segmenters_topics_are_what_the_layer_takes(probe: Any) -> None:
     if have_vision_msgs():
         pytest.skip("labels are vision_msgs/LabelInfo here")
     rig = SegmenterRig(probe).connected()
-    cloud = LabelledCloud(parameter_overrides=overrides({"points.classes": "labelled"}))
+    # The first answer to a click may take longer than depth waits by default.
+    cloud = LabelledCloud(parameter_overrides=overrides({"points.classes": "labelled", "buffer.seconds": 100.0}))
     probe.add(cloud)
     layer = Layer(probe)
     depth = probe.node.create_publisher(Image, "/depth", 10)
