@@ -74,7 +74,9 @@ class Engine:
         self.class_count = 0
         only_deterministic(device)
         with seeded(seed):
-            network = FieldNetwork(config, {"rgb": 3, "classes": FIRST_CLASSES, **config.heads()})
+            heads = {"rgb": 3, "classes": FIRST_CLASSES, **config.heads()}
+            # Folding halves the time of a step on a CPU; on CUDA it was never measured.
+            network = FieldNetwork(config, heads, fold=device.type == "cpu")
         _forget(network.heads["classes"])
         self.network = _on_device(network, device)
         self.optimiser = amsgrad(self.network, config, captured=device.type == "cuda")
