@@ -7,12 +7,17 @@ import torch
 from torch.nn import functional
 
 from neural_seg_ros.config import FieldConfig
+from neural_seg_ros.field import enlarged
 from neural_seg_ros.field.batch import BatchNetwork
 from neural_seg_ros.field.codes import make_code
-from neural_seg_ros.field.enlarged import convolve_enlarged
 from neural_seg_ros.field.network import FieldNetwork
 
 HEADS = {"rgb": 3, "classes": 2}
+
+
+@pytest.fixture(autouse=True)
+def _folded_at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enlarged, "LEAST_FOLDED", 0)
 
 
 @pytest.mark.parametrize("fold", [False, True])
@@ -29,7 +34,7 @@ def test_values_and_gradients_are_those_of_the_joined_convolution(
 
     x, weight, bias = random(2, groups * 4, 5, 7), random(groups * 6, 4 + 3 * joins, 3, 3), random(groups * 6)
     skip = random(2, groups * 3, *size) if joins else None
-    got = convolve_enlarged(x, skip, torch.Size(size), weight, bias, groups, fold)
+    got = enlarged.convolve_enlarged(x, skip, torch.Size(size), weight, bias, groups, fold)
     large = functional.interpolate(x, size=size, mode="nearest").unflatten(1, (groups, -1))
     parts = [large] if skip is None else [large, skip.unflatten(1, (groups, -1))]
     expected = functional.conv2d(torch.cat(parts, dim=2).flatten(1, 2), weight, bias, padding=1, groups=groups)

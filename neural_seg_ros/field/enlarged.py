@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+# Below so many pixels, before they are enlarged, preparing the taps takes longer than what they save.
+LEAST_FOLDED = 1500
+
 
 def convolve_enlarged(
     x: Tensor,
@@ -23,11 +26,12 @@ def convolve_enlarged(
 
     x: (B, groups * C, h, w); size: (H, W); weight: (groups * O, C + D, 3, 3)
     skip: (B, groups * D, H, W), or None with D = 0
-    fold: where the size is doubled, do not enlarge. All pixels of a 2x2 block see the same 2x2 pixels of x, each
-        through sums of taps that are its own: four convolutions with 2x2 taps at the small size in place of one with
-        3x3 at the large one, 16 products for 36. The same sums in another order.
+    fold: where the size is doubled, and large enough, do not enlarge. All pixels of a 2x2 block see the same 2x2
+        pixels of x, or of its border, each through sums of taps that are its own: four convolutions with 2x2 taps at
+        the small size in place of one with 3x3 at the large one, 16 products for 36. The same sums in another order.
     """
-    if not fold or (size[0], size[1]) != (2 * x.shape[2], 2 * x.shape[3]):
+    height, width = x.shape[-2:]
+    if not fold or height * width < LEAST_FOLDED or (size[0], size[1]) != (2 * height, 2 * width):
         x = functional.interpolate(x, size=size[-2:], mode="nearest")
         x = x if skip is None else joined(x, skip, groups)
         return functional.conv2d(x, weight, bias, padding=1, groups=groups)
