@@ -45,10 +45,10 @@ def parts(device: str, options: Sequence[str]) -> dict[str, tuple[float, list[st
     common = ["--device", device, *options]
     tests = [str(ROOT / "test" / name) for name in TESTS]
     return {
-        "tests": (180.0, ["-m", "pytest", "-q", "-rs", *tests]),
-        "thesis": (150.0, [*PROGRAM, "step", "--preset", "thesis", *common]),
-        "gpu": (90.0, [*PROGRAM, "step", "--preset", "gpu", "--no-growth", *common]),
-        "latency": (170.0, [*PROGRAM, "latency", "--preset", "gpu", *common]),
+        "tests": (150.0, ["-m", "pytest", "-q", "-rs", *tests]),
+        "thesis": (120.0, [*PROGRAM, "step", "--preset", "thesis", *common]),
+        "gpu": (80.0, [*PROGRAM, "step", "--preset", "gpu", "--no-growth", *common]),
+        "latency": (250.0, [*PROGRAM, "latency", "--preset", "gpu", *common]),
     }
 
 
