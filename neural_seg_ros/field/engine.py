@@ -77,7 +77,7 @@ class Engine:
         only_deterministic(device)
         with seeded(seed):
             heads = {"rgb": 3, "classes": FIRST_CLASSES, **config.heads()}
-            # Folding halves the time of a step on a CPU; on CUDA it was never measured.
+            # A step on a CPU is a fifth to a third shorter so; on CUDA it was never measured.
             network = FieldNetwork(config, heads, fold=device.type == "cpu")
         _forget(network.heads["classes"])
         self.network = _on_device(network, device)
