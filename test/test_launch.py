@@ -42,7 +42,7 @@ GIVEN: dict[Path, dict[str, str]] = defaultdict(
     },
 )
 # Executables that are not here yet.
-COMING = {"canvas", "multi_segmenter"}
+COMING = {"canvas"}
 IMAGE = "rviz_default_plugins/Image"
 MARKERS = "rviz_default_plugins/InteractiveMarkers"
 # As RViz of Jazzy writes them.
