@@ -59,9 +59,9 @@ class Inputs:
             (PolygonStamped, "~/stroke", shapes.stroke),
             (PolygonStamped, "~/region", shapes.region),
             (Point, "image_mouse_left", shapes.click),
-            (PointStamped, "/clicked_point", self._project),
         ):
             self._subscribe_annotation(kind, topic, partial(self._on_shape, convert))
+        self._subscribe_annotation(PointStamped, "/clicked_point", self._on_clicked_point)
         self._subscribe_annotation(ImageMarker, "~/annotation", self._on_marker)
 
     def callback_seconds(self) -> list[float]:
@@ -113,6 +113,12 @@ class Inputs:
         header = getattr(message, "header", None)
         stamp = None if header is None else stamp_of(header)
         self._answered(self._live.annotate(annotation, stamp))
+
+    def _on_clicked_point(self, message: PointStamped) -> None:
+        canvas = self._settings().node.canvas_frame.lstrip("/")
+        # Without a frame it is in the camera's.
+        if not canvas or message.header.frame_id.lstrip("/") != canvas:
+            self._on_shape(self._project, message)
 
     def _on_marker(self, message: ImageMarker) -> None:
         settings = self._settings()
