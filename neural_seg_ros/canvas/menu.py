@@ -94,7 +94,7 @@ def _entries(board: Board, class_names: Mapping[int, str]) -> Iterator[Entry]:
 def _classes(board: Board, class_names: Mapping[int, str]) -> list[int]:
     known = sorted({1, board.class_id, *(class_id for class_id in class_names if class_id != BACKGROUND)})
     fresh = [known[-1] + 1] if known[-1] < _LAST_CLASS else []
-    return [*known[:_MAX_CLASSES], *fresh]
+    return [*sorted({*known[:_MAX_CLASSES], board.class_id}), *fresh]
 
 
 def _line(entry_id: int, title: str, ticked: bool | None = None, parent: int = 0) -> Entry:

@@ -184,7 +184,8 @@ class Canvas(Node):
     def _call(self, command: Command) -> None:
         client = self._commands[command]
         if not client.service_is_ready():
-            self._say(f"{command.value}: {client.srv_name} is not there; is the segmenter running?")
+            name = self.resolve_service_name(client.srv_name)
+            self._say(f"{command.value}: {name} is not there; is the segmenter running?")
             return
         client.call_async(Trigger.Request()).add_done_callback(partial(self._on_answer, command))
 

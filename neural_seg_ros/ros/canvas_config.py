@@ -39,7 +39,7 @@ class CanvasConfig:
     texture_encoding: str = option(
         "png", "of the texture: png, or jpeg, which is smaller", choices=("png", "jpeg"), fixed=True
     )
-    columns: int = option(96, "coloured cells from left to right, as surface of triangles", low=8, high=512, fixed=True)
+    columns: int = option(64, "coloured cells from left to right, as surface of triangles", low=8, high=512, fixed=True)
     stroke_width: float = option(
         3.0, "width of strokes in pixels of the camera's image", low=1.0, high=1000.0, fixed=True
     )

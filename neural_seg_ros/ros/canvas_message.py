@@ -6,6 +6,7 @@ import array
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
@@ -143,20 +144,26 @@ def _control(name: str, mode: int, marker: Marker) -> InteractiveMarkerControl:
 def _picture(plane: Plane, picture: RgbImage, surface: Surface) -> Marker:
     marker = Marker(type=Marker.TRIANGLE_LIST, scale=Vector3(x=1.0, y=1.0, z=1.0), color=_WHITE)
     if surface.kind == "texture":
-        shape = triangles(plane.size)
         _embed(marker, texture(picture, surface.longer_side, surface.encoding), surface.encoding)
-        marker.uv_coordinates = [_uv(u, v) for u, v in shape.textures.tolist()]
+        marker.uv_coordinates = [_uv(u, v) for u, v in triangles(plane.size).textures.tolist()]
+        marker.points = _points(plane, 1, 1)
     else:
         colors = cells(picture, surface.columns)
-        shape = triangles(plane.size, colors.shape[1], colors.shape[0])
         # One colour a triangle, of which a cell has two.
         marker.colors = [
             color
             for red, green, blue in colors.reshape(-1, 3).tolist()
             for color in [ColorRGBA(r=red, g=green, b=blue, a=1.0)] * 2
         ]
-    marker.points = [_point(plane, x, y) for x, y in shape.corners.tolist()]
+        marker.points = _points(plane, colors.shape[1], colors.shape[0])
     return marker
+
+
+# Tens of thousands of Python objects for coloured triangles, and the same for every picture.
+@lru_cache(maxsize=2)
+def _points(plane: Plane, columns: int, rows: int) -> list[Point]:
+    corners = (plane.local((x, y)) for x, y in triangles(plane.size, columns, rows).corners.tolist())
+    return [Point(x=across, y=up, z=away) for across, up, away in corners]
 
 
 def _embed(marker: Marker, data: bytes, encoding: str) -> None:
@@ -172,11 +179,6 @@ def _uv(u: float, v: float) -> Any:
     from visualization_msgs.msg import UVCoordinate
 
     return UVCoordinate(u=u, v=v)
-
-
-def _point(plane: Plane, x: float, y: float) -> Point:
-    across, up, away = plane.local((x, y))
-    return Point(x=across, y=up, z=away)
 
 
 def _caption(plane: Plane, text: str) -> Marker:

@@ -116,6 +116,7 @@ class InstalledServer:
     """The server of the package interactive_markers."""
 
     def __init__(self, node: Node, namespace: str, on_feedback: OnFeedback) -> None:
+        self._node = node
         self._server: Any = PackageServer(node, namespace)
         self._on_feedback = on_feedback
 
@@ -130,4 +131,6 @@ class InstalledServer:
 
     def destroy(self) -> None:
         """Take the marker away, and all topics."""
-        self._server.shutdown()
+        # It publishes an update.
+        if self._node.context.ok():
+            self._server.shutdown()
