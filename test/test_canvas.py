@@ -286,6 +286,23 @@ def test_beside_the_picture_nothing_begins_and_a_drag_ends_at_the_border() -> No
     assert not mouse.board.frozen, "only a press on the picture freezes it"
 
 
+def test_left_alone_it_rests_and_a_touch_only_wakes_it() -> None:
+    mouse = Mouse()
+    for touch in (
+        lambda: mouse.press((1.0, 1.0)),
+        lambda: mouse.board.click((1.0, 1.0)),
+        lambda: choose(FREEZE, mouse.board),
+    ):
+        mouse.board.rest()
+        assert mouse.board.resting
+        assert mouse.release((1.0, 1.0)) == []
+        assert "wake" in said(touch())
+        assert (mouse.board.resting, mouse.board.frozen) == (False, False)
+    assert mouse.press((1.0, 1.0)) == [Freeze()]
+    mouse.board.rest()
+    assert not mouse.board.resting, "somebody is at work"
+
+
 # -- the menu ----------------------------------------------------------------------------------------------------------
 
 

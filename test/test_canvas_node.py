@@ -19,13 +19,14 @@ from rviz_client import RvizClient
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
-from visualization_msgs.msg import ImageMarker, InteractiveMarkerFeedback, Marker
+from visualization_msgs.msg import ImageMarker, InteractiveMarkerFeedback, InteractiveMarkerUpdate, Marker
 
 from neural_seg_ros import annotation_message
 from neural_seg_ros.annotations import Annotation, Box, Click, Region, Stroke
+from neural_seg_ros.canvas import Tool
 from neural_seg_ros.draw import palette
 from neural_seg_ros.errors import SessionError
-from neural_seg_ros.ros import qos
+from neural_seg_ros.ros import marker_server, qos
 from neural_seg_ros.ros.canvas import Canvas
 from neural_seg_ros.ros.canvas_message import annotation_marker, class_names
 from neural_seg_ros.ros.conversion import from_array
@@ -317,6 +318,25 @@ def test_two_rviz_draw_on_one_canvas(rig: Rig) -> None:
     assert [(box[0], box[2]) for box in boxes] == [((18, 14), (30, 22)), ((4, 8), (10, 12))]
 
 
+def test_a_canvas_that_nobody_touches_does_not_fill_the_memory_of_rviz(rig: Rig) -> None:
+    rviz = rig.open()
+    rig.canvas._touched -= 1000.0
+    rig.until_text("resting: press to wake")
+    control = rviz.control
+    rig.frame(2.0, seed=2)
+    rviz.drag(SIZE, (20.0, 15.0))
+    rig.until_text("follows the camera again")
+    rig.probe.until(lambda: rviz.control != control, what="the newer frame")
+    assert rig.annotations() == ()
+
+
+def test_frames_without_a_stamp_cannot_be_drawn_on(rig: Rig) -> None:
+    rviz = rig.open(0.0)
+    rviz.drag(SIZE, (20.0, 15.0))
+    rig.until_text("the camera's images have no stamp")
+    assert rig.annotations() == ()
+
+
 # -- beside the mouse --------------------------------------------------------------------------------------------------
 
 
@@ -385,6 +405,48 @@ def test_without_a_segmenter_the_camera_is_shown_and_the_menu_says_what_is_missi
     rviz.drag(SIZE, (20.0, 15.0))
     probe.until(lambda: rviz.shows("no answer within 0.3 s; 1 drawn on it are not sent"))
     assert canvas._board.frozen
+
+
+def test_where_the_package_is_installed_its_server_is_used(probe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, Any]] = []
+
+    class Package:
+        """What ``interactive_markers.InteractiveMarkerServer`` offers of what is used of it."""
+
+        def __init__(self, node: Any, namespace: str) -> None:
+            self.update_pub = node.create_publisher(InteractiveMarkerUpdate, f"{namespace}/update", 100)
+
+        def insert(self, marker: Any, *, feedback_callback: Any) -> None:
+            self.feedback_callback = feedback_callback
+            calls.append(("insert", marker))
+
+        def applyChanges(self) -> None:  # noqa: N802  the name is the package's
+            calls.append(("applyChanges", None))
+
+        def shutdown(self) -> None:
+            calls.append(("shutdown", None))
+
+    monkeypatch.setattr(marker_server, "PackageServer", Package)
+    canvas = Canvas()
+    try:
+        server = canvas._server
+        assert isinstance(server, marker_server.InstalledServer)
+        assert not server.watched()
+        probe.listen(InteractiveMarkerUpdate, "/canvas/update")
+        probe.until(server.watched)
+        canvas._feed._on_image(from_array(picture(), "rgb8", header(1.0)))
+        canvas._tick()
+        assert [name for name, _ in calls] == ["insert", "applyChanges"]
+        assert calls[0][1].controls[0].name == "frame 1"
+        server._server.feedback_callback(
+            InteractiveMarkerFeedback(
+                marker_name="canvas", event_type=InteractiveMarkerFeedback.MENU_SELECT, menu_entry_id=12
+            )
+        )
+        assert canvas._board.tool is Tool.BOX
+    finally:
+        canvas.destroy_node()
+    assert calls[-1][0] == "shutdown"
 
 
 # -- as a process ------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 Live, the canvas follows the camera. The first press freezes the frame that was pressed on, as does the menu; the menu
 lets it go on. A frame on the canvas has a number, and whatever refers to another one is stale and counts for nothing.
+Left alone for long the canvas rests on its frame, which is old then: the next touch only has it follow again.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class Board:
     tool, class_id  what is drawn, and of which class (from 1)
     negative        draw background (class 0) in its place
     frozen          the frame stays; else the canvas follows the camera
+    resting         it does not follow it, as nobody has touched it for long
     suggest         where to click next is shown
     """
 
@@ -68,6 +70,7 @@ class Board:
         self.class_id = 1
         self.negative = False
         self.frozen = False
+        self.resting = False
         self.suggest = False
         self._stroke_width = stroke_width
         self._gestures = Gestures()
@@ -110,13 +113,20 @@ class Board:
         """Hold the frame on the canvas."""
         if self._plane is None:
             return [Say("no frame has arrived yet: there is nothing to freeze")]
+        if self.resting:
+            return self._wake()
         self.frozen = True
         return [Freeze()]
 
     def go_on(self) -> None:
         """Follow the camera again."""
-        self.frozen, self._stroke = False, None
+        self.frozen = self.resting = False
+        self._stroke = None
         self._gestures.clear()
+
+    def rest(self) -> None:
+        """Stay on the frame until somebody touches the canvas; not while it is frozen."""
+        self.resting = not self.frozen
 
     def command(self, command: Command) -> list[Action]:
         """Ask the segmenter for something; after it the next stroke begins anew."""
@@ -130,6 +140,8 @@ class Board:
             # A move says nothing that the press before it did not say.
             stale = f"drawn on frame {frame} of the canvas, which shows frame {self._frame}: nothing is drawn"
             return [] if pointer.event is Event.MOVE else [Say(stale)]
+        if self.resting:
+            return self._wake() if pointer.event is Event.PRESS else []
         came = self._gestures.feed(pointer, plane, self.pen)
         actions: list[Action] = []
         if isinstance(came, Dropped):
@@ -143,8 +155,14 @@ class Board:
         """A click on the frame on the canvas, whatever the tool; as RViz's Publish Point makes it."""
         if self._plane is None or not self._plane.inside(pixel):
             return [Say("clicked beside the picture: nothing is drawn")]
+        if self.resting:
+            return self._wake()
         actions = [] if self.frozen else self.freeze()
         return [*actions, self._new(Click(*pixel, self.pen.class_id))]
+
+    def _wake(self) -> list[Action]:
+        self.go_on()
+        return [Say("follows the camera again: this was only to wake it")]
 
     def _draw(self, gesture: Gesture, plane: Plane) -> Draw | Say:
         try:

@@ -15,6 +15,7 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import ImageMarker, InteractiveMarkerFeedback
 
+from neural_seg_ros.annotation_message import stamp_of
 from neural_seg_ros.canvas import (
     Action,
     Board,
@@ -75,6 +76,7 @@ class Canvas(Node):
         self._said = ""
         self._dirty = False
         self._next_frame = 0.0
+        self._touched = time.monotonic()
         # Its own in this run: what an earlier one drew must not be replaced.
         self._first_key = time.time_ns() // 1_000_000 % 2**30
         self._annotations: Any = self.create_publisher(
@@ -105,6 +107,7 @@ class Canvas(Node):
     def _on_feedback(self, message: InteractiveMarkerFeedback) -> None:
         if message.marker_name != MARKER_NAME:
             return
+        self._touched = time.monotonic()
         if message.event_type == InteractiveMarkerFeedback.MENU_SELECT:
             self._do(choose(message.menu_entry_id, self._board))
             self._dirty = True
@@ -126,6 +129,7 @@ class Canvas(Node):
             return
         pixel = self._pixel((message.point.x, message.point.y, message.point.z))
         if pixel is not None:
+            self._touched = time.monotonic()
             self._do(self._board.click(pixel))
 
     def _on_overlay(self) -> None:
@@ -158,6 +162,8 @@ class Canvas(Node):
 
     def _freeze(self) -> None:
         self._said, self._dirty = "", True
+        if self._frame is not None and stamp_of(self._frame.header) is None:
+            self._say("frozen frame: the camera's images have no stamp, so that nothing that is drawn finds its frame")
         self._question.ask(time.monotonic())
         self._look()
 
@@ -210,9 +216,9 @@ class Canvas(Node):
         now = time.monotonic()
         if self._board.frozen:
             self._wait(now)
-        elif now >= self._next_frame:
+        elif now >= self._next_frame and not self._board.resting:
             self._next_frame = now + 1.0 / self._config.rate
-            self._follow()
+            self._follow(now)
         if self._dirty and self._server.watched():
             self._show()
 
@@ -226,13 +232,20 @@ class Canvas(Node):
                 "Unfreeze for a newer frame"
             )
 
-    def _follow(self) -> None:
+    def _follow(self, now: float) -> None:
         if self._frame is not None and not self._server.watched():
             return
+        # RViz keeps the texture of a marker that was replaced: an open display must not fill its memory over night.
+        if self._config.idle and now - self._touched > self._config.idle:
+            self._board.rest()
+            self._dirty = True
+            return
         frame = self._feed.newest(self._frame, self._config.plane)
-        if frame is not None:
-            self._frame, self._dirty = frame, True
+        if frame is None:
+            return
+        if not frame.is_same(self._frame):
             self._board.show(frame.plane)
+        self._frame, self._dirty = frame, True
 
     def _show(self) -> None:
         frame, board = self._frame, self._board
@@ -255,7 +268,7 @@ class Canvas(Node):
     def _status(self, nothing_suggested: bool) -> str:
         board = self._board
         words = [
-            "frozen" if board.frozen else "live",
+            "frozen" if board.frozen else "resting: press to wake" if board.resting else "live",
             board.tool.value,
             f"class {name_of(board.pen.class_id, self._feed.class_names)}",
         ]

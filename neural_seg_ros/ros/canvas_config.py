@@ -29,6 +29,13 @@ class CanvasConfig:
     pitch: float = option(0.0, "turn about the y axis, after roll, radians", fixed=True)
     yaw: float = option(0.0, "turn about the z axis, after pitch, radians", fixed=True)
     rate: float = option(2.0, "frames a second while the canvas follows the camera", low=0.1, high=30.0, fixed=True)
+    idle: float = option(
+        120.0,
+        "seconds that the canvas follows the camera after it was touched last; 0 for ever",
+        low=0.0,
+        high=1e6,
+        fixed=True,
+    )
     surface: str = option(
         "auto",
         "texture, coloured triangles at a lower resolution, or auto: a texture where markers can carry one",

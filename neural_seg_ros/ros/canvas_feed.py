@@ -13,6 +13,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
+from neural_seg_ros.annotation_message import stamp_of
 from neural_seg_ros.annotations import Point
 from neural_seg_ros.canvas import Plane
 from neural_seg_ros.errors import NeuralSegError
@@ -54,6 +55,15 @@ class KeyFrame:
     def header(self) -> Any:
         """The camera's ``std_msgs/Header``, by which the segmenter knows the frame."""
         return self.shown.header
+
+    def is_same(self, other: KeyFrame | None) -> bool:
+        """Whether another picture shows the same frame of the camera."""
+        return (
+            other is not None
+            and stamp_of(self.header) is not None
+            and self.header.stamp == other.header.stamp
+            and self.plane == other.plane
+        )
 
 
 class Feed:
