@@ -394,3 +394,13 @@ def test_what_waited_in_vain_is_dropped_and_the_next_asks_again() -> None:
     question.draw(draw(3), 31.0)
     question.ask(32.0)
     assert question.answered() == [], "drawn on the frame before"
+
+
+def test_a_segmenter_that_comes_back_is_asked_again() -> None:
+    question = Question(patience=10.0)
+    question.ask(0.0)
+    question.answered()
+    question.forget()
+    assert question.given_up(1e6) is None, "nothing is waited for"
+    assert question.draw(draw(1), 20.0) == ([], True)
+    assert question.answered() == [draw(1)]

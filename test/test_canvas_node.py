@@ -273,6 +273,22 @@ def test_nothing_is_drawn_on_a_frame_that_the_segmenter_has_let_go(probe: Any, t
     rig.until_text("waits for the segmenter")
 
 
+def test_a_segmenter_that_was_started_again_gets_nothing_for_a_frame_it_never_had(probe: Any, tmp_path: Path) -> None:
+    rig = Rig(probe, tmp_path, patience=0.5)
+    rviz = rig.open(1.0)
+    rviz.drag(SIZE, (20.0, 15.0))
+    probe.until(rig.annotations)
+    probe.executor.remove_node(rig.segmenter)
+    probe._added.remove(rig.segmenter)
+    rig.segmenter.destroy_node()
+    # What listens to annotations here too would pass for a segmenter.
+    probe.until(lambda: rig.canvas._annotations.get_subscription_count() == 1)
+    rig.canvas._question.forget()
+    rviz.drag(SIZE, (30.0, 20.0))
+    rig.until_text("1 drawn on it are not sent")
+    assert len(rig.annotations()) == 1
+
+
 def test_a_press_on_a_frame_that_is_gone_is_refused(rig: Rig) -> None:
     rviz = rig.open(1.0)
     old = rviz.control
@@ -397,6 +413,8 @@ def test_without_a_segmenter_the_camera_is_shown_and_the_menu_says_what_is_missi
     probe.until(camera.get_subscription_count)
     rviz = RvizClient(probe).init()
     assert not rviz.markers, "no frame yet"
+    camera.publish(Image(header=header(0.5), encoding="nonsense", width=64, height=48))
+    probe.until(lambda: canvas._feed._image is not None)
     camera.publish(from_array(picture(), "rgb8", header(1.0)))
     probe.until(lambda: rviz.markers, what="the marker")
     np.testing.assert_array_equal(rviz.texture(), picture())

@@ -3,7 +3,7 @@
 from neural_seg_ros.canvas.board import Action, Board, Command, Draw, Freeze, Say
 from neural_seg_ros.canvas.geometry import Plane, Triangles, triangles
 from neural_seg_ros.canvas.gestures import Dropped, Event, Gesture, Gestures, Pointer
-from neural_seg_ros.canvas.menu import Entry, choose, class_entry, entries, name_of
+from neural_seg_ros.canvas.menu import Entry, caption, choose, class_entry, entries
 from neural_seg_ros.canvas.pen import Pen, Tool
 from neural_seg_ros.canvas.question import Question
 from neural_seg_ros.canvas.surface import cells, texture, with_suggestion
@@ -26,11 +26,11 @@ __all__ = [
     "Say",
     "Tool",
     "Triangles",
+    "caption",
     "cells",
     "choose",
     "class_entry",
     "entries",
-    "name_of",
     "texture",
     "triangles",
     "with_suggestion",

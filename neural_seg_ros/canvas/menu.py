@@ -1,4 +1,4 @@
-"""The canvas's context menu: what it shows, and what its entries do to a board.
+"""The canvas's context menu: what it shows, and what its entries do to a board; and the board's settings in words.
 
 An entry keeps its id whatever else the menu has: RViz may answer from a menu that has been replaced meanwhile.
 """
@@ -61,6 +61,12 @@ def choose(entry_id: int, board: Board) -> list[Action]:
     else:
         return [Say(f"menu entry: got {entry_id}, accepted: an entry of the canvas's menu")]
     return []
+
+
+def caption(board: Board, class_names: Mapping[int, str]) -> str:
+    """What the board is set to."""
+    state = "frozen" if board.frozen else "resting: press to wake" if board.resting else "live"
+    return f"{state} | {board.tool.value} | class {name_of(board.pen.class_id, class_names)}"
 
 
 def name_of(class_id: int, class_names: Mapping[int, str]) -> str:

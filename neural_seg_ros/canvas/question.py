@@ -27,6 +27,10 @@ class Question:
         self._until = now + self._patience
         self._waiting.clear()
 
+    def forget(self) -> None:
+        """The segmenter is gone: what comes back may not have the frame."""
+        self._known = False
+
     def draw(self, draw: Draw, now: float) -> tuple[list[Draw], bool]:
         """What may be sent now that something is drawn, and whether the segmenter is to be asked once more."""
         if self._known:

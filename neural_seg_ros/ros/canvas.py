@@ -25,13 +25,12 @@ from neural_seg_ros.canvas import (
     Pointer,
     Question,
     Say,
+    caption,
     choose,
     entries,
-    name_of,
     with_suggestion,
 )
 from neural_seg_ros.canvas.geometry import Vector
-from neural_seg_ros.errors import NeuralSegError
 from neural_seg_ros.options import options_of
 from neural_seg_ros.ros import qos
 from neural_seg_ros.ros.canvas_config import CanvasConfig
@@ -127,8 +126,9 @@ class Canvas(Node):
         # Points in other frames are of the world, and the segmenter's.
         if message.header.frame_id.lstrip("/") != self._config.frame_id.lstrip("/"):
             return
-        pixel = self._pixel((message.point.x, message.point.y, message.point.z))
-        if pixel is not None:
+        frame, pixel = self._frame, self._pixel((message.point.x, message.point.y, message.point.z))
+        # Another canvas may lie beside this one.
+        if frame is not None and pixel is not None and frame.plane.inside(pixel):
             self._touched = time.monotonic()
             self._do(self._board.click(pixel))
 
@@ -193,7 +193,7 @@ class Canvas(Node):
             name = self.resolve_service_name(client.srv_name)
             self._say(f"{command.value}: {name} is not there; is the segmenter running?")
             return
-        client.call_async(Trigger.Request()).add_done_callback(partial(self._on_answer, command))
+        client.call_async(Trigger.Request()).add_done_callback(partial(self._guarded(self._on_answer), command))
 
     def _on_answer(self, command: Command, future: Any) -> None:
         if not self.context.ok():
@@ -216,13 +216,15 @@ class Canvas(Node):
         now = time.monotonic()
         if self._board.frozen:
             self._wait(now)
-        elif now >= self._next_frame and not self._board.resting:
+        elif now >= self._next_frame:
             self._next_frame = now + 1.0 / self._config.rate
             self._follow(now)
         if self._dirty and self._server.watched():
             self._show()
 
     def _wait(self, now: float) -> None:
+        if not self._annotations.get_subscription_count():
+            self._question.forget()
         dropped = self._question.given_up(now)
         if dropped is not None:
             lost = f"; {dropped} drawn on it are not sent" if dropped else ""
@@ -233,12 +235,16 @@ class Canvas(Node):
             )
 
     def _follow(self, now: float) -> None:
-        if self._frame is not None and not self._server.watched():
-            return
+        if not self._server.watched():
+            self._touched = now
+            self._board.go_on()
+            if self._frame is not None:
+                return
         # RViz keeps the texture of a marker that was replaced: an open display must not fill its memory over night.
-        if self._config.idle and now - self._touched > self._config.idle:
+        if self._config.idle and now - self._touched > self._config.idle and not self._board.resting:
             self._board.rest()
             self._dirty = True
+        if self._board.resting:
             return
         frame = self._feed.newest(self._frame, self._config.plane)
         if frame is None:
@@ -260,23 +266,18 @@ class Canvas(Node):
                 frame.picture if suggestion is None else with_suggestion(frame.picture, suggestion),
                 board.frame,
                 entries(board, self._feed.class_names),
-                self._status(suggestion is None),
+                self._caption(suggestion is None),
                 self._surface,
             )
         )
 
-    def _status(self, nothing_suggested: bool) -> str:
-        board = self._board
-        words = [
-            "frozen" if board.frozen else "resting: press to wake" if board.resting else "live",
-            board.tool.value,
-            f"class {name_of(board.pen.class_id, self._feed.class_names)}",
-        ]
-        if board.suggest and nothing_suggested:
-            words.append("no suggestion for this frame")
+    def _caption(self, nothing_suggested: bool) -> str:
+        said = [caption(self._board, self._feed.class_names)]
+        if self._board.suggest and nothing_suggested:
+            said.append("no suggestion for this frame")
         if self._question.waiting:
-            words.append("waits for the segmenter")
-        return " | ".join([*words, *([self._said] if self._said else [])])
+            said.append("waits for the segmenter")
+        return " | ".join([*said, *([self._said] if self._said else [])])
 
     # -- errors --------------------------------------------------------------------------------------------------------
 
@@ -290,12 +291,7 @@ class Canvas(Node):
         return call
 
     def _refuse(self, error: Exception) -> None:
-        if not self.context.ok():
-            return
-        # Two lines of code, as rclpy throttles by line.
-        if isinstance(error, NeuralSegError):
-            self.get_logger().error(str(error), throttle_duration_sec=_LOG_PERIOD)
-        else:
+        if self.context.ok():
             self.get_logger().error(error_text(error), throttle_duration_sec=_LOG_PERIOD)
 
 
