@@ -1,8 +1,8 @@
 """What tests of the canvas have in place of RViz: a client of the interactive-marker protocol, and its mouse.
 
 It keeps to what RViz's client does (``neural_seg_ros/ros/marker_server.py`` has the protocol): init by service, updates
-in sequence, feedback from a publisher that keeps one message. Where a pixel lies it reads from the marker's triangles
-and texture coordinates, as the renderer does, and not from the code that made them.
+in sequence, feedback in the order in which RViz tells it. Where a pixel lies it reads from the marker's triangles and
+texture coordinates, as the renderer does, and not from the code that made them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from visualization_msgs.srv import GetInteractiveMarkers
 Pixel = tuple[float, float]
 
 
-def reliable(depth: int) -> QoSProfile:
-    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.RELIABLE)
+RELIABLE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE)
 
 
 class RvizClient:
@@ -35,8 +34,8 @@ class RvizClient:
         self._last: int | None = None
         self._waiting: list[InteractiveMarkerUpdate] | None = []
         node = probe.node
-        self._feedback = node.create_publisher(InteractiveMarkerFeedback, f"{namespace}/feedback", reliable(1))
-        node.create_subscription(InteractiveMarkerUpdate, f"{namespace}/update", self._on_update, reliable(100))
+        self._feedback = node.create_publisher(InteractiveMarkerFeedback, f"{namespace}/feedback", RELIABLE)
+        node.create_subscription(InteractiveMarkerUpdate, f"{namespace}/update", self._on_update, RELIABLE)
         probe.until(self._feedback.get_subscription_count, what="a server for feedback")
 
     def init(self) -> RvizClient:
@@ -64,7 +63,7 @@ class RvizClient:
 
     @property
     def text(self) -> str:
-        return str(self.marker.controls[1].markers[0].text)
+        return " ".join(self.marker.controls[1].markers[0].text.split())
 
     @property
     def menu(self) -> dict[str, int]:
@@ -103,8 +102,6 @@ class RvizClient:
         for name, value in fields.items():
             setattr(message, name, value)
         self._feedback.publish(message)
-        # One message is kept, so each is to be delivered before the next, as on one machine it is.
-        self._feedback.wait_for_all_acked()
 
     def press(self, point: Any, **fields: Any) -> None:
         self.send(InteractiveMarkerFeedback.POSE_UPDATE, point, **fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import subprocess
 import sys
@@ -318,6 +319,36 @@ def test_feedback_that_makes_no_sense_is_refused_and_the_canvas_lives_on(rig: Ri
     rviz.press(point, marker_name="another")
     rviz.release(point)
     rviz.drag(SIZE, (30.0, 20.0), client_id="x" * 100_000)
+    rig.probe.until(lambda: rig.annotations() == (Click(30, 20, 1),), what="a click")
+
+
+def test_a_thousand_random_messages_and_the_next_click_counts(rig: Rig) -> None:
+    random = np.random.default_rng(0)
+    odd = (math.nan, math.inf, -math.inf, 1e308, -1e308, 0.0, 0.3)
+    points = rig.probe.node.create_publisher(PointStamped, "/clicked_point", 10)
+    rig.probe.until(lambda: points.get_subscription_count() == 2)
+    rviz = rig.open()
+    for number in range(1000):
+        point = Point(**{axis: float(random.choice(odd)) for axis in "xyz"})
+        fields = {
+            "marker_name": str(random.choice(["canvas", "", "canvas\n", "x" * 1000])),
+            "control_name": str(
+                random.choice(["", "frame ", "frame 99999999999999999999", "frame -1", "frame ²", "ä"])
+            ),
+            "client_id": str(number),
+            "mouse_point_valid": bool(random.integers(2)),
+            "menu_entry_id": int(random.integers(70_000, 2**32)),
+            "header": Header(frame_id=str(random.choice(["canvas", "", "/canvas", "map"]))),
+            "mouse_point": point,
+        }
+        rviz.send(int(random.integers(256)), None, **fields)
+        if number % 10 == 0:
+            points.publish(PointStamped(header=header(1.0, "canvas"), point=Point(x=math.nan, y=point.y, z=point.z)))
+        rig.probe.executor.spin_once(timeout_sec=0)
+    rviz.send(InteractiveMarkerFeedback.MENU_SELECT, menu_entry_id=4_000_000_000)
+    rig.until_text("menu entry: got 4000000000")
+    assert rig.annotations() == ()
+    rviz.drag(SIZE, (30.0, 20.0))
     rig.probe.until(lambda: rig.annotations() == (Click(30, 20, 1),), what="a click")
 
 

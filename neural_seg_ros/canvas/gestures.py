@@ -1,8 +1,8 @@
 """What the mouse does on the canvas, put together from single events that may be lost or come twice.
 
 Of a drag RViz tells the press and the release, and each twice: a move precedes both, and of a button the release is
-told as a click and as a release. Of a double click it tells a press, three releases and no second press. Its publisher
-keeps one message, so that on a bad network any of them is lost. Hence:
+told as a click and as a release. Of a double click it tells a press, three releases and no second press. No release is
+told where the window loses the mouse, or an update takes what was pressed away. Hence:
 
 - A gesture goes from a press to the next release; what comes while none is open counts for nothing.
 - A gesture belongs to the client (the RViz) that began it; those of several clients run side by side. It is drawn with

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import json
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,6 +33,7 @@ _STATUS = "status"
 _WHITE = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
 # The text above the picture, in parts of its width.
 _TEXT = 0.04
+_LINE = 64
 # BUTTON_CLICK and MOUSE_UP tell of the same release, and either may be lost.
 _EVENTS = {
     InteractiveMarkerFeedback.POSE_UPDATE: Event.MOVE,
@@ -57,7 +59,7 @@ class Surface:
 
 
 def textures_exist() -> bool:
-    """Whether markers can carry a texture: from Iron on they can."""
+    """Whether the markers of this distribution can carry a texture."""
     return {"texture_resource", "texture", "uv_coordinates"} <= set(Marker.get_fields_and_field_types())
 
 
@@ -175,7 +177,7 @@ def _embed(marker: Marker, data: bytes, encoding: str) -> None:
 
 
 def _uv(u: float, v: float) -> Any:
-    # Not there before Iron.
+    # Not there where markers carry no textures.
     from visualization_msgs.msg import UVCoordinate
 
     return UVCoordinate(u=u, v=v)
@@ -183,8 +185,11 @@ def _uv(u: float, v: float) -> Any:
 
 def _caption(plane: Plane, text: str) -> Marker:
     size = _TEXT * plane.width
+    lines = textwrap.wrap(text, _LINE)
+    text = "\n".join(lines)
     marker = Marker(type=Marker.TEXT_VIEW_FACING, text=text, color=_WHITE, scale=Vector3(x=size, y=size, z=size))
-    marker.pose.position.y = plane.height / 2 + size
+    # The text is centred on its position.
+    marker.pose.position.y = plane.height / 2 + size * (0.5 + len(lines) / 2)
     marker.pose.orientation.w = 1.0
     return marker
 

@@ -8,8 +8,9 @@ ROS 2's protocol, as the client in RViz (``interactive_markers``, Jazzy to Rolli
   At a gap the client lets its markers go and begins with the init. Markers of an update replace those of their name.
 - *Alive* is a server whose service is there. KEEP_ALIVE updates are of ROS 1: the client warns of the first and drops
   all, so none is sent.
-- *Feedback* on ``<namespace>/feedback``. The client's publisher is reliable but keeps 1 message, so that of the two or
-  three that a click makes at once some may be lost. ``client_id`` is the name of the client's node.
+- *Feedback* on ``<namespace>/feedback``, reliable, volatile, keep last 100 (a server in C++ keeps 1, and loses some of
+  the two or three that a click makes at once). ``client_id`` is the full name of the client's node: two RViz of one
+  name are one client.
 - A marker whose stamp is 0 stays locked to its frame, and pose and mouse point of its feedback are in that frame.
 
 What RViz makes of the mouse on a control of mode BUTTON: a press gives POSE_UPDATE and MOUSE_DOWN; a release gives
