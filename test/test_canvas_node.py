@@ -94,6 +94,7 @@ class Rig:
         """Show a frame, and wait until the canvas has it as the segmenter draws it."""
         self.frame(second)
         self.probe.until(lambda: self.canvas._feed._overlay is not None, what="an overlay")
+        self.probe.until(lambda: self.canvas._feed.class_names, what="names of classes")
         self.rviz.init()
         self.probe.until(lambda: self.rviz.markers, what="the marker")
         self.probe.until(lambda: self.canvas._frame.shown is self.canvas._feed._overlay.message)
