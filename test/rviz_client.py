@@ -7,6 +7,7 @@ texture coordinates, as the renderer does, and not from the code that made them.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import cv2
@@ -40,13 +41,30 @@ class RvizClient:
 
     def init(self) -> RvizClient:
         """Ask for the markers; updates up to the answer's number are old."""
-        answer = self._probe.call(GetInteractiveMarkers, f"{self._namespace}/get_interactive_markers")
+        answer = self._ask()
         self.markers = {marker.name: marker for marker in answer.markers}
         waiting, self._waiting = self._waiting or [], None
         for update in waiting:
             if update.seq_num > answer.sequence_number:
                 self._apply(update)
         return self
+
+    def _ask(self) -> GetInteractiveMarkers.Response:
+        """The server's answer; asked again every second without one, as it may not know yet where to send it."""
+        node = self._probe.node
+        client = node.create_client(GetInteractiveMarkers, f"{self._namespace}/get_interactive_markers")
+        self._probe.until(client.service_is_ready, what="the service of the markers")
+        asked: list[tuple[float, Any]] = []
+
+        def answered() -> bool:
+            now = time.monotonic()
+            if not asked or now - asked[-1][0] > 1.0:
+                asked.append((now, client.call_async(GetInteractiveMarkers.Request())))
+            return any(future.done() for _, future in asked)
+
+        self._probe.until(answered, what="the markers")
+        node.destroy_client(client)
+        return next(future.result() for _, future in asked if future.done())
 
     @property
     def marker(self) -> InteractiveMarker:
