@@ -32,6 +32,8 @@ class RvizClient:
         self.name = name
         self.markers: dict[str, InteractiveMarker] = {}
         self.gaps = 0
+        # Of the newest update that is shown.
+        self.sequence = 0
         self._last: int | None = None
         self._waiting: list[InteractiveMarkerUpdate] | None = []
         node = probe.node
@@ -43,6 +45,7 @@ class RvizClient:
         """Ask for the markers; updates up to the answer's number are old."""
         answer = self._ask()
         self.markers = {marker.name: marker for marker in answer.markers}
+        self.sequence = answer.sequence_number
         waiting, self._waiting = self._waiting or [], None
         for update in waiting:
             if update.seq_num > answer.sequence_number:
@@ -178,6 +181,7 @@ class RvizClient:
             self._waiting.append(update)
 
     def _apply(self, update: InteractiveMarkerUpdate) -> None:
+        self.sequence = update.seq_num
         for marker in update.markers:
             self.markers[marker.name] = marker
         for pose in update.poses:

@@ -106,8 +106,8 @@ class Rig:
 
     def settle(self) -> None:
         """Until RViz shows what the canvas has."""
-        name = f"frame {self.canvas._board.frame}"
-        self.probe.until(lambda: not self.canvas._dirty and self.rviz.control == name, what="the canvas in RViz")
+        canvas, rviz = self.canvas, self.rviz
+        self.probe.until(lambda: not canvas._dirty and rviz.sequence == canvas._server._sequence, what="all in RViz")
 
     def until_text(self, text: str) -> None:
         self.probe.until(lambda: self.rviz.shows(text), what=f"{text!r} above the canvas")
