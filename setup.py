@@ -65,6 +65,7 @@ setup(
     entry_points={
         "console_scripts": [
             f"camera = {NAME}.ros.camera:main",
+            f"canvas = {NAME}.ros.canvas:main",
             f"multi_segmenter = {NAME}.ros.multi_segmenter:main",
             f"neural-seg = {NAME}.cli.main:main",
             f"segmenter = {NAME}.ros.segmenter:main",
