@@ -25,7 +25,7 @@ from neural_seg_ros.field.engine import Engine, Losses
 from neural_seg_ros.field.snapshot import part_of
 from neural_seg_ros.field.steps import MakeSteps, make_steps
 from neural_seg_ros.history import History, State
-from neural_seg_ros.image import check_image, field_shape, resize_image
+from neural_seg_ros.image import check_image, field_shape
 from neural_seg_ros.likeliest import likeliest
 from neural_seg_ros.placed import Placed, classes_among, draw, extended, rest_of
 from neural_seg_ros.rasterise import bounding_boxes, outside_boxes, rasterise
@@ -78,7 +78,6 @@ class Session:
         # The numbers of annotated frames, by stamp and checksum: one that is observed again is the same frame.
         self._frame_key = (0.0, 0)
         self._known: dict[tuple[float, int], int] = {}
-        self._image: NDArray[np.uint8] | None = None
         self._engine: Engine | None = None
         self._answer = make_answer(self.config.answer)
         self._following = self._new_following(self.config)
@@ -419,13 +418,12 @@ class Session:
         assert self._frame is not None
         config = self.config
         height, width = self._field_shape(config)
-        self._image = resize_image(self._frame, height, width)
         if self._engine is None:
             self._engine = self._new_engine(config)
         elif self._engine.shape != (height, width):
             self._engine = self._engine.resized(height, width)
             self._history.forget_states()
-        self._engine.set_target(torch.from_numpy(self._image))
+        self._engine.set_target(torch.from_numpy(self._frame))
         self._answer.observe(self._frame)
         self._instant = self._carried = None
         self._following.show(self._frame, self._frames)
@@ -527,8 +525,8 @@ class Session:
         return drawn, outside_boxes(bounding_boxes(here, size, size), drawn)
 
     def _field_estimate(self, engine: Engine) -> Estimate:
-        assert self._image is not None
-        return Estimate(self._image, np.asarray(engine.prediction().cpu().numpy(), np.float32))
+        image, probabilities = engine.fetch().wait()
+        return Estimate(image.numpy(), probabilities.numpy())
 
     def _step(self, field_steps: int, tracker_steps: int) -> None:
         for _ in self._steps(field_steps, tracker_steps):

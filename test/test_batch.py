@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from neural_seg_ros.config import FieldConfig
 from neural_seg_ros.errors import ConfigError
+from neural_seg_ros.field import enlarged
 from neural_seg_ros.field.batcher import KEPT_SETS, Batcher
 from neural_seg_ros.field.engine import FIRST_CLASSES, Engine
 from neural_seg_ros.field.steps import EagerSteps, MakeSteps, Step, make_steps
@@ -108,6 +109,14 @@ def test_every_field_follows_what_it_is_alone(changes: dict[str, object]) -> Non
         assert engine.prediction().shape == single.prediction().shape
         assert torch.allclose(engine.prediction(), single.prediction(), atol=0.02)
         assert torch.allclose(engine.reconstruction(), single.reconstruction(), atol=0.02)
+
+
+def test_folded_fields_follow_what_they_are_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enlarged, "LEAST_FOLDED", 0)
+    together, alone = _engines(Batcher(wait_for=3).join), _engines()
+    for engines in (together, alone):
+        _annotate(engines[0], 2)
+    _assert_follows(together, alone, 60)
 
 
 def test_fields_get_more_classes_and_frames_at_different_times() -> None:

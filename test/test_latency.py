@@ -27,6 +27,7 @@ def test_latency_of_both_answers(tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert 0 < row["click_p50"] <= row["click_p95"]
         assert row["masks_per_second"] > 0
         assert row["masks_following"] > 0
+    assert (tmp_path / "waits.png").stat().st_size > 0
     assert (tmp_path / "table.md").read_text().rstrip().endswith(capsys.readouterr().out.rstrip())
 
 

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "neural_seg_ros"
 # From the top down; a module may import from its own layer and from those below.
 LAYERS = (
     ("ros", "cli"),
-    ("live", "replay"),
+    ("live", "replay", "canvas"),
     ("evaluate",),
     ("session",),
     ("session_file", "history", "result", "annotation_file"),

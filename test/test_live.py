@@ -205,6 +205,35 @@ def test_a_drawing_is_replaced_by_its_key_and_taken_back(rig: Rig) -> None:
     rig.until(lambda: "frame 2" in rig.tokens())
 
 
+def test_a_frame_that_was_asked_for_stays_in_reach(rig: Rig) -> None:
+    rig.live.set_options(LiveConfig(max_age=5.0, ring=2))
+    rig.frame(1.0)
+    rig.until_fitted()
+    done(rig.live.draw(7, (), stamp=1.0))
+    for stamp in (2.0, 3.0, 4.0, 5.0):
+        rig.frame(stamp)
+        rig.until(lambda newest=f"frame {stamp:g}": rig.tokens()[-1] == newest)
+    given = len(rig.outputs)
+    done(rig.live.draw(7, (Click(1, 4, 1),), stamp=1.0))
+    rig.until(lambda: "frame 1" in rig.tokens()[given:])
+    assert [placed.stamp for placed in rig.session.placed] == [1.0]
+    assert not rig.notices
+
+
+def test_a_drawing_taken_back_has_the_frame_of_its_stamp_answered_again(rig: Rig) -> None:
+    rig.frame(1.0)
+    done(rig.live.draw(7, (Click(1, 4, 1),), stamp=1.0))
+    rig.until_fitted()
+    rig.frame(2.0)
+    rig.until(lambda: rig.tokens()[-1] == "frame 2")
+    given = len(rig.outputs)
+    done(rig.live.draw(7, (), stamp=1.0))
+    rig.until(lambda: "frame 1" in rig.tokens()[given:])
+    assert not rig.session.placed
+    done(rig.live.draw(7, (), stamp=0.5))
+    assert "0.5" in rig.notices[-1]
+
+
 def test_a_drawing_below_annotations_of_another_frame_stays_and_says_so(rig: Rig) -> None:
     rig.frame(1.0)
     done(rig.live.draw(7, (Click(1, 4, 1),)))

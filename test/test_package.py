@@ -35,7 +35,7 @@ DEPENDENCIES = {
 # Imported where it is asked for alone, and the extra of setup.py that installs it.
 OPTIONAL = {"distributed": "dask"}
 # Part of the package of another name.
-ROS_MODULES = {"tf2_ros", "cv_bridge", "rclpy", "launch", "launch_ros"}
+ROS_MODULES = {"tf2_ros", "cv_bridge", "interactive_markers", "rclpy", "launch", "launch_ros"}
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from neural_seg_ros.config import FieldConfig
+from neural_seg_ros.field import enlarged
 from neural_seg_ros.field.engine import FIRST_CLASSES, Engine
 from neural_seg_ros.field.precision import compute_dtype
 from neural_seg_ros.field.steps import REPLAYED, WARM_UP, GraphSteps, Step
@@ -46,6 +47,16 @@ def test_bfloat16_follows_the_loss_of_float32() -> None:
     assert exact[-1] < 0.6 * exact[0]
     assert np.abs(short / exact - 1).mean() < 0.1
     assert abs(short[-1] / exact[-1] - 1) < 0.2
+
+
+def test_folded_steps_follow_the_loss_of_plain_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = dataclasses.replace(TINY, precision="fp32")
+    curves = []
+    for least in (10**9, 0):
+        monkeypatch.setattr(enlarged, "LEAST_FOLDED", least)
+        curves.append(_curve(_engine(config)))
+    assert not np.array_equal(*curves)
+    assert np.allclose(*curves, rtol=0.02)
 
 
 def test_weights_and_moments_are_float32_in_any_case() -> None:

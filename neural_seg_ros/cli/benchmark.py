@@ -61,6 +61,7 @@ def latency(
     }
     tables = {"": _table("answer", metrics["latency"]), "Moving camera": _table("answer", metrics["moving_camera"])}
     _write(out, setting, metrics, tables)
+    _plot_waits(out / "waits.png", metrics["latency"], metrics["moving_camera"])
 
 
 @app.command()
@@ -91,7 +92,7 @@ def step(
     )
     metrics = {**dataclasses.asdict(speed), "field": dataclasses.asdict(field)}
     _write(out, setting, metrics, _step_tables(speed, WANTED_PSNR))
-    _plot_psnr(out / "psnr.png", speed)
+    _plot_psnr(out / "psnr.png", speed, WANTED_PSNR)
     if growth:
         _plot_growth(out / "growth.png", speed.growth)
 
@@ -155,7 +156,35 @@ def _step_tables(speed: StepSpeed, wanted: float) -> dict[str, Table]:
     return tables
 
 
-def _plot_psnr(path: Path, speed: StepSpeed) -> None:
+def _plot_waits(path: Path, still: Mapping[str, Any], moving: Mapping[str, Any]) -> None:
+    """Seconds that a user waits, a group of bars for each wait, a bar for each answer."""
+    from matplotlib.figure import Figure
+
+    from neural_seg_ros.evaluate.report import write_figure
+
+    waits = {
+        "first mask": (still, "cold_start"),
+        "click p50": (still, "click_p50"),
+        "click p95": (still, "click_p95"),
+        "preview p95": (still, "preview_p95"),
+        "frame p50": (still, "frame_p50"),
+        "frame p95": (still, "frame_p95"),
+        "click p50,\nmoving": (moving, "click_p50"),
+        "click p95,\nmoving": (moving, "click_p95"),
+    }
+    figure = Figure(figsize=(7.2, 4.0), dpi=120, layout="constrained")
+    axes = figure.add_subplot(title="How long a user waits", ylabel="seconds", yscale="log")
+    width = 0.8 / len(still)
+    for number, answer in enumerate(still):
+        at = [place + (number - (len(still) - 1) / 2) * width for place in range(len(waits))]
+        axes.bar(at, [of[answer][name] for of, name in waits.values()], width, label=answer)
+    axes.set_xticks(range(len(waits)), list(waits), fontsize=7)
+    axes.grid(alpha=0.3, axis="y")
+    axes.legend()
+    write_figure(path, figure)
+
+
+def _plot_psnr(path: Path, speed: StepSpeed, wanted: float) -> None:
     from matplotlib.figure import Figure
 
     from neural_seg_ros.evaluate.report import write_figure
@@ -164,6 +193,7 @@ def _plot_psnr(path: Path, speed: StepSpeed) -> None:
     axes = figure.add_subplot(title="PSNR in time", xlabel="seconds", ylabel="PSNR (dB)", xscale="log")
     for name, curve in speed.curves.items():
         axes.plot(curve.seconds, curve.psnr, marker=".", label=name)
+    axes.axhline(wanted, color="grey", linestyle="--", label=f"{wanted:g} dB")
     axes.grid(alpha=0.3)
     axes.legend()
     write_figure(path, figure)
@@ -177,7 +207,12 @@ def _plot_growth(path: Path, growth: Mapping[str, Mapping[int, float]]) -> None:
     figure = Figure(figsize=(3.0 * len(growth), 3.0), dpi=120, layout="constrained")
     for axes, (what, series) in zip(figure.subplots(1, len(growth), sharey=True), growth.items(), strict=True):
         axes.set(xlabel=what, xscale="log", yscale="log")
-        axes.plot(list(series), list(series.values()), marker=".")
+        axes.plot(list(series), list(series.values()), marker=".", label="measured")
+        if what == "resolution":
+            first, ms = next(iter(series.items()))
+            linear = [ms * (side / first) ** 2 for side in series]
+            axes.plot(list(series), linear, color="grey", linestyle="--", label="as the pixels")
+            axes.legend(fontsize=7)
         axes.set_xticks(list(series), [str(size) for size in series])
         axes.minorticks_off()
         axes.grid(alpha=0.3)

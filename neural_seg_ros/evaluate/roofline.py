@@ -39,7 +39,7 @@ class Peaks:
 
 @dataclass(frozen=True)
 class Roofline:
-    """The least time of a step beside the measured one.
+    """The least time of a step, of the network as it is written, beside the measured one.
 
     numbers       what it is computed in: float32 or bfloat16
     gflop         10^9 operations a step

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neural_seg_ros.field.enlarged import convolve_enlarged
 from neural_seg_ros.field.network import LEAK, Block, FieldNetwork, decoded
 
 
@@ -22,7 +23,7 @@ class BatchNetwork:
         """networks: of one configuration; their heads may have made room for different numbers of classes."""
         self._networks = networks
         self._count = len(networks)
-        self.skips = networks[0].skips
+        self.skips, self._fold = networks[0].skips, networks[0].fold
         # All see the same code: the first is one convolution with more filters.
         self.encoder = [
             Blocks(blocks, one_input=level == 0)
@@ -41,25 +42,18 @@ class BatchNetwork:
             )
             for part in ("weight", "bias")
         )
-        features = self._features(code)
-        said = self._by_field(functional.conv2d(features, weight, bias, padding=1, groups=self._count))[0]
+        skip = self._of_all(code) if self.skips else None
+        said = self._by_field(
+            convolve_enlarged(decoded(self, code), skip, code.shape[-2:], weight, bias, self._count, self._fold)
+        )[0]
         split = said.split(list(channels.values()), dim=1)  # type: ignore[no-untyped-call]
         outputs = dict(zip(channels, split, strict=True))
         outputs["rgb"] = outputs["rgb"].sigmoid()
         return outputs
 
-    def _features(self, code: Tensor) -> Tensor:
-        """(1, C, H, W) to (1, count * F, H, W)."""
-        x = decoded(self, code, lambda x, skip: self._joined(x, self._by_field(skip)))
-        if not self.skips:
-            return x
-        return self._joined(x, code[:, None].expand(-1, self._count, -1, -1, -1))
-
-    def _joined(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Join each field's channels: (1, count * C, H, W) and (1, count, D, H, W) to (1, count * (C + D), H, W)."""
-        # With the channels last in memory, where the convolutions want them: nothing is copied twice.
-        parts = [part.permute(0, 3, 4, 1, 2) for part in (self._by_field(x), skip)]
-        return torch.cat(parts, dim=4).flatten(3).permute(0, 3, 1, 2)
+    def _of_all(self, code: Tensor) -> Tensor:
+        """(1, C, H, W) to (1, count * C, H, W): the same for each field."""
+        return code.repeat(1, self._count, 1, 1).contiguous(memory_format=torch.channels_last)
 
     def _by_field(self, x: Tensor) -> Tensor:
         return torch.unflatten(x, 1, (self._count, -1))
@@ -74,11 +68,21 @@ class Blocks:
 
     def __call__(self, x: Tensor) -> Tensor:
         """As Block's."""
-        convolutions = [block.convolution for block in self._blocks]
-        one = convolutions[0]
-        bias = None if one.bias is None else _cat(convolutions, "bias")
-        x = functional.conv2d(x, _cat(convolutions, "weight"), bias, one.stride, padding=1, groups=self._groups)
+        weight, bias = self._joined_parameters()
+        stride = self._blocks[0].convolution.stride
+        x = functional.conv2d(x, weight, bias, stride, padding=1, groups=self._groups)
         return functional.leaky_relu(self._normalised(x), LEAK)
+
+    def enlarged(self, x: Tensor, skip: Tensor | None, size: torch.Size) -> Tensor:
+        """As Block's."""
+        weight, bias = self._joined_parameters()
+        x = convolve_enlarged(x, skip, size, weight, bias, self._groups, self._blocks[0].fold)
+        return functional.leaky_relu(self._normalised(x), LEAK)
+
+    def _joined_parameters(self) -> tuple[Tensor, Tensor | None]:
+        """Weight and bias of the convolutions of all."""
+        convolutions = [block.convolution for block in self._blocks]
+        return _cat(convolutions, "weight"), None if convolutions[0].bias is None else _cat(convolutions, "bias")
 
     def _normalised(self, x: Tensor) -> Tensor:
         norms = [block.norm for block in self._blocks]

@@ -69,13 +69,16 @@ class Buffers:
         return Buffers(code=parts[0].code, closed=torch.cat(closed), **tensors)
 
     def show(self, image: Tensor) -> None:
-        """A new frame (H, W, 3) uint8."""
-        self.rgb.copy_(_uploaded(image, self.rgb.device).permute(2, 0, 1).float()[None] / 255)
+        """A new frame (H, W, 3) uint8, on the device."""
+        self.rgb.copy_(image.permute(2, 0, 1).float()[None] / 255)
 
     def annotate(self, labels: Tensor, weights: Tensor, consistency: float) -> None:
-        """What must be answered: labels (H, W) int64, read where weights (H, W) float32 > 0; lambda elsewhere."""
-        self.labels.copy_(_uploaded(labels, self.mask.device)[None])
-        self.mask.copy_(_uploaded(weights, self.mask.device)[None])
+        """What must be answered: labels (H, W) int64, read where weights (H, W) float32 > 0; lambda elsewhere.
+
+        Both are on the device.
+        """
+        self.labels.copy_(labels[None])
+        self.mask.copy_(weights[None])
         torch.gt(self.mask, 0, out=self.annotated)
         torch.where(self.annotated, self.labels, self.target, out=self.target)
         consistency_mask(self.mask, consistency, out=self.mask)
@@ -84,10 +87,3 @@ class Buffers:
         """``{name: tensor}`` of what is more than a copy of the frame."""
         names = ("labels", "annotated", "mask", "target", "total", "squared_error")
         return {name: getattr(self, name) for name in names}
-
-
-def _uploaded(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of main memory on the device, without waiting for the steps before it."""
-    if device.type != "cuda":
-        return tensor
-    return tensor.pin_memory().to(device, non_blocking=True)

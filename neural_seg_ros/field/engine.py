@@ -13,12 +13,14 @@ from torch.nn import functional
 from neural_seg_ros.config import FieldConfig
 from neural_seg_ros.field.buffers import CLOSED, Buffers
 from neural_seg_ros.field.codes import make_code
+from neural_seg_ros.field.intake import Intake
 from neural_seg_ros.field.losses import consistency_target, probabilities, psnr
 from neural_seg_ros.field.network import FieldNetwork, head
 from neural_seg_ros.field.precision import compute_dtype, computing
 from neural_seg_ros.field.seeded import only_deterministic, seeded
 from neural_seg_ros.field.snapshot import part_of
 from neural_seg_ros.field.steps import Field, MakeSteps, Step, amsgrad, make_steps, outputs_of, set_rates
+from neural_seg_ros.field.transfer import Fetched, Transfer
 from neural_seg_ros.options import to_flat
 
 # The class head grows by doubling, so that a new class rarely touches the optimiser.
@@ -74,22 +76,32 @@ class Engine:
         self.class_count = 0
         only_deterministic(device)
         with seeded(seed):
-            network = FieldNetwork(config, {"rgb": 3, "classes": FIRST_CLASSES, **config.heads()})
+            heads = {"rgb": 3, "classes": FIRST_CLASSES, **config.heads()}
+            # A step on a CPU is a fifth to a third shorter so; on CUDA it was never measured.
+            network = FieldNetwork(config, heads, fold=device.type == "cpu")
         _forget(network.heads["classes"])
         self.network = _on_device(network, device)
         self.optimiser = amsgrad(self.network, config, captured=device.type == "cuda")
         code = make_code(config, height, width, seed).to(device, compute_dtype(config.precision, device))
         self._buffers = Buffers.empty(code, FIRST_CLASSES)
+        self._transfer = Transfer(device)
+        self._intake = Intake(height, width, device, self._transfer)
+        self._image = torch.zeros((height, width, 3), dtype=torch.uint8, device=device)
         self._make_steps = make_steps
         self._steps = make_steps(device)
         self._previous_is_known = False
 
     # -- what is fitted ------------------------------------------------------------------------------------------------
 
-    def set_target(self, image: Tensor) -> None:
-        """A new frame, (H, W, 3) uint8. What was annotated is forgotten; the consistency term stays (thesis 2.5.2)."""
-        self._buffers.show(image)
-        self.set_annotations(torch.zeros(self.shape, dtype=torch.int64), torch.zeros(self.shape), self.class_count)
+    def set_target(self, frame: Tensor) -> None:
+        """A new frame, uint8 RGB (rows, columns, 3) of main memory and of any size; it is brought to the field's.
+
+        What was annotated is forgotten; the consistency term stays (thesis 2.5.2).
+        """
+        self._image = self._intake.take(frame)
+        self._buffers.show(self._image)
+        none = torch.zeros(self.shape, device=self.device)
+        self.set_annotations(none.long(), none, self.class_count)
 
     def set_annotations(self, labels: Tensor, weights: Tensor, class_count: int) -> None:
         """What the class head must answer.
@@ -99,7 +111,8 @@ class Engine:
         class_count: N; a larger N than before adds classes without touching what the others have learnt
         """
         self._ensure_classes(class_count)
-        self._buffers.annotate(labels, weights, self.config.consistency)
+        upload = self._transfer.upload
+        self._buffers.annotate(upload(labels), upload(weights), self.config.consistency)
 
     def forget_classes(self) -> None:
         """Start the class head afresh; the RGB fit stays."""
@@ -160,6 +173,13 @@ class Engine:
     def prediction(self) -> Tensor:
         """Class probabilities (N, H, W) float32 on the engine's device; they sum to 1 over N."""
         return probabilities(self.head("classes")[: self.class_count], self.config.class_loss)
+
+    def fetch(self) -> Fetched:
+        """Begin to copy to main memory: the frame at the field's size (H, W, 3) uint8, and ``prediction()`` of now.
+
+        More steps may be asked for before they are waited for.
+        """
+        return self._transfer.fetch(self._image, self.prediction())
 
     @torch.no_grad()
     def features(self) -> Tensor:

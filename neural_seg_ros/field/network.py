@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,20 +12,33 @@ from torch.nn import functional
 
 from neural_seg_ros.config import FieldConfig
 from neural_seg_ros.field.codes import code_channels
+from neural_seg_ros.field.enlarged import convolve_enlarged, joined
 
 LEAK = 0.01
 
 
 class Block(nn.Module):
-    """3x3 convolution, normalisation, LeakyReLU: (B, C, H, W) to (B, width, ceil(H / stride), ceil(W / stride))."""
+    """3x3 convolution, normalisation, LeakyReLU: (B, C, H, W) to (B, width, ceil(H / stride), ceil(W / stride)).
 
-    def __init__(self, channels: int, width: int, stride: int, norm: str) -> None:
+    fold: how ``enlarged`` is computed, see ``convolve_enlarged``
+    """
+
+    def __init__(self, channels: int, width: int, stride: int, norm: str, fold: bool = False) -> None:
         super().__init__()
+        self.fold = fold
         self.convolution = nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=norm == "none")
         self.norm = _norm(norm, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.leaky_relu(self.norm(self.convolution(x)), LEAK)
+        return self._activated(self.convolution(x))
+
+    def enlarged(self, x: Tensor, skip: Tensor | None, size: torch.Size) -> Tensor:
+        """Of x at another size, joined with ``skip`` of that size (H, W)."""
+        of = self.convolution
+        return self._activated(convolve_enlarged(x, skip, size, of.weight, of.bias, fold=self.fold))
+
+    def _activated(self, x: Tensor) -> Tensor:
+        return functional.leaky_relu(self.norm(x), LEAK)
 
 
 class FieldNetwork(nn.Module):
@@ -37,44 +50,45 @@ class FieldNetwork(nn.Module):
     works, not only multiples of 2^levels.
 
     heads: ``{name: output channels}``; ``rgb`` (3) and ``classes`` are those the engine uses.
+    fold: compute the same with fewer products, see ``convolve_enlarged``
     """
 
-    def __init__(self, config: FieldConfig, heads: Mapping[str, int]) -> None:
+    def __init__(self, config: FieldConfig, heads: Mapping[str, int], fold: bool = False) -> None:
         super().__init__()
+        self.fold = fold
         code, width = code_channels(config), config.width
         self.skips = config.skips
-        joined = 2 * width if config.skips else width
+        into = 2 * width if config.skips else width
         self.encoder = nn.ModuleList(
             Block(code if level == 0 else width, width, 2, config.norm) for level in range(config.levels)
         )
-        self.decoder = nn.ModuleList(Block(joined, width, 1, config.norm) for _ in range(config.levels - 1))
+        self.decoder = nn.ModuleList(Block(into, width, 1, config.norm, fold) for _ in range(config.levels - 1))
         self.feature_channels = width + code if config.skips else width
         self.heads = nn.ModuleDict({name: head(self.feature_channels, out) for name, out in heads.items()})
 
     def features(self, code: Tensor) -> Tensor:
         """(B, code channels, H, W) to (B, feature_channels, H, W): what the heads see."""
-        x = decoded(self, code, _joined)
-        return _joined(x, code) if self.skips else x
+        x = functional.interpolate(decoded(self, code), size=code.shape[-2:], mode="nearest")
+        return joined(x, code) if self.skips else x
 
     def forward(self, code: Tensor) -> dict[str, Tensor]:
         """``{head: (B, channels, H, W)}``: RGB in [0, 1] after a sigmoid, every other head as it is (logits)."""
-        features = self.features(code)
         # One convolution for all heads: each alone has too few channels to fill a processor.
         heads = cast(list[nn.Conv2d], list(self.heads.values()))
         weight, bias = (
             torch.cat([each.weight for each in heads]),
             torch.cat([cast(Tensor, each.bias) for each in heads]),
         )
-        said = torch.split(
-            functional.conv2d(features, weight, bias, padding=1), [each.out_channels for each in heads], dim=1
-        )
-        outputs = dict(zip(self.heads, said, strict=True))
+        skip = code if self.skips else None
+        said = convolve_enlarged(decoded(self, code), skip, code.shape[-2:], weight, bias, fold=self.fold)
+        split = torch.split(said, [each.out_channels for each in heads], dim=1)
+        outputs = dict(zip(self.heads, split, strict=True))
         outputs["rgb"] = outputs["rgb"].sigmoid()
         return outputs
 
 
 class EncoderDecoder(Protocol):
-    """What ``decoded`` runs through: whether it has skips, and its blocks."""
+    """What ``decoded`` runs through: whether it has skips, and its blocks, which are like ``Block``."""
 
     skips: bool
 
@@ -82,24 +96,19 @@ class EncoderDecoder(Protocol):
     def encoder(self) -> Iterable[Callable[[Tensor], Tensor]]: ...
 
     @property
-    def decoder(self) -> Iterable[Callable[[Tensor], Tensor]]: ...
+    def decoder(self) -> Iterable[Any]: ...
 
 
-def decoded(network: EncoderDecoder, code: Tensor, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Through encoder and decoder, at the code's size; ``join`` joins the decoder's channels with the encoder's."""
+def decoded(network: EncoderDecoder, code: Tensor) -> Tensor:
+    """Through encoder and decoder: at the size of the first level, half the code's."""
     encoded: list[Tensor] = []
     x = code
     for block in network.encoder:
         x = block(x)
         encoded.append(x)
-    for block, skip in zip(network.decoder, reversed(encoded[:-1]), strict=True):
-        x = functional.interpolate(x, size=skip.shape[-2:], mode="nearest")
-        x = block(join(x, skip) if network.skips else x)
-    return functional.interpolate(x, size=code.shape[-2:], mode="nearest")
-
-
-def _joined(x: Tensor, skip: Tensor) -> Tensor:
-    return torch.cat([x, skip], dim=1)
+    for grow, skip in zip(network.decoder, reversed(encoded[:-1]), strict=True):
+        x = grow.enlarged(x, skip if network.skips else None, skip.shape[-2:])
+    return x
 
 
 def head(channels: int, outputs: int) -> nn.Conv2d:

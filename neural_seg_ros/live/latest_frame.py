@@ -80,6 +80,13 @@ class LatestFrameWorker(Worker):
         super().annotate(annotations, stamp, arrived)
         self._hold_steps = self._config.fit.click_steps
 
+    def look_at(self, stamp: float, arrived: float) -> bool:
+        """Answer the recent frame of a stamp again, and hold it until that is done. Returns whether there is one."""
+        found = super().look_at(stamp, arrived)
+        if found:
+            self._hold_steps = self._config.fit.click_steps
+        return found
+
     def _wait(self) -> bool:
         return self._inbox.wait(for_frame=not self._holds(), busy=self._steps_due() > 0, pause=self._until_publish())
 

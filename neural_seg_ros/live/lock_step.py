@@ -71,7 +71,7 @@ class LockStepWorker(Worker):
 
     def replace(self, session: Session) -> SessionConfig:
         """Begin with the next frame, as if none had been before; gives the session's configuration."""
-        self._newest = None
+        self._newest = self._kept = None
         self._inbox.forget_frames()
         self._keep_waiting(())
         return super().replace(session)
@@ -90,7 +90,7 @@ class LockStepWorker(Worker):
             self._erase(key)
             self._keep_waiting((*others, _Waiting(key, tuple(annotations), stamp, arrived)))
         else:
-            super().draw(key, annotations, stamp, arrived)
+            super().draw(key, annotations, None if self._is_to_come(stamp) else stamp, arrived)
             self._keep_waiting(others)
 
     def clear(self) -> None:

@@ -71,6 +71,8 @@ class Worker(ABC):
         self._taken: float | None = None
         # The classes that the listener was told are lost.
         self._lost: tuple[int, ...] = ()
+        # The past frame that was asked for last: who draws on a frozen picture takes longer than the ring reaches back.
+        self._kept: Frame | None = None
 
     def run(self) -> None:
         """Work until the inbox is closed."""
@@ -129,12 +131,31 @@ class Worker(ABC):
         self._annotations_changed()
 
     def draw(self, key: int, annotations: Sequence[Annotation], stamp: float | None, arrived: float) -> None:
-        """Replace what was drawn under a key, whole or not at all."""
+        """Replace what was drawn under a key, whole or not at all.
+
+        Without annotations what was drawn is taken back, and the frame of the stamp is answered again.
+        """
         self._check(annotations, stamp)
+        if not annotations and stamp is not None:
+            self.look_at(stamp, arrived)
         self._erase(key)
         if annotations:
             self.annotate(annotations, stamp, arrived)
             self._drawn[key] = list(annotations)
+
+    def look_at(self, stamp: float, arrived: float) -> bool:
+        """Answer the recent frame of a stamp again, and keep it. Returns whether there is one."""
+        nearest = self._nearest(stamp)
+        if nearest is None or nearest.stamp != stamp:
+            if nearest is not None:
+                self._listener.notice(
+                    f"annotation stamp: got {stamp:.6f}, which is not among the recent frames; none is answered again"
+                )
+            return False
+        self._choose_frame(stamp)
+        self._answering.append(arrived)
+        self._annotations_changed()
+        return True
 
     def undo(self) -> bool:
         """Take back the last annotation; False when there is none."""
@@ -220,12 +241,17 @@ class Worker(ABC):
         target = self._target(stamp)
         if target is not None and (self._shown is None or target is not self._shown.frame):
             self._show(target)
+        if stamp is not None and self._shown is not None:
+            self._kept = self._shown.frame
 
     def _nearest(self, stamp: float | None) -> Frame | None:
         """The recent frame nearest to a stamp; None where the newest is meant, as by a stamp of after it."""
         recent = self._inbox.recent_frames()
         if self._shown is not None:
             recent.append(self._shown.frame)
+        kept = self._kept
+        if kept is not None and kept.stamp == stamp and all(frame.stamp != stamp for frame in recent):
+            return kept
         if stamp is None or not recent or stamp > max(frame.stamp for frame in recent):
             return None
         # The newest of equals, as stamps come again when a bag is looped.

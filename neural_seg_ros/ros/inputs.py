@@ -68,9 +68,9 @@ class Inputs:
             (topics.STROKE, shapes.stroke),
             (topics.REGION, shapes.region),
             (topics.MOUSE, shapes.click),
-            (topics.POINT, self._project),
         ):
             self._subscribe(topic, partial(self._on_shape, topic, convert), annotations)
+        self._subscribe(topics.POINT, self._on_clicked_point, annotations)
         self._subscribe(topics.MARKER, self._on_marker, annotations)
 
     def callback_seconds(self) -> list[float]:
@@ -110,6 +110,12 @@ class Inputs:
         header = getattr(message, "header", None)
         stamp = None if header is None else stamp_of(header)
         self._answered(topic, self._live.annotate(annotation, stamp))
+
+    def _on_clicked_point(self, message: PointStamped) -> None:
+        canvas = self._settings().node.canvas_frame.lstrip("/")
+        # Without a frame it is in the camera's.
+        if not canvas or message.header.frame_id.lstrip("/") != canvas:
+            self._on_shape(topics.POINT, self._project, message)
 
     def _on_marker(self, message: ImageMarker) -> None:
         settings = self._settings()

@@ -71,6 +71,7 @@ class NodeConfig:
     active_class: int = option(1, "class of clicks, boxes, strokes and regions that name none", low=0, high=65534)
     session_name: str = option("session", "file name, without suffix, of ~/save_session and ~/load_session")
     overlay_alpha: float = option(0.45, "opacity of the classes in ~/overlay", low=0.0, high=1.0)
+    canvas_frame: str = option("canvas", "points on /clicked_point in this frame are left to the node canvas")
 
     def __post_init__(self) -> None:
         validate(self)

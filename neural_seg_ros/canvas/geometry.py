@@ -1,0 +1,123 @@
+"""Where the pixels of a frame lie on the canvas: a rectangle in the plane z = 0 of a pose, seen from above.
+
+The frame's centre is the origin of the pose, x points to the right of the picture and y to its top, so that from +z
+it looks as the camera shows it. One pixel is ``width / W`` metres in both directions; the centre of the upper left
+pixel is (0, 0), as everywhere (``annotations.py``).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_seg_ros.annotations import Point
+
+Vector = tuple[float, float, float]
+# RViz reads the point under the mouse from a depth buffer. Farther off the plane than this part of the canvas's width
+# it is a point of something else.
+_OFF_PLANE = 0.05
+_DECIMALS = 3
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A frame on the canvas.
+
+    size      (height, width) of the frame in pixels
+    width     of the canvas in metres; its height follows
+    position  of the frame's centre, metres
+    turn      (roll, pitch, yaw) about the fixed axes x, y, z in this order, radians
+    """
+
+    size: tuple[int, int]
+    width: float
+    position: Vector = (0.0, 0.0, 0.0)
+    turn: Vector = (0.0, 0.0, 0.0)
+
+    @property
+    def height(self) -> float:
+        """Of the canvas in metres."""
+        return self.width * self.size[0] / self.size[1]
+
+    @cached_property
+    def orientation(self) -> tuple[float, float, float, float]:
+        """The pose's orientation as a unit quaternion (x, y, z, w)."""
+        (cr, sr), (cp, sp), (cy, sy) = ((math.cos(angle / 2), math.sin(angle / 2)) for angle in self.turn)
+        return (
+            sr * cp * cy - cr * sp * sy,
+            cr * sp * cy + sr * cp * sy,
+            cr * cp * sy - sr * sp * cy,
+            cr * cp * cy + sr * sp * sy,
+        )
+
+    def pixel(self, point: Vector) -> Point | None:
+        """(x, y) in pixels, maybe outside of the frame, of a point of the plane in metres; None for any other point."""
+        off = np.asarray(point, np.float64) - self.position
+        if not np.isfinite(off).all():
+            return None
+        x, y, z = self._rotation.T @ off
+        if abs(z) > _OFF_PLANE * self.width:
+            return None
+        height, width = self.size
+        across, down = (x / self.width + 0.5) * width - 0.5, (0.5 - y / self.height) * height - 0.5
+        # What the way through metres adds must not decide which side of a pixel's border a click is on.
+        return round(float(across), _DECIMALS), round(float(down), _DECIMALS)
+
+    def point(self, pixel: Point) -> Vector:
+        """The point in metres where (x, y) in pixels lies."""
+        x, y, z = self._rotation @ self.local(pixel) + self.position
+        return float(x), float(y), float(z)
+
+    def local(self, pixel: Point) -> Vector:
+        """The point of (x, y) in pixels, in metres relative to the pose."""
+        height, width = self.size
+        across, down = (pixel[0] + 0.5) / width, (pixel[1] + 0.5) / height
+        return (across - 0.5) * self.width, (0.5 - down) * self.height, 0.0
+
+    def inside(self, pixel: Point) -> bool:
+        """Whether (x, y) lies in the frame."""
+        height, width = self.size
+        return -0.5 <= pixel[0] < width - 0.5 and -0.5 <= pixel[1] < height - 0.5
+
+    def nearest(self, pixel: Point) -> Point:
+        """(x, y), brought to the frame's border where it lies outside."""
+        height, width = self.size
+        return min(max(pixel[0], 0.0), width - 1.0), min(max(pixel[1], 0.0), height - 1.0)
+
+    @cached_property
+    def _rotation(self) -> NDArray[np.float64]:
+        """(3, 3) from the pose's axes to those of its frame."""
+        x, y, z, w = self.orientation
+        return np.array(
+            [
+                [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+                [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+                [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class Triangles:
+    """A rectangle as triangles that turn counter-clockwise when seen from +z, so that their normals point there.
+
+    corners   (3 T, 2) pixels (x, y) of the triangles' corners
+    textures  (3 T, 2) (u, v) of the same corners: (0, 0) is the texture's upper left corner, as Ogre has it
+    """
+
+    corners: NDArray[np.float64]
+    textures: NDArray[np.float64]
+
+
+def triangles(size: tuple[int, int], columns: int = 1, rows: int = 1) -> Triangles:
+    """Two triangles for each of ``rows`` x ``columns`` cells of a frame of (height, width), row by row."""
+    left, top = (part.ravel() for part in np.meshgrid(np.arange(columns), np.arange(rows)))
+    # Upper left, lower left, lower right; upper left, lower right, upper right.
+    u = (left[:, None] + np.array([0, 0, 1, 0, 1, 1])) / columns
+    v = (top[:, None] + np.array([0, 1, 1, 0, 1, 0])) / rows
+    textures = np.stack((u.ravel(), v.ravel()), 1)
+    return Triangles(textures * size[::-1] - 0.5, textures)

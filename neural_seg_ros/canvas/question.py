@@ -1,0 +1,57 @@
+"""Whether the segmenter still has the frozen frame; what is drawn waits for that, as it must not end up on another."""
+
+from __future__ import annotations
+
+import math
+
+from neural_seg_ros.canvas.board import Draw
+
+
+class Question:
+    """Asked when a frame is frozen, answered by any result of that frame, given up after ``patience`` seconds."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._known = False
+        self._until = math.inf
+        self._waiting: list[Draw] = []
+
+    @property
+    def waiting(self) -> int:
+        """How much of what was drawn waits for the answer."""
+        return len(self._waiting)
+
+    def ask(self, now: float) -> None:
+        """A frame is frozen, and the segmenter asked for it at ``now`` seconds. What waited for another is dropped."""
+        self._known = False
+        self._until = now + self._patience
+        self._waiting.clear()
+
+    def forget(self) -> None:
+        """The segmenter is gone: what comes back may not have the frame."""
+        self._known = False
+
+    def draw(self, draw: Draw, now: float) -> tuple[list[Draw], bool]:
+        """What may be sent now that something is drawn, and whether the segmenter is to be asked once more."""
+        if self._known:
+            return [draw], False
+        self._waiting.append(draw)
+        again = self._until == math.inf
+        if again:
+            self._until = now + self._patience
+        return [], again
+
+    def answered(self) -> list[Draw]:
+        """The segmenter has the frame; what may be sent now."""
+        self._known, self._until = True, math.inf
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    def given_up(self, now: float) -> int | None:
+        """How much of what was drawn is dropped, once, when no answer came in time; None otherwise."""
+        if now <= self._until:
+            return None
+        dropped = len(self._waiting)
+        self._until = math.inf
+        self._waiting.clear()
+        return dropped
