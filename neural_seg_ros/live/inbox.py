@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import takewhile
@@ -79,6 +79,11 @@ class Inbox:
             oldest = self._ring[0] if self._ring else None
             gone = takewhile(lambda frame: frame is not oldest, self._meant)
             return [*gone, *self._ring]
+
+    def frame_at(self, stamp: float | None) -> Frame | None:
+        """The frame that an annotation with that stamp would go to if the worker took it now; None before the first."""
+        recent = self.recent_frames()
+        return nearest(recent, stamp) or (recent[-1] if recent else None)
 
     def forget_frames(self) -> None:
         """Let the recent frames go."""
@@ -182,3 +187,11 @@ class Inbox:
         frames, held_bytes = self._limits
         while len(self._ring) > frames or (len(self._ring) > 1 and self._held_bytes > held_bytes):
             self._held_bytes -= self._ring.popleft().size
+
+
+def nearest(frames: Sequence[Frame], stamp: float | None) -> Frame | None:
+    """The frame nearest to a stamp; None where the newest is meant, as by a stamp of after it."""
+    if stamp is None or not frames or stamp > max(frame.stamp for frame in frames):
+        return None
+    # The newest of equals, as stamps come again when a bag is looped.
+    return min(reversed(frames), key=lambda frame: abs(frame.stamp - stamp))

@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 from neural_seg_ros.annotations import Annotation, check_annotation
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import AnnotationError
+from neural_seg_ros.live.autosave import Now
 from neural_seg_ros.live.config import LiveConfig
-from neural_seg_ros.live.inbox import Frame, Inbox
+from neural_seg_ros.live.inbox import Frame, Inbox, nearest
+from neural_seg_ros.live.kept import Kept
 from neural_seg_ros.live.listener import Listener, Output
+from neural_seg_ros.live.restore import Restored, restore
 from neural_seg_ros.live.status import Counters
 
 if TYPE_CHECKING:
@@ -102,6 +105,29 @@ class Worker(ABC):
     def start(self) -> None:
         """Begin with a new session."""
         self.replace(self._make(self._config))
+
+    def take_up(self, kept: Kept, pixels: Callable[[str], RgbImage], base: Session | None) -> Restored:
+        """Go on from what autosave kept, in the new session or in that of its base; ``pixels`` gives those of a frame.
+
+        No frame is in view after that. Raises NeuralSegError where it cannot be.
+        """
+        if base is not None:
+            config = self._config
+            self.replace(base)
+            self.configure(config)
+            while len(self.session.annotations) > kept.base_count:
+                self.session.undo()
+        restored = Restored(self.session.annotations, drawn=self._drawn)
+        restore(self.session, kept, pixels, self._erase, restored)
+        self._shown = None
+        self._annotations_changed()
+        return restored
+
+    def now(self) -> Now:
+        """The session's annotations as autosave keeps them."""
+        session = self.session
+        keys = {id(annotation): key for key, drawn in self._drawn.items() for annotation in drawn}
+        return Now(session.annotations, session.frame_number, session.stamp, session.frame, keys)
 
     def replace(self, session: Session) -> SessionConfig:
         """Go on with another session; gives its configuration."""
@@ -226,10 +252,7 @@ class Worker(ABC):
         recent = self._inbox.recent_frames()
         if self._shown is not None:
             recent.append(self._shown.frame)
-        if stamp is None or not recent or stamp > max(frame.stamp for frame in recent):
-            return None
-        # The newest of equals, as stamps come again when a bag is looped.
-        return min(reversed(recent), key=lambda frame: abs(frame.stamp - stamp))
+        return nearest(recent, stamp)
 
     def _check(self, annotations: Sequence[Annotation], stamp: float | None) -> None:
         """Raise AnnotationError for one that does not fit the frame it would go to, which stays as it is."""

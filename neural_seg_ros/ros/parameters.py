@@ -52,6 +52,33 @@ class StartConfig:
     session_directory: str = option(
         "~/.ros/neural_seg", "the one directory sessions are saved to and loaded from", fixed=True
     )
+    autosave: bool = option(
+        True,
+        "keep every change of the annotations below session_directory within 100 ms, and take them up again when the "
+        "node was killed; not with live.lock_step",
+        fixed=True,
+    )
+    restore: str = option(
+        "crash",
+        "what autosave takes up again: crash: what a node that was killed had kept; always: also what one that ended "
+        "as it was told had kept",
+        choices=("crash", "always"),
+        fixed=True,
+    )
+    restore_max_age: float = option(
+        300.0,
+        "seconds since the node that kept them was alive, up to which annotations are taken up again",
+        low=0.0,
+        high=1e9,
+        fixed=True,
+    )
+    autosave_megabytes: int = option(
+        512,
+        "disk space of the annotated frames that autosave keeps; the oldest are let go, with their annotations",
+        low=1,
+        high=1_000_000,
+        fixed=True,
+    )
 
     def __post_init__(self) -> None:
         validate(self)

@@ -17,7 +17,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from neural_seg_ros.errors import NeuralSegError, SessionError
-from neural_seg_ros.live import ContourListener, ContourOutput, Listener, LiveSession, Output
+from neural_seg_ros.live import Autosave, ContourListener, ContourOutput, Listener, LiveSession, Output, resume
 from neural_seg_ros.ros.diagnostics import diagnostics, resident_bytes
 from neural_seg_ros.ros.errors import error_text
 from neural_seg_ros.ros.inputs import Inputs
@@ -30,7 +30,7 @@ from neural_seg_ros.ros.services import answer, handler, said, taken
 if TYPE_CHECKING:
     from neural_seg_ros.session import Session
 
-SESSION_SUFFIX = ".safetensors"
+SESSION_SUFFIX, AUTOSAVE = ".safetensors", "autosave"
 _LOOK_SECONDS = 0.1
 _LOG_PERIOD = 5.0
 _THREADS = 3
@@ -134,10 +134,28 @@ class Segmenter(LifecycleNode):
             settings.live,
             Listener(self._publish, self._outputs.wanted, self._report, self._notify),
             ContourListener(self._publish_contours, self._outputs.contours_wanted),
+            self._resume(settings),
             enabled=False,
         )
         self._wait_ready(self._live)
         self._create_services(self._live)
+
+    def _resume(self, settings: Settings) -> Autosave | None:
+        start = settings.start
+        # In lock-step what comes of a frame depends on all before it, which nobody has any more.
+        if not start.autosave or settings.live.lock_step:
+            return None
+        # Names of nodes and namespaces have no dots.
+        name = self.get_fully_qualified_name().strip("/").replace("/", ".")
+        return resume(
+            Path(start.session_directory).expanduser() / AUTOSAVE / name,
+            self.resolve_topic_name("image"),
+            restore=start.restore,
+            max_age=start.restore_max_age,
+            megabytes=start.autosave_megabytes,
+            notice=self._notify,
+            failed=self._report,
+        )
 
     def _subscribe(self) -> None:
         assert self._live is not None
