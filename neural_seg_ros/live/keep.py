@@ -141,11 +141,8 @@ class Keep:
         """Keep what a session file has now; gives its name here."""
         number = 1 + max((int(re.sub(r"\D", "", old.stem)) for old in self.folder.glob(_BASE + "*")), default=0)
         name = f"{_BASE}{number}.safetensors"
-        try:
-            # A session file is only ever replaced as a whole, which leaves this one as it is.
-            os.link(path, self.folder / name)
-        except OSError:
-            shutil.copyfile(path, self.folder / name)
+        # Not a link, as others may write into the file without replacing it.
+        shutil.copyfile(path, self.folder / name)
         return name
 
     def base(self, name: str) -> Path:

@@ -11,7 +11,7 @@ from neural_seg_ros.live.keep import Keep
 from neural_seg_ros.live.kept import Kept
 
 # So often it may end the process that takes it up, before it is believed that it does so each time.
-_ATTEMPTS = 5
+_ATTEMPTS = 10
 # Seconds between signs of life: a tenth of the age that is accepted, within these.
 _BEAT = (1.0, 60.0)
 
