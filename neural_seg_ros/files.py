@@ -37,6 +37,14 @@ def whole_file(path: str | Path, *, synced: bool = True) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def inside(folder: Path, name: str) -> Path:
+    """The path of a file ``name`` in ``folder``. Raises ValueError where that is a link, or leads elsewhere."""
+    path = folder / name
+    if path.is_symlink() or path.resolve().parent != folder.resolve():
+        raise ValueError(f"got {path}, which leads to {path.resolve()}, accepted: files of {folder} itself")
+    return path
+
+
 def write_bytes(path: str | Path, content: bytes, *, synced: bool = True) -> None:
     """Write ``content`` so that ``path`` holds either all of it or what it held before."""
     with whole_file(path, synced=synced) as temporary:

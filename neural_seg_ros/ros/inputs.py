@@ -13,13 +13,15 @@ from typing import Any
 from geometry_msgs.msg import Point, PointStamped, PolygonStamped
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import ImageMarker
 
 from neural_seg_ros import annotation_message
 from neural_seg_ros.annotation_message import Draw, stamp_of
 from neural_seg_ros.annotations import Annotation, Click
-from neural_seg_ros.errors import AnnotationError
+from neural_seg_ros.errors import AnnotationError, ImageError, short
+from neural_seg_ros.image_message import check_bounds
 from neural_seg_ros.live import LiveSession
 from neural_seg_ros.ros import qos
 from neural_seg_ros.ros.conversion import to_rgb
@@ -28,6 +30,8 @@ from neural_seg_ros.ros.parameters import Settings
 from neural_seg_ros.ros.projection import CameraFrame, click_at, is_rectified, published_size
 
 _CALLBACKS_KEPT = 10_000
+_LOG_PERIOD = 5.0
+MAX_INFO_BYTES = 2**16
 
 
 class Inputs:
@@ -87,19 +91,31 @@ class Inputs:
     def _subscribe_camera_info(self) -> Any:
         profile = copy.copy(qos.CAMERA_INFO_INPUT)
         return self._node.create_subscription(
-            CameraInfo, "camera_info", self._on_camera_info, profile, callback_group=self._annotations
+            CameraInfo,
+            "camera_info",
+            self._bounded(CameraInfo, "camera_info", MAX_INFO_BYTES, self._on_camera_info),
+            profile,
+            callback_group=self._annotations,
+            raw=True,
         )
 
     def _subscribe_annotation(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
         subscription = self._node.create_subscription(
-            kind, topic, self._guarded(callback), qos.ANNOTATION_INPUT, callback_group=self._annotations
+            kind,
+            topic,
+            self._bounded(kind, topic, annotation_message.MAX_BYTES, callback),
+            qos.ANNOTATION_INPUT,
+            callback_group=self._annotations,
+            raw=True,
         )
         self._subscriptions.append(subscription)
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         began = time.perf_counter()
         header = message.header
-        self._live.offer_frame(partial(to_rgb, message), stamp_of(header) or 0.0, header, len(message.data))
+        max_pixels = int(self._settings().node.max_megapixels * 1e6)
+        check_bounds(message, max_pixels)
+        self._live.offer_frame(partial(to_rgb, message, max_pixels), stamp_of(header) or 0.0, header, len(message.data))
         # A compressed image does not say; its camera_info is taken at its word then.
         self._frame_size = (message.height, message.width) if isinstance(message, Image) else None
         self._callback_seconds.append(time.perf_counter() - began)
@@ -127,6 +143,23 @@ class Inputs:
         point = self._camera_frame.point_in(info.header.frame_id, message)
         return click_at(point, info, self._frame_size or published_size(info), self._rectified, class_id)
 
+    def _bounded(self, kind: type, topic: str, most: int, callback: Callable[[Any], None]) -> Callable[[bytes], None]:
+        """A guarded callback for bytes, of which a few make many objects of Python."""
+
+        def read(data: bytes) -> None:
+            if len(data) > most:
+                raise AnnotationError(f"{topic}: got a message of {len(data)} bytes, accepted: at most {most}")
+            try:
+                message = deserialize_message(data, kind)
+            except Exception as error:  # RMWError, with many lines
+                raise AnnotationError(
+                    f"{topic}: got {len(data)} bytes that cannot be read, accepted: a {kind.__name__} "
+                    f"({short(' '.join(str(error).split()))})"
+                ) from None
+            callback(message)
+
+        return self._guarded(read)
+
     def _guarded(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
         def call(message: Any) -> None:
             try:
@@ -145,5 +178,9 @@ class Inputs:
             self._refuse(error)
 
     def _refuse(self, error: BaseException) -> None:
-        if self._node.context.ok():
+        if not self._node.context.ok():
+            return
+        if isinstance(error, ImageError):  # comes as often as images do
+            self._node.get_logger().error(str(error), throttle_duration_sec=_LOG_PERIOD)
+        else:
             self._node.get_logger().error(error_text(error))

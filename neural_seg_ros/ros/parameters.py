@@ -21,7 +21,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from neural_seg_ros.config import PRESETS, SessionConfig
-from neural_seg_ros.errors import ConfigError
+from neural_seg_ros.errors import ConfigError, short
 from neural_seg_ros.live import LiveConfig
 from neural_seg_ros.options import Option, from_flat, option, options_of, to_flat, validate
 from neural_seg_ros.ros.errors import error_text
@@ -84,18 +84,29 @@ class StartConfig:
         validate(self)
 
 
+# Files may have names of 255 bytes, suffixes and what is written before it is whole included.
+MAX_NAME = 100
+
+
 @dataclass(frozen=True)
 class NodeConfig:
     """What the node adds to its session, changeable at any time."""
 
     active_class: int = option(1, "class of clicks, boxes, strokes and regions that name none", low=0, high=65534)
     session_name: str = option("session", "file name, without suffix, of ~/save_session and ~/load_session")
+    max_megapixels: float = option(
+        32.0, "millions of pixels; larger camera images are refused before they are decoded", low=0.01, high=100.0
+    )
     overlay_alpha: float = option(0.45, "opacity of the classes in ~/overlay", low=0.0, high=1.0)
 
     def __post_init__(self) -> None:
         validate(self)
+        if len(self.session_name) > MAX_NAME:
+            raise ConfigError(f"session_name: got {len(self.session_name)} characters, accepted: at most {MAX_NAME}")
         if not self.session_name or self.session_name.startswith(".") or set(self.session_name) & set('/\\\0:*?"<>|'):
-            raise ConfigError(f"session_name: got {self.session_name!r}, accepted: a file name without directories")
+            raise ConfigError(
+                f"session_name: got {short(self.session_name)}, accepted: a file name without directories"
+            )
 
 
 @dataclass(frozen=True)

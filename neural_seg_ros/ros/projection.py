@@ -18,7 +18,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo
 
 from neural_seg_ros.annotations import Click
-from neural_seg_ros.errors import AnnotationError
+from neural_seg_ros.errors import AnnotationError, short
 
 try:
     import tf2_ros
@@ -98,7 +98,7 @@ class CameraFrame:
             return point
         if self._buffer is None:
             raise AnnotationError(
-                f"clicked_point frame: got {given!r}, accepted: {wanted!r} (any other frame needs tf2_ros, "
+                f"clicked_point frame: got {short(given)}, accepted: {short(wanted)} (any other frame needs tf2_ros, "
                 "which is not installed)"
             )
         stamp = Time.from_msg(message.header.stamp)
@@ -108,7 +108,8 @@ class CameraFrame:
         except tf2_ros.TransformException as error:
             reason = " ".join(str(error).split())
             raise AnnotationError(
-                f"clicked_point frame: got {given!r}, accepted: a frame with a transform to {wanted!r} ({reason})"
+                f"clicked_point frame: got {short(given)}, accepted: a frame with a transform to {short(wanted)} "
+                f"({reason[:200]})"
             ) from None
         return transform_point(transform, point)
 
@@ -130,7 +131,9 @@ def _check_info(info: CameraInfo, frame: tuple[int, int], rectified: bool) -> No
     model = info.distortion_model
     if np.any(info.d) and not rectified and len(info.d) not in _COEFFICIENTS.get(model, ()):
         accepted = ", ".join(f"{known} with {' or '.join(map(str, counts))}" for known, counts in _COEFFICIENTS.items())
-        raise AnnotationError(f"camera_info d: got {model!r} with {len(info.d)} coefficients, accepted: {accepted}")
+        raise AnnotationError(
+            f"camera_info d: got {short(model)} with {len(info.d)} coefficients, accepted: {accepted}"
+        )
     height, width = published_size(info)
     if (height, width) != frame:
         raise AnnotationError(

@@ -17,6 +17,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from neural_seg_ros.errors import NeuralSegError, SessionError
+from neural_seg_ros.files import inside
 from neural_seg_ros.live import Autosave, ContourListener, ContourOutput, Listener, LiveSession, Output, resume
 from neural_seg_ros.ros.diagnostics import diagnostics, resident_bytes
 from neural_seg_ros.ros.errors import error_text
@@ -219,7 +220,11 @@ class Segmenter(LifecycleNode):
 
     def _session_path(self) -> Path:
         settings = self._settings
-        return Path(settings.start.session_directory).expanduser() / (settings.node.session_name + SESSION_SUFFIX)
+        folder = Path(settings.start.session_directory).expanduser()
+        try:
+            return inside(folder, settings.node.session_name + SESSION_SUFFIX)
+        except ValueError as error:
+            raise SessionError(f"session_name: {error}") from None
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._is_enabled = request.data
