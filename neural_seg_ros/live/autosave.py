@@ -35,12 +35,13 @@ from neural_seg_ros.live.kept import (
     asked_record,
     placed_record,
 )
+from neural_seg_ros.live.kept_frames import KeptFrames
 
 if TYPE_CHECKING:
     from neural_seg_ros.placed import Placed
 
-# What comes within so many seconds is written together: most commands are answered by then.
-_GATHER = 0.01
+# Seconds until it is looked again whether the disk has kept up.
+_SYNC_AGAIN = 0.1
 # The log is written anew when it has grown to so many times what it needs, and so many bytes beyond.
 _GROWTH, _SLACK = 4, 2**18
 
@@ -120,15 +121,13 @@ class Autosave:
         self._now = Kept(kept.base, list(kept.placed), dict(kept.asked), kept.attempts + (not kept.empty))
         self._placed: tuple[Placed, ...] = ()
         self._known: dict[int, tuple[Placed, KeptAnnotation]] = {}
-        self._frames: dict[int, KeptFrame] = {}
-        self._on_disk = set(kept.pixels)
+        self._frames = KeptFrames(keep, kept.pixels, failed)
         self._bytes = self._needed = 0
         # The log says less than ``_now``, or something else.
         self._behind = True
         # What was kept before is in the session, or was refused.
         self._begun = kept.empty
-        # What the machine might lose: pixels, and whatever was written.
-        self._written: set[str] = set()
+        # Something was written that the machine might lose.
         self._unsynced = False
         self._syncing: Future[None] | None = None
         self._syncer = ThreadPoolExecutor(1, "neural_seg_sync")
@@ -190,7 +189,7 @@ class Autosave:
         beaten = time.monotonic()
         going = True
         while going:
-            events = self._next(_GATHER * 10 if self._unsynced else self._beat)
+            events = self._next(_SYNC_AGAIN if self._unsynced else self._beat)
             going = None not in events
             try:
                 self._now.ended = not going and self._begun
@@ -203,11 +202,10 @@ class Autosave:
                 self._failed(error)
 
     def _next(self, seconds: float) -> list[Any]:
-        """The events that wait, and those that come in the next moment; none after ``seconds``."""
+        """The events that wait; none after ``seconds``."""
         events: list[Any] = []
         with suppress(queue.Empty):
             events.append(self._events.get(timeout=seconds))
-            time.sleep(_GATHER)
             while True:
                 events.append(self._events.get_nowait())
         return events
@@ -222,10 +220,10 @@ class Autosave:
             elif isinstance(event, _Change):
                 records.extend(self._changed(event))
             elif event.number not in done:
-                asked = Asked(event.do, _shapes(event.annotations), self._frame_of(event.frame), event.key)
+                asked = Asked(event.do, _shapes(event.annotations), self._frames.offered(event.frame), event.key)
                 self._now.asked[event.number] = asked
                 records.append(asked_record(event.number, asked))
-        records.extend(self._shrink() if self._written else ())
+        records.extend(self._shrink() if self._frames.written else ())
         records.extend([{"ended": True}] if self._now.ended else ())
         if records or self._behind:
             self._append(records)
@@ -243,7 +241,7 @@ class Autosave:
         if new and now is not None:
             # What was undone cannot be made again any more.
             self._known = {id(each): self._known[id(each)] for each in placed if id(each) in self._known}
-            frame = self._frame_on(now)
+            frame = self._frames.numbered(now.frame_number, now.stamp, now.frame)
             self._known |= {id(each): (each, _entry(each, now, {now.frame_number: frame})) for each in new}
         entries = [self._known[id(each)][1] for each in placed[kept:]]
         self._placed = placed
@@ -255,7 +253,7 @@ class Autosave:
         self._begun = True
         if begin.aside:
             self._keep.move_aside()
-            self._on_disk, self._written = set(), set()
+            self._frames.lose()
         asked = {} if begin.aside else {n: each for n, each in self._now.asked.items() if n not in begin.done}
         entries = [
             OF_BASE if at < begin.count else _entry(each, now, begin.frames) for at, each in enumerate(now.placed)
@@ -266,7 +264,7 @@ class Autosave:
         self._now = Kept(begin.base, entries, asked)
         self._placed = now.placed
         self._known = {id(each): (each, entry) for each, entry in zip(now.placed, entries, strict=True)}
-        self._frames = dict(begin.frames)
+        self._frames.begin(begin.frames)
         self._behind = True
 
     def _append(self, records: Sequence[Record]) -> None:
@@ -277,32 +275,6 @@ class Autosave:
         else:
             self._bytes += self._keep.append(records)
         self._unsynced = True
-
-    # -- pixels --------------------------------------------------------------------------------------------------------
-
-    def _frame_on(self, now: Now) -> KeptFrame | None:
-        known = self._frames.get(now.frame_number)
-        if known is None and now.frame is not None:
-            known = self._keep_frame(now.stamp, now.frame)
-            if known is not None:
-                self._frames[now.frame_number] = known
-        return known
-
-    def _frame_of(self, frame: Frame | None) -> KeptFrame | None:
-        try:
-            return None if frame is None else self._keep_frame(frame.stamp, frame.decode())
-        except Exception:  # whoever executes the command says why
-            return None
-
-    def _keep_frame(self, stamp: float, pixels: NDArray[np.uint8]) -> KeptFrame | None:
-        try:
-            name = self._keep.write_pixels(pixels)
-        except OSError as error:
-            self._failed(error)
-            return None
-        self._on_disk.add(name)
-        self._written.add(name)
-        return KeptFrame(stamp, name)
 
     def _shrink(self) -> list[Record]:
         """Let the oldest frames go while there are more than the limit."""
@@ -322,17 +294,15 @@ class Autosave:
     def _forget(self, base: str | None) -> None:
         """Delete the pixels that no annotation is on, nor one that may be made again, and a base of before."""
         undone = {entry.frame.pixels for _, entry in self._known.values() if entry.frame is not None}
-        unneeded = self._on_disk - undone - self._now.pixels
-        self._keep.forget(unneeded, None if base == self._now.base else base)
-        self._on_disk -= unneeded
-        self._written -= unneeded
-        self._frames = {number: frame for number, frame in self._frames.items() if frame.pixels in self._on_disk}
+        self._frames.forget_but(undone | self._now.pixels)
+        if base is not None and base != self._now.base:
+            self._keep.forget((), base)
 
     def _sync(self) -> None:
         if not self._unsynced or (self._syncing is not None and not self._syncing.done()):
             return
-        before, written = self._syncing, self._written
-        self._written, self._unsynced = set(), False
+        before, written = self._syncing, self._frames.written
+        self._frames.written, self._unsynced = set(), False
         self._syncing = self._syncer.submit(self._keep.sync, written)
         if before is not None:
             before.result()
