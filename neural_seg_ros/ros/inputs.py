@@ -19,10 +19,11 @@ from neural_seg_ros.annotation_message import Draw, stamp_of
 from neural_seg_ros.annotations import Annotation, Click
 from neural_seg_ros.camera_info import is_rectified, published_size
 from neural_seg_ros.errors import AnnotationError
+from neural_seg_ros.image_message import check_bounds
 from neural_seg_ros.live import LiveSession
 from neural_seg_ros.ros import segmenter_interface as topics
 from neural_seg_ros.ros.conversion import to_rgb
-from neural_seg_ros.ros.endpoints import Endpoints
+from neural_seg_ros.ros.endpoints import Endpoints, bounded
 from neural_seg_ros.ros.interface import Topic
 from neural_seg_ros.ros.parameters import Settings
 from neural_seg_ros.ros.projection import CameraFrame, click_at
@@ -83,9 +84,11 @@ class Inputs:
             self._endpoints.destroy(subscription)
 
     def _subscribe(self, topic: Topic, callback: Callable[[Any], None], group: MutuallyExclusiveCallbackGroup) -> Any:
+        take = callback if topic.most_bytes is None else bounded(topic, callback)
+
         def call(message: Any) -> None:
             try:
-                callback(message)
+                take(message)
             except Exception as error:  # beyond here it would end the node
                 self._log.refused(topic.name, error)
 
@@ -96,7 +99,9 @@ class Inputs:
     def _on_image(self, message: Image | CompressedImage) -> None:
         began = time.perf_counter()
         header = message.header
-        self._live.offer_frame(partial(to_rgb, message), stamp_of(header) or 0.0, header, len(message.data))
+        max_pixels = int(self._settings().node.max_megapixels * 1e6)
+        check_bounds(message, max_pixels)
+        self._live.offer_frame(partial(to_rgb, message, max_pixels), stamp_of(header) or 0.0, header, len(message.data))
         # A compressed image does not say; its camera_info is taken at its word then.
         self._frame_size = (message.height, message.width) if isinstance(message, Image) else None
         self._callback_seconds.append(time.perf_counter() - began)
