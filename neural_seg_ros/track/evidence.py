@@ -26,6 +26,9 @@ SURE = 0.8
 FLOOR = -3.0
 # What colour, averaged over so many pixels across, and motion weigh beside the network; less where a class was not.
 COLOUR, COLOUR_BLUR, MOTION, GROWN = 0.5, 5, 1.0, 0.5
+# What was a class, and moves with it by odds of more than exp(HELD) against what is around it, is held to it: by HOLD
+# times that motion, whatever its colours have become.
+HELD, HOLD = 1.5, 1.5
 # How far a pixel's motion is from that of its class, as a share of the frame's longer side.
 SPREAD_OF_MOTION = 0.0025
 # Motion is fitted to every so many pixels across and down, of at least LEAST.
@@ -159,7 +162,8 @@ def weighed(
 
     colour, motion: log-likelihoods (C, h, w); before (C, h, w): the answer moved here. Either may speak against a
     class. For it they speak where it was before; elsewhere half as loud, and only in its colours: flow leaks out of
-    objects, and shadows and reflections move with them.
+    objects, and shadows and reflections move with them. A class that goes into the sun has colours of which nothing was
+    known: where motion is sure of it, colour does not speak against it.
     """
     size = (COLOUR_BLUR, COLOUR_BLUR)
     by_colour = np.stack([cv2.blur(channel, size) for channel in colour - colour[surround]]) * np.float32(COLOUR)
@@ -168,4 +172,7 @@ def weighed(
     both = by_colour + by_motion
     grown = np.where(was, both, np.minimum(both, np.float32(GROWN) * both))
     against = np.minimum(by_colour, 0) + np.minimum(by_motion, 0)
-    return np.asarray(np.where(was | (by_colour > 0), grown, against), np.float32)
+    held = was & (by_motion > HELD)
+    held[surround] = False
+    free = np.where(was | (by_colour > 0), grown, against)
+    return np.asarray(np.where(held, HOLD * by_motion + np.maximum(by_colour, 0), free), np.float32)
