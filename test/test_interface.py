@@ -13,7 +13,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportErr
 
 from rcl_interfaces.srv import ListParameters
 from rclpy.parameter import Parameter
-from test_segmenter import overrides
+from segmenter_rig import overrides
 
 from neural_seg_ros.ros.camera import CAMERA, Camera
 from neural_seg_ros.ros.interface import Interface, Topic, type_name

@@ -21,8 +21,8 @@ from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters, SetParametersAtomically
 from rclpy.parameter import Parameter
+from segmenter_rig import TINY, Rig, header, picture
 from sensor_msgs.msg import Image
-from test_segmenter import TINY, Rig, header, picture
 
 from neural_seg_ros.ros.conversion import from_array
 
