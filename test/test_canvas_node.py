@@ -16,7 +16,9 @@ pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportErr
 
 from geometry_msgs.msg import Point, PointStamped
 from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rviz_client import RvizClient
+from segmenter_rig import HEIGHT, WIDTH, header, overrides
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
@@ -35,18 +37,9 @@ from neural_seg_ros.ros.segmenter import Segmenter
 
 pytestmark = pytest.mark.ros
 
-SIZE = HEIGHT, WIDTH = 48, 64
-TINY = {
-    "field.size": 32,
-    "field.width": 8,
-    "field.levels": 2,
-    "fit.first_steps": 3,
-    "fit.click_steps": 3,
-    "fit.frame_steps": 1,
-    "track.first_steps": 4,
-    "live.max_age": 10.0,
-    "class_names": ["0:background", "1:square", "2:disc"],
-}
+SIZE = HEIGHT, WIDTH
+BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+NAMES = {"class_names": ["0:background", "1:square", "2:disc"]}
 
 
 def picture(seed: int = 0) -> Any:
@@ -60,12 +53,6 @@ def picture(seed: int = 0) -> Any:
     return image
 
 
-def header(second: float, frame_id: str = "camera") -> Header:
-    made = Header(frame_id=frame_id)
-    made.stamp.sec, made.stamp.nanosec = int(second), int(second % 1 * 1e9)
-    return made
-
-
 def parameters(**given: Any) -> list[Parameter]:
     return [Parameter(name, value=value) for name, value in given.items()]
 
@@ -75,8 +62,8 @@ class Rig:
 
     def __init__(self, probe: Any, folder: Path, lock_step: bool = False, **canvas: Any) -> None:
         self.probe = probe
-        options = {**TINY, "session_directory": str(folder), "live.lock_step": lock_step}
-        self.segmenter = probe.add(Segmenter(parameter_overrides=parameters(**options)))
+        options = {**NAMES, "session_directory": str(folder), "live.lock_step": lock_step}
+        self.segmenter = probe.add(Segmenter(parameter_overrides=overrides(options)))
         self.canvas = probe.add(Canvas(parameter_overrides=parameters(**{"rate": 20.0, **canvas})))
         self.camera = probe.node.create_publisher(Image, "/image", 10)
         self.masks = probe.listen(Image, "/segmenter/mask")
@@ -165,9 +152,7 @@ def test_a_late_client_gets_the_marker_and_only_what_follows(rig: Rig) -> None:
     rig.until_ticked("box")
     rig.probe.until(lambda: "[x] box" in late.menu)
     assert (late.gaps, rig.rviz.gaps) == (0, 0)
-    rig.probe.executor.remove_node(rig.canvas)
-    rig.canvas.destroy_node()
-    rig.probe._added.remove(rig.canvas)
+    rig.probe.remove(rig.canvas)
     rig.probe.until(lambda: not late.markers and not rig.rviz.markers, what="an erased marker")
 
 
@@ -180,7 +165,7 @@ def test_what_the_mouse_draws_gives_the_masks_that_pixels_give(probe: Any, tmp_p
         Segmenter(
             namespace="twin",
             cli_args=["--ros-args", "-r", "image:=/image"],
-            parameter_overrides=parameters(**TINY, **{"live.lock_step": True}),
+            parameter_overrides=overrides({**NAMES, "live.lock_step": True}),
         )
     )
     masks = probe.listen(Image, "/twin/segmenter/mask")
@@ -283,9 +268,7 @@ def test_a_segmenter_that_was_started_again_gets_nothing_for_a_frame_it_never_ha
     rviz = rig.open(1.0)
     rviz.drag(SIZE, (20.0, 15.0))
     probe.until(lambda: rig.canvas._question._known, what="an answer")
-    probe.executor.remove_node(rig.segmenter)
-    probe._added.remove(rig.segmenter)
-    rig.segmenter.destroy_node()
+    probe.remove(rig.segmenter)
     # What listens to annotations passes for a segmenter.
     probe.node.destroy_subscription(rig.listening)
     probe.until(lambda: not rig.canvas._question._known, what="a segmenter that is gone")
@@ -499,6 +482,27 @@ def test_where_the_package_is_installed_its_server_is_used(probe: Any, monkeypat
     finally:
         canvas.destroy_node()
     assert calls[-1][0] == "shutdown"
+
+
+def test_an_overlay_that_does_not_match_is_named_with_the_remedy_which_helps(
+    probe: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    overlay = probe.node.create_publisher(Image, "/segmenter/overlay", BEST_EFFORT)
+    probe.listen(InteractiveMarkerUpdate, "/canvas/update", qos.LATCHED)
+    canvas = probe.add(Canvas())
+    said = ""
+
+    def logged() -> str:
+        nonlocal said
+        said += capfd.readouterr().err
+        return said
+
+    remedy = "qos_overrides./segmenter/overlay.subscription.reliability"
+    probe.until(lambda: f"reliable is requested here; set {remedy}: best_effort\n" in logged(), what="the remedy")
+    probe.until(lambda: "requests durability transient_local, volatile is offered here\n" in logged(), what="no remedy")
+    probe.remove(canvas)
+    probe.add(Canvas(parameter_overrides=[Parameter(remedy, value="best_effort")]))
+    probe.until(overlay.get_subscription_count, what="a canvas that matches")
 
 
 # -- as a process ------------------------------------------------------------------------------------------------------

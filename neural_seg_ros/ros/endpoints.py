@@ -62,7 +62,9 @@ class Endpoints:
         self._watched: dict[Any, _Watched] = {}
         self._looks = 0
         for side, topics in ((SUBSCRIPTION, interface.inputs), (PUBLISHER, interface.outputs)):
-            for topic in filter(exists, topics):
+            for topic in topics:
+                if topic.fixed or not exists(topic):
+                    continue
                 resolved = node.resolve_topic_name(topic.name)
                 qos_parameters.declare(node, resolved, side, topic.quality(lock_step))
         # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
@@ -85,7 +87,7 @@ class Endpoints:
             event_callbacks=SubscriptionEventCallbacks(
                 incompatible_qos=watched.suspect, incompatible_type=watched.suspect
             ),
-            qos_overriding_options=OVERRIDES,
+            qos_overriding_options=None if topic.fixed else OVERRIDES,
         )
         self._watched[made] = watched
         return made
@@ -100,7 +102,7 @@ class Endpoints:
             event_callbacks=PublisherEventCallbacks(
                 incompatible_qos=watched.suspect, incompatible_type=watched.suspect
             ),
-            qos_overriding_options=OVERRIDES,
+            qos_overriding_options=None if topic.fixed else OVERRIDES,
         )
         self._watched[made] = watched
         return made
@@ -136,4 +138,5 @@ class Endpoints:
         node, topic, side = self._node, watched.topic, watched.side
         ask = node.get_publishers_info_by_topic if side == SUBSCRIPTION else node.get_subscriptions_info_by_topic
         resolved = node.resolve_topic_name(topic.name)
-        return tuple(mismatches(resolved, side, type_name(topic.kind), endpoint.qos_profile, ask(topic.name)))
+        kind, others = type_name(topic.kind), ask(topic.name)
+        return tuple(mismatches(resolved, side, kind, endpoint.qos_profile, others, fixed=topic.fixed))

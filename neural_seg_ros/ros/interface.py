@@ -23,6 +23,7 @@ class Topic:
     lock_step  quality of service in lock-step, where it is another
     only_if    (parameter, value) with which alone it exists, None for always
     kind_text  what the documentation says of the type, where that depends on what is installed
+    fixed      its quality of service is a protocol's: no parameters override it
     """
 
     name: str
@@ -32,6 +33,7 @@ class Topic:
     lock_step: QoSProfile | None = None
     only_if: tuple[str, Any] | None = None
     kind_text: str = ""
+    fixed: bool = False
 
     def quality(self, lock_step: bool) -> QoSProfile:
         """A profile of its own, as rclpy writes into it what is overridden."""
@@ -44,7 +46,7 @@ class Topic:
 
 @dataclass(frozen=True)
 class Service:
-    """A service that a node offers; ``kind`` is the service class."""
+    """A service that a node offers or calls; ``kind`` is the service class."""
 
     name: str
     kind: type
@@ -57,6 +59,7 @@ class Interface:
 
     node        its default name
     about       a sentence for the documentation
+    clients     services of other nodes that it calls
     options     (prefix, configuration) whose options are the node's parameters, with its defaults
     more        parameters beside these
     is_managed  whether it has a lifecycle
@@ -67,6 +70,7 @@ class Interface:
     inputs: tuple[Topic, ...] = ()
     outputs: tuple[Topic, ...] = ()
     services: tuple[Service, ...] = ()
+    clients: tuple[Service, ...] = ()
     options: tuple[tuple[str, Any], ...] = ()
     more: tuple[Option, ...] = ()
     is_managed: bool = False

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Any
 
 from rclpy.node import Node
 
@@ -38,6 +39,17 @@ class ThrottledLog:
         text = error_text(error)
         named, colon, _ = text.partition(": got")
         self.error((source, type(error), named if colon else ""), text)
+
+    def guard(self, source: str, callback: Callable[..., None]) -> Callable[..., None]:
+        """The callback of a source, with what it raises logged as ``refused``: beyond here it would end the node."""
+
+        def call(*arguments: Any) -> None:
+            try:
+                callback(*arguments)
+            except Exception as error:  # whatever it is, the next message has nothing to do with it
+                self.refused(source, error)
+
+        return call
 
     def error(self, kind: Hashable, text: str) -> None:
         line = self._admitted(kind, text)
