@@ -54,6 +54,8 @@ class Segmenter(LifecycleNode):
         super().__init__("segmenter", **node_options)
         self._session_options = {} if make_steps is None else {"make_steps": make_steps}
         self._live: LiveSession | None = None
+        # That of the session, once there is one.
+        self._device: str | None = None
         self._outputs: Outputs | None = None
         self._inputs: Inputs | None = None
         self._camera_frame: CameraFrame | None = None
@@ -107,6 +109,7 @@ class Segmenter(LifecycleNode):
             self._log(error)
             self.on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
+        self.get_logger().info(self._active_text())
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -153,6 +156,7 @@ class Segmenter(LifecycleNode):
             enabled=False,
         )
         self._wait_ready(self._live)
+        self._device = self._live.device
         self._create_services(self._live)
 
     def _subscribe(self) -> None:
@@ -162,6 +166,13 @@ class Segmenter(LifecycleNode):
         # Its transform listener has no end of its own, so there is one for the node's life.
         self._camera_frame = self._camera_frame or CameraFrame(self)
         self._inputs = Inputs(self._endpoints, self._live, lambda: self._settings, self._camera_frame, self._throttled)
+
+    def _active_text(self) -> str:
+        """What it takes, where it computes, what it gives."""
+        image = self.resolve_topic_name(offered.image(self._settings.start.image_transport).name)
+        mask = self.resolve_topic_name(offered.RESULTS["mask"].name)
+        idle = "" if self._is_enabled else "; disabled, ~/enable goes on"
+        return f"active: images from {image}, computed on {self._device}, masks on {mask}{idle}"
 
     def _log(self, error: Exception) -> None:
         if self.context.ok():
@@ -182,7 +193,7 @@ class Segmenter(LifecycleNode):
 
     def _unconfigure(self) -> None:
         self._unsubscribe()
-        live, self._live = self._live, None
+        live, self._live, self._device = self._live, None, None
         if live is not None:
             live.close()
         services, self._commands = self._commands, []
@@ -274,7 +285,7 @@ class Segmenter(LifecycleNode):
             status=None if live is None else live.status(),
             class_names=settings.class_names,
             memory=resident_bytes(),
-            device=settings.start.device,
+            device=self._device or settings.start.device,
             limits=settings.health,
             lock_step=settings.live.lock_step,
             mismatches=self._endpoints.mismatches,
