@@ -219,7 +219,8 @@ class Canvas(Node):
             self._show()
 
     def _wait(self, now: float) -> None:
-        if not self._annotations.get_subscription_count():
+        # Who records the annotations subscribes to them too, but only a segmenter has its services.
+        if not self._commands[Command.UNDO].service_is_ready():
             self._question.forget()
         dropped = self._question.given_up(now)
         if dropped is not None:
