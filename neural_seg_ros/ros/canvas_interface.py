@@ -18,7 +18,7 @@ class CanvasTopics:
 
     def __init__(self, segmenter: str) -> None:
         def of_segmenter(topic: Topic, about: str) -> Topic:
-            return replace(topic, name=_name(segmenter, topic.name), about=about, lock_step=None)
+            return replace(topic, name=topic.name.replace("~", segmenter, 1), about=about, lock_step=None)
 
         self.overlay = of_segmenter(offered.RESULTS["overlay"], "the frame, as the segmenter draws it")
         self.suggestion = of_segmenter(offered.SUGGESTION, "the pixel that is ringed")
@@ -26,8 +26,9 @@ class CanvasTopics:
         self.annotation = of_segmenter(
             offered.MARKER, "what is drawn, with the frame's own header; REMOVE where the frame is to be answered again"
         )
+        offers = {service.name: service for service in offered.SEGMENTER.services}
         self.commands: dict[Command, Service] = {
-            command: replace(service, name=_name(segmenter, service.name)) for command, service in _COMMANDS.items()
+            command: replace(offers[f"~/{command.value}"], name=f"{segmenter}/{command.value}") for command in Command
         }
 
     @staticmethod
@@ -56,19 +57,6 @@ class CanvasTopics:
             clients=tuple(self.commands.values()),
             options=(("", CanvasConfig()),),
         )
-
-
-_COMMANDS = {
-    Command.UNDO: offered.UNDO,
-    Command.REDO: offered.REDO,
-    Command.CLEAR: offered.CLEAR,
-    Command.SAVE: offered.SAVE_SESSION,
-    Command.LOAD: offered.LOAD_SESSION,
-}
-
-
-def _name(segmenter: str, private: str) -> str:
-    return private.replace("~", segmenter, 1)
 
 
 CANVAS = CanvasTopics(CanvasConfig().segmenter).interface
