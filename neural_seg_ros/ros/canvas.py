@@ -197,7 +197,7 @@ class Canvas(Node):
         answer = future.result()
         if answer.success:
             self._said, self._dirty = answer.message, True
-            self.get_logger().info(f"{command.value}: {answer.message}")
+            self._log.info(("did", command), f"{command.value}: {answer.message}")
         else:
             self._say(f"{command.value}: {answer.message}")
         self._look()

@@ -61,6 +61,11 @@ class ThrottledLog:
         if line is not None:
             self._node.get_logger().warning(line)
 
+    def info(self, kind: Hashable, text: str) -> None:
+        line = self._admitted(kind, text)
+        if line is not None:
+            self._node.get_logger().info(line)
+
     def _admitted(self, kind: Hashable, text: str) -> str | None:
         """What to log now, if anything."""
         if not self._node.context.ok():
