@@ -66,6 +66,8 @@ setup(
         "console_scripts": [
             f"camera = {NAME}.ros.camera:main",
             f"canvas = {NAME}.ros.canvas:main",
+            f"detections = {NAME}.ros.detections:main",
+            f"labelled_cloud = {NAME}.ros.labelled_cloud:main",
             f"multi_segmenter = {NAME}.ros.multi_segmenter:main",
             f"neural-seg = {NAME}.cli.main:main",
             f"segmenter = {NAME}.ros.segmenter:main",

@@ -9,6 +9,10 @@ class ImageError(NeuralSegError):
     """An image has a wrong dtype, shape, size or encoding."""
 
 
+class CameraInfoError(NeuralSegError):
+    """A camera's calibration is missing, or does not belong to its images."""
+
+
 class AnnotationError(NeuralSegError):
     """An annotation lies outside the frame, is empty, or names a class that is not accepted."""
 

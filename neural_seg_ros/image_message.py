@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -99,6 +100,23 @@ def to_rgb(message: Any) -> NDArray[np.uint8]:
     if encoding.base in _PLANES:
         return _planar_to_rgb(message, encoding)
     return pixels_to_rgb(_unpack(message, encoding), message.encoding)
+
+
+def check_image(message: Any, accepted: Collection[str]) -> None:
+    """Raise ImageError unless an Image has one of the ``accepted`` non-planar encodings and all its bytes."""
+    if message.encoding not in accepted:
+        raise ImageError(f"encoding: got {message.encoding!r}, accepted: {', '.join(accepted)}")
+    _check_size(message, ENCODINGS[message.encoding])
+
+
+def to_pixels(message: Any, accepted: Collection[str]) -> NDArray[Any]:
+    """(H, W) or (H, W, C) values of an Image, as they are, of one of the ``accepted`` non-planar encodings.
+
+    Without row padding, in native byte order; the array may share the memory of ``message.data``. Raises ImageError
+    naming the field of the message.
+    """
+    check_image(message, accepted)
+    return _unpack(message, ENCODINGS[message.encoding])
 
 
 def pixels_to_rgb(pixels: NDArray[Any], encoding: str) -> NDArray[np.uint8]:

@@ -99,7 +99,7 @@ class Probe:
         self.node.create_subscription(kind, topic, messages.append, qos)
         return messages
 
-    def until(self, predicate: Callable[[], Any], seconds: float = 20.0, what: str = "what was waited for") -> None:
+    def until(self, predicate: Callable[[], Any], seconds: float = 60.0, what: str = "what was waited for") -> None:
         """Spin until ``predicate()`` is true, looking after every callback; fail the test after ``seconds``."""
         deadline = time.monotonic() + seconds
         while not predicate():
@@ -109,7 +109,7 @@ class Probe:
             # Matching of publishers and subscribers raises no event here, so waiting is cut into short pieces.
             self.executor.spin_once(timeout_sec=min(left, 0.05))
 
-    def call(self, kind: type, name: str, request: Any = None, seconds: float = 20.0) -> Any:
+    def call(self, kind: type, name: str, request: Any = None, seconds: float = 60.0) -> Any:
         """Call a service once it is there; gives its response."""
         client = self.node.create_client(kind, name)
         self.until(client.service_is_ready, seconds, f"service {name}")

@@ -16,7 +16,7 @@ from neural_seg_ros import SessionConfig
 from neural_seg_ros.errors import AnnotationError, SessionError, SessionFileError
 from neural_seg_ros.live import Listener, LiveConfig, LiveSession, Output
 
-SECONDS = 10.0
+SECONDS = 60  # until an event that comes at once, but for other work on the machine
 CONFIG = SessionConfig.preset(
     "cpu", answer="field", **{"fit.first_steps": 4, "fit.click_steps": 6, "fit.frame_steps": 2}
 )

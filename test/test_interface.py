@@ -19,8 +19,10 @@ from segmenter_rig import overrides
 from neural_seg_ros.ros.camera import CAMERA, Camera
 from neural_seg_ros.ros.canvas import Canvas
 from neural_seg_ros.ros.canvas_interface import CANVAS, CanvasTopics
+from neural_seg_ros.ros.detections import DETECTIONS, Detections
 from neural_seg_ros.ros.interface import Interface, Service, Topic, type_name
 from neural_seg_ros.ros.interface_file import NODES, interface_file
+from neural_seg_ros.ros.labelled_cloud import LABELLED_CLOUD, LabelledCloud
 from neural_seg_ros.ros.multi_segmenter import MULTI_SEGMENTER, MultiSegmenter
 from neural_seg_ros.ros.qos_parameters import PUBLISHER, SUBSCRIPTION, policies
 from neural_seg_ros.ros.segmenter import Segmenter
@@ -83,12 +85,26 @@ def multi_segmenter(_: Path) -> MultiSegmenter:
     )
 
 
+def labelled_cloud(_: Path) -> LabelledCloud:
+    node = LabelledCloud()
+    node.matched.listen(True)
+    return node
+
+
+def detections(_: Path) -> Detections:
+    node = Detections(parameter_overrides=[Parameter("use_confidence", value=False)])
+    node.matched.listen(True)
+    return node
+
+
 RUNNING = [
     (SEGMENTER, segmenter),
     (SEGMENTER, compressed),
     (MULTI_SEGMENTER, multi_segmenter),
     (CANVAS, canvas),
     (CanvasTopics("/arm/segmenter").interface, canvas_of_another_segmenter),
+    (LABELLED_CLOUD, labelled_cloud),
+    (DETECTIONS, detections),
     (CAMERA, camera),
 ]
 

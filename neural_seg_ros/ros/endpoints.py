@@ -92,15 +92,21 @@ class Endpoints:
         self._watched[made] = watched
         return made
 
-    def publisher(self, topic: Topic, create: Callable[..., Any] | None = None) -> Any:
-        """Publish on a topic of the interface; ``create`` is what creates it, if not the node's create_publisher."""
+    def publisher(
+        self, topic: Topic, create: Callable[..., Any] | None = None, matched: Callable[[Any], None] | None = None
+    ) -> Any:
+        """Publish on a topic of the interface.
+
+        create   what creates it, if not the node's create_publisher
+        matched  called when a subscriber comes or goes
+        """
         watched = _Watched(topic, PUBLISHER)
         made = (create or self._node.create_publisher)(
             topic.kind,
             topic.name,
             topic.quality(self._lock_step),
             event_callbacks=PublisherEventCallbacks(
-                incompatible_qos=watched.suspect, incompatible_type=watched.suspect
+                incompatible_qos=watched.suspect, incompatible_type=watched.suspect, matched=matched
             ),
             qos_overriding_options=None if topic.fixed else OVERRIDES,
         )

@@ -17,6 +17,7 @@ from visualization_msgs.msg import ImageMarker
 from neural_seg_ros import annotation_message
 from neural_seg_ros.annotation_message import Draw, stamp_of
 from neural_seg_ros.annotations import Annotation, Click
+from neural_seg_ros.camera_info import is_rectified, published_size
 from neural_seg_ros.errors import AnnotationError
 from neural_seg_ros.live import LiveSession
 from neural_seg_ros.ros import segmenter_interface as topics
@@ -24,7 +25,7 @@ from neural_seg_ros.ros.conversion import to_rgb
 from neural_seg_ros.ros.endpoints import Endpoints
 from neural_seg_ros.ros.interface import Topic
 from neural_seg_ros.ros.parameters import Settings
-from neural_seg_ros.ros.projection import CameraFrame, click_at, is_rectified, published_size
+from neural_seg_ros.ros.projection import CameraFrame, click_at
 from neural_seg_ros.ros.throttled import ThrottledLog
 
 _CALLBACKS_KEPT = 10_000

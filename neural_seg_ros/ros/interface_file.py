@@ -10,14 +10,16 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from neural_seg_ros.options import Option
 from neural_seg_ros.ros.camera import CAMERA
 from neural_seg_ros.ros.canvas_interface import CANVAS
+from neural_seg_ros.ros.detections import DETECTIONS
 from neural_seg_ros.ros.interface import Interface, Service, Topic, type_name
+from neural_seg_ros.ros.labelled_cloud import LABELLED_CLOUD
 from neural_seg_ros.ros.multi_segmenter import MULTI_SEGMENTER
 from neural_seg_ros.ros.parameters_file import yaml_value
 from neural_seg_ros.ros.qos_parameters import PUBLISHER, policies
 from neural_seg_ros.ros.segmenter_interface import SEGMENTER
 
 # Every node of the package; who adds one adds its interface here.
-NODES = (SEGMENTER, MULTI_SEGMENTER, CANVAS, CAMERA)
+NODES = (SEGMENTER, MULTI_SEGMENTER, CANVAS, LABELLED_CLOUD, DETECTIONS, CAMERA)
 
 _HEAD = """\
 # Topics, services and parameters

@@ -31,6 +31,8 @@ class Outputs:
         self._images: dict[str, Any] = {name: create(topic) for name, topic in {**RESULTS, **CONTOURS}.items()}
         self._suggestion, self._labels, self._lost = create(SUGGESTION), create(LABELS), create(LOST)
         self._lost_names: str | None = None
+        self._class_names: dict[int, str] = {}
+        self._classes: frozenset[int] = frozenset()
 
     def wanted(self) -> bool:
         """Whether any topic that a result goes to has a subscriber."""
@@ -43,6 +45,7 @@ class Outputs:
     def publish(self, output: Output, unlabelled: int, overlay_alpha: float) -> None:
         """Publish a result on the topics that have subscribers, each with the header of the input frame."""
         labels, header = output.result.labels, output.token
+        self._name_classes(output.result.classes, header)
         mask_encoding = "mono8" if labels.dtype == np.uint8 else "mono16"
         self._publish("mask", header, lambda: (labels, mask_encoding))
         self._publish("confidence", header, lambda: ((output.result.confidence * 255 + 0.5).astype(np.uint8), "mono8"))
@@ -63,14 +66,13 @@ class Outputs:
         self._publish("segments", output.token, lambda: (output.segments, "mono16"))
 
     def publish_labels(self, class_names: Mapping[int, str], header: Header) -> None:
-        """Publish the names of the classes, kept for subscribers that come later."""
-        if LABELS.kind is String:
-            self._labels.publish(String(data=json.dumps({str(key): name for key, name in class_names.items()})))
-            return
-        from vision_msgs.msg import VisionClass
+        """Publish the names of the classes, kept for subscribers that come later.
 
-        classes = [VisionClass(class_id=key, class_name=name) for key, name in class_names.items()]
-        self._labels.publish(LABELS.kind(header=header, class_map=classes, threshold=0.0))
+        A class in use that has no name is called by its id: consumers pass over classes that they are not told of.
+        """
+        self._class_names = dict(class_names)
+        names = {**{key: str(key) for key in sorted(self._classes)}, **class_names}
+        self._labels.publish(labels_message(names, header))
 
     def publish_lost(self, names: str) -> None:
         """Publish the names of the classes that are lost, unless they are those published last."""
@@ -83,6 +85,13 @@ class Outputs:
         for publisher in (*self._images.values(), self._suggestion, self._labels, self._lost):
             self._endpoints.destroy(publisher)
 
+    def _name_classes(self, classes: Iterable[int], header: Header) -> None:
+        """Publish the names again where a class has come into use."""
+        known = self._classes
+        self._classes = known.union(classes)
+        if not self._classes <= known | self._class_names.keys():
+            self.publish_labels(self._class_names, header)
+
     def _named(self, names: Iterable[str]) -> list[Any]:
         return [self._images[name] for name in names]
 
@@ -90,3 +99,13 @@ class Outputs:
         publisher = self._images[name]
         if publisher.get_subscription_count():
             publisher.publish(from_array(*draw(), header))
+
+
+def labels_message(names: Mapping[int, str], header: Header) -> Any:
+    """The ``{id: name}`` of classes as ``vision_msgs/LabelInfo``; as JSON in a String where that is not installed."""
+    if LABELS.kind is String:
+        return String(data=json.dumps({str(key): name for key, name in names.items()}))
+    from vision_msgs.msg import VisionClass
+
+    classes = [VisionClass(class_id=key, class_name=name) for key, name in names.items()]
+    return LABELS.kind(header=header, class_map=classes, threshold=0.0)

@@ -1,9 +1,4 @@
-"""A point in space to the pixel where a camera sees it: what RViz's Publish Point means in the image.
-
-CameraInfo describes the full sensor: K and D the image as the lens makes it, P the rectified one; region of interest
-and binning say which part of it is published, at which scale. Which of the two an image is, its topic tells by
-convention (REP 104): ``image_rect*`` is rectified, anything else is not.
-"""
+"""A point in space to the pixel where a camera sees it: what RViz's Publish Point means in the image."""
 
 from __future__ import annotations
 
@@ -18,6 +13,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo
 
 from neural_seg_ros.annotations import Click
+from neural_seg_ros.camera_info import FISHEYE, check_calibration
 from neural_seg_ros.errors import AnnotationError
 
 try:
@@ -28,13 +24,6 @@ except ImportError:
 # Round trip through the lens model in normalised image coordinates. Where the model folds back on itself, far outside
 # the calibrated field of view, it brings points into the image that the camera cannot see.
 _ROUND_TRIP = 1e-2
-_FISHEYE = "equidistant"
-_COEFFICIENTS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), _FISHEYE: (4,)}
-
-
-def is_rectified(topic: str) -> bool:
-    """Whether images of a topic are rectified, by their name: image_rect, image_rect_color, image_rect/compressed."""
-    return any(part.startswith("image_rect") for part in topic.split("/"))
 
 
 def click_at(
@@ -46,12 +35,13 @@ def click_at(
     info       of the camera that made the frame
     rectified  project by P; otherwise by K and D
 
-    Raises AnnotationError for a point behind the camera or outside the frame, and for a camera that is not calibrated.
+    Raises AnnotationError for a point behind the camera or outside the frame, CameraInfoError for a camera that is not
+    calibrated.
     """
     x, y, z = (float(value) for value in point)
     if not np.isfinite(point).all() or z <= 0:
         raise AnnotationError(f"clicked_point: got ({x:g}, {y:g}, {z:g}), accepted: z > 0, in front of the camera")
-    _check_info(info, frame, rectified)
+    check_calibration(info, frame, rectified)
     ray = np.array([x / z, y / z])
     if rectified:
         projected = np.asarray(info.p, np.float64).reshape(3, 4) @ np.array([x, y, z, 1.0])
@@ -67,13 +57,6 @@ def click_at(
             f"accepted: a point that the camera sees in its {width}x{height} pixels"
         )
     return Click(float(u), float(v), class_id)
-
-
-def published_size(info: CameraInfo) -> tuple[int, int]:
-    """(height, width) of the images that a CameraInfo belongs to."""
-    # A region of interest of size 0 is the full sensor.
-    width, height = info.roi.width or info.width, info.roi.height or info.height
-    return height // max(1, info.binning_y), width // max(1, info.binning_x)
 
 
 class CameraFrame:
@@ -122,22 +105,6 @@ def transform_point(transform: Any, point: NDArray[np.float64]) -> NDArray[np.fl
     return np.asarray(rotated + np.array([translation.x, translation.y, translation.z]), np.float64)
 
 
-def _check_info(info: CameraInfo, frame: tuple[int, int], rectified: bool) -> None:
-    name, focal_lengths = ("p", (info.p[0], info.p[5])) if rectified else ("k", (info.k[0], info.k[4]))
-    if min(focal_lengths) <= 0:
-        given = "focal lengths {:g} and {:g}".format(*focal_lengths)
-        raise AnnotationError(f"camera_info {name}: got {given}, accepted: those of a calibrated camera, above 0")
-    model = info.distortion_model
-    if np.any(info.d) and not rectified and len(info.d) not in _COEFFICIENTS.get(model, ()):
-        accepted = ", ".join(f"{known} with {' or '.join(map(str, counts))}" for known, counts in _COEFFICIENTS.items())
-        raise AnnotationError(f"camera_info d: got {model!r} with {len(info.d)} coefficients, accepted: {accepted}")
-    height, width = published_size(info)
-    if (height, width) != frame:
-        raise AnnotationError(
-            f"camera_info: got the calibration of a {width}x{height} image, accepted: the frame's {frame[1]}x{frame[0]}"
-        )
-
-
 def _through_lens(ray: NDArray[np.float64], info: CameraInfo) -> NDArray[np.float64]:
     """Pixel (2,) of the full sensor where the ray (x / z, y / z) arrives through the distorting lens."""
     matrix = np.asarray(info.k, np.float64).reshape(3, 3)
@@ -146,7 +113,7 @@ def _through_lens(ray: NDArray[np.float64], info: CameraInfo) -> NDArray[np.floa
         return np.asarray((matrix @ [*ray, 1.0])[:2], np.float64)
     still = np.zeros(3)
     point = np.array([[[*ray, 1.0]]])
-    if info.distortion_model == _FISHEYE:
+    if info.distortion_model == FISHEYE:
         pixel, _ = cv2.fisheye.projectPoints(point, still, still, matrix, distortion)
         back = cv2.fisheye.undistortPoints(pixel, matrix, distortion)
     else:

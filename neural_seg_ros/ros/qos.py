@@ -14,6 +14,8 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 # Only the newest frame counts, and best effort matches reliable and best-effort cameras alike.
 IMAGE_INPUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 CAMERA_INFO_INPUT = IMAGE_INPUT
+# Several topics that are joined by stamp: none may be lost while another is worked on. Best effort matches all of them.
+STAMPED_INPUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 # No click may be lost, and a drawing tool may send many at once.
 ANNOTATION_INPUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE)
 # Reliable matches every subscriber; RViz asks for it by default.

@@ -86,7 +86,7 @@ LABELS = Topic(
     "~/labels",
     LabelInfo or String,
     qos.LATCHED,
-    "names of the classes; JSON where vision_msgs is not installed",
+    "names of all classes in use, their ids where they have none; JSON where vision_msgs is not installed",
     kind_text="vision_msgs/msg/LabelInfo, else std_msgs/msg/String",
 )
 LOST = Topic(

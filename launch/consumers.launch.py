@@ -1,0 +1,54 @@
+"""Starts the nodes that take masks: labelled points and masked depth, regions and boxes:
+
+ros2 launch neural_seg_ros consumers.launch.py depth:=/camera/aligned_depth_to_color/image_raw \
+    camera_info:=/camera/color/camera_info
+"""
+
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription
+
+ARGUMENTS = (
+    ("depth", "depth", "topic of depth aligned to the camera that is labelled; empty: no labelled_cloud"),
+    ("camera_info", "camera_info", "topic of that camera's calibration"),
+    ("detections", "true", "true: regions and boxes too"),
+    ("segmenter", "segmenter", "name of the segmenter whose masks are taken, in this namespace or absolute"),
+    ("params_file", "", "YAML file of parameters, for /**/labelled_cloud: and /**/detections:"),
+    ("namespace", "", "namespace of the nodes"),
+    ("use_sim_time", "", "true: take the time from /clock, for a bag that is played; empty: as params_file says"),
+)
+CHOICES = {"use_sim_time": ["", "true", "false"], "detections": ["true", "false"]}
+MASKS = ("mask", "confidence", "labels")
+
+
+def generate_launch_description() -> LaunchDescription:
+    """A process for each node."""
+    declared = [
+        DeclareLaunchArgument(name, default_value=value, description=text, choices=CHOICES.get(name))
+        for name, value, text in ARGUMENTS
+    ]
+    return LaunchDescription([*declared, OpaqueFunction(function=_nodes)])
+
+
+def _nodes(context: LaunchContext) -> list[Node]:
+    given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    names = ["labelled_cloud"] * bool(given["depth"]) + ["detections"] * (given["detections"] == "true")
+    masks = [(f"segmenter/{topic}", f"{given['segmenter']}/{topic}") for topic in MASKS]
+    camera = [(topic, given[topic]) for topic in ("depth", "camera_info")]
+    parameters: list[object] = [given["params_file"]] if given["params_file"] else []
+    if given["use_sim_time"]:
+        parameters.append({"use_sim_time": given["use_sim_time"] == "true"})
+    return [
+        Node(
+            package="neural_seg_ros",
+            executable=name,
+            name=name,
+            namespace=given["namespace"],
+            parameters=parameters,
+            remappings=masks + (camera if name == "labelled_cloud" else []),
+            output="screen",
+        )
+        for name in names
+    ]

@@ -1,0 +1,45 @@
+"""Keeps the names of classes as the segmenter publishes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from neural_seg_ros.consumers.label_names import label_names
+from neural_seg_ros.errors import ConfigError
+from neural_seg_ros.ros import qos, segmenter_interface
+from neural_seg_ros.ros.endpoints import Endpoints
+from neural_seg_ros.ros.interface import Topic
+from neural_seg_ros.ros.throttled import ThrottledLog
+
+LABELS = Topic(
+    "segmenter/labels",
+    segmenter_interface.LABELS.kind,
+    qos.LATCHED,
+    "names of classes, for parameters that name some",
+    kind_text=segmenter_interface.LABELS.kind_text,
+)
+
+
+class LabelNames:
+    """``names`` is the newest ``{id: name}``; ``changed`` is called after it has become another."""
+
+    def __init__(self, endpoints: Endpoints, changed: Callable[[], None], log: ThrottledLog) -> None:
+        self.names: dict[int, str] = {}
+        self._changed, self._log = changed, log
+        self._subscription: Any = endpoints.subscription(LABELS, self._on_labels)
+
+    @property
+    def topic_name(self) -> str:
+        """The topic, remapped."""
+        return str(self._subscription.topic_name)
+
+    def _on_labels(self, message: Any) -> None:
+        try:
+            names = label_names(message)
+        except ConfigError as error:
+            self._log.refused(self.topic_name, error)
+            return
+        if names != self.names:
+            self.names = names
+            self._changed()
