@@ -13,8 +13,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from neural_seg_ros.annotation_message import stamp_of
 from neural_seg_ros.annotations import Point
 from neural_seg_ros.canvas import Plane
+from neural_seg_ros.consumers.label_names import label_names
 from neural_seg_ros.ros.canvas_interface import CanvasTopics
-from neural_seg_ros.ros.canvas_message import class_names
 from neural_seg_ros.ros.conversion import to_rgb
 from neural_seg_ros.ros.endpoints import Endpoints
 from neural_seg_ros.ros.interface import Topic
@@ -138,5 +138,5 @@ class Feed:
         self._told_change()
 
     def _on_labels(self, message: Any) -> None:
-        self.class_names = class_names(message)
+        self.class_names = label_names(message)
         self._told_change()
