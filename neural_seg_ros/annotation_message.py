@@ -13,9 +13,13 @@ from typing import Any
 import numpy as np
 
 from neural_seg_ros.annotations import Annotation, Box, Click, Region, Stroke
-from neural_seg_ros.errors import AnnotationError
+from neural_seg_ros.errors import AnnotationError, short
 
 MAX_POINTS = 10_000
+# Bytes of a message, with all of these and with colours, which are not looked at.
+MAX_BYTES = 2**20
+# Characters of what names a class.
+MAX_TEXT = 256
 # After the class of a POLYGON it makes a bounding box of it.
 BOUNDING = "bounding"
 # Every point of a POINTS marker is a click, and each click takes memory to be undone.
@@ -83,11 +87,13 @@ def marker(message: Any, class_names: ClassNames, active_class: int) -> Draw | R
         return Remove(message.id)
     if message.action != ADD:
         raise AnnotationError(f"annotation action: got {message.action}, accepted: 0 (ADD) | 1 (REMOVE)")
+    if len(message.ns) > MAX_TEXT:
+        raise AnnotationError(f"annotation ns: got {len(message.ns)} characters, accepted: at most {MAX_TEXT}")
     text, bounding = split_bounding(message.ns, class_names)
     class_id = class_of(text, class_names, active_class)
     if bounding and message.type != POLYGON:
         raise AnnotationError(
-            f"annotation ns: got {message.ns!r} on type {message.type}, accepted: :{BOUNDING} on type 3 (POLYGON)"
+            f"annotation ns: got {short(message.ns)} on type {message.type}, accepted: :{BOUNDING} on type 3 (POLYGON)"
         )
     if not (math.isfinite(message.scale) and message.scale >= 0):
         raise AnnotationError(f"annotation scale: got {message.scale}, accepted: a number of pixels from 0")
@@ -134,7 +140,7 @@ def class_of(text: str, class_names: ClassNames, active_class: int) -> int:
         return int(wanted)
     declared = ", ".join(f"{name} ({class_id})" for class_id, name in sorted(class_names.items())) or "none declared"
     raise AnnotationError(
-        f"annotation class: got {text!r}, accepted: a class id, or a name of class_names: {declared}; "
+        f"annotation class: got {short(text)}, accepted: a class id, or a name of class_names: {declared}; "
         f"then :{BOUNDING} for a bounding box"
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from neural_seg_ros.errors import CameraInfoError
+from neural_seg_ros.errors import CameraInfoError, short
 
 FISHEYE = "equidistant"
 _COEFFICIENTS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), FISHEYE: (4,)}
@@ -41,7 +41,9 @@ def check_calibration(info: Any, frame: tuple[int, int], rectified: bool) -> Non
     known = len(coefficients) in _COEFFICIENTS.get(model, ()) and np.isfinite(coefficients).all()
     if np.any(coefficients) and not rectified and not known:
         accepted = ", ".join(f"{known} with {' or '.join(map(str, counts))}" for known, counts in _COEFFICIENTS.items())
-        raise CameraInfoError(f"camera_info d: got {model!r} with {len(info.d)} coefficients, accepted: {accepted}")
+        raise CameraInfoError(
+            f"camera_info d: got {short(model)} with {len(info.d)} coefficients, accepted: {accepted}"
+        )
     height, width = published_size(info)
     if (height, width) != frame:
         raise CameraInfoError(

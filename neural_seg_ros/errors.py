@@ -1,6 +1,11 @@
 """Named errors for everything that comes from outside. Each message says what was given and what is accepted."""
 
 
+def short(text: str, most: int = 80) -> str:
+    """A text from outside in quotes, as errors show it: in one line, with an end."""
+    return repr(text if len(text) <= most else text[:most] + "...")
+
+
 class NeuralSegError(ValueError):
     """Base of every error a user can cause; the command line prints it as one line and exits with 2."""
 

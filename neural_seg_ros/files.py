@@ -8,12 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# There is no way but to set it, which is not for a time when other threads make files.
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)
+
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
+def whole_file(path: str | Path, *, synced: bool = True) -> Iterator[Path]:
     """Give a temporary path with the same suffix to write to; on success it is synced and renamed to ``path``.
 
-    When the body raises, the temporary file is removed and ``path`` stays as it was.
+    When the body raises, the temporary file is removed and ``path`` stays as it was. Not ``synced`` it survives the end
+    of this process, and that of the machine only after ``sync``.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -22,18 +27,27 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        if synced:
+            sync(temporary)
+        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(target)
-        _sync_folder(target.parent)
+        if synced:
+            sync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
+def inside(folder: Path, name: str) -> Path:
+    """The path of a file ``name`` in ``folder``. Raises ValueError where that is a link, or leads elsewhere."""
+    path = folder / name
+    if path.is_symlink() or path.resolve().parent != folder.resolve():
+        raise ValueError(f"got {path}, which leads to {path.resolve()}, accepted: files of {folder} itself")
+    return path
+
+
+def write_bytes(path: str | Path, content: bytes, *, synced: bool = True) -> None:
     """Write ``content`` so that ``path`` holds either all of it or what it held before."""
-    with whole_file(path) as temporary:
+    with whole_file(path, synced=synced) as temporary:
         temporary.write_bytes(content)
 
 
@@ -42,14 +56,9 @@ def write_text(path: str | Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk when this returns."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from neural_seg_ros.errors import ImageError
+from neural_seg_ros.errors import ImageError, short
 from neural_seg_ros.image import MAX_PIXELS, MAX_SIDE, MIN_SIDE
 
 try:
@@ -80,23 +80,28 @@ _BT601 = np.array(  # limited range Y, Cb, Cr, 1 to R, G, B: the coefficients Op
         [1.164, 2.018, 0.0, -1.164 * 16 - 2.018 * 128],
     ]
 )
-_SIDES = f"{MIN_SIDE} to {MAX_SIDE} pixels each, at most {MAX_PIXELS:,} together"
+# Of a message: characters of a text, and bytes of a pixel with padding, planes and all.
+MAX_TEXT = 256
+MAX_PIXEL_BYTES = 16
+# What image transports compress to. Of others nobody would know the size before they are decoded.
+_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 _BIG_ENDIAN = sys.byteorder == "big"
 _PERCENTILES = (1, 99)
 _PERCENTILE_SAMPLES = 20_000
 
 
-def to_rgb(message: Any) -> NDArray[np.uint8]:
+def to_rgb(message: Any, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB of a ``sensor_msgs`` Image or CompressedImage (jpeg, png, ...).
 
-    The array may share the memory of ``message.data``. Raises ImageError naming the field of the message.
+    The array may share the memory of ``message.data``. Raises ImageError naming the field of the message; images of
+    more than ``max_pixels`` are refused before they take any memory.
     """
     if hasattr(message, "format"):
-        return _decode(message)
+        return _decode(message, max_pixels)
     if message.encoding not in ENCODINGS:
-        raise ImageError(f"encoding: got {message.encoding!r}, accepted: {', '.join(ENCODINGS)}")
+        raise ImageError(f"encoding: got {short(message.encoding)}, accepted: {', '.join(ENCODINGS)}")
     encoding = ENCODINGS[message.encoding]
-    _check_size(message, encoding)
+    _check_size(message, encoding, max_pixels)
     if encoding.base in _PLANES:
         return _planar_to_rgb(message, encoding)
     return pixels_to_rgb(_unpack(message, encoding), message.encoding)
@@ -106,7 +111,7 @@ def check_image(message: Any, accepted: Collection[str]) -> None:
     """Raise ImageError unless an Image has one of the ``accepted`` non-planar encodings and all its bytes."""
     if message.encoding not in accepted:
         raise ImageError(f"encoding: got {message.encoding!r}, accepted: {', '.join(accepted)}")
-    _check_size(message, ENCODINGS[message.encoding])
+    _check_size(message, ENCODINGS[message.encoding], MAX_PIXELS)
 
 
 def to_pixels(message: Any, accepted: Collection[str]) -> NDArray[Any]:
@@ -117,6 +122,16 @@ def to_pixels(message: Any, accepted: Collection[str]) -> NDArray[Any]:
     """
     check_image(message, accepted)
     return _unpack(message, ENCODINGS[message.encoding])
+
+
+def check_bounds(message: Any, max_pixels: int = MAX_PIXELS) -> None:
+    """Raise ImageError for a message of more bytes or longer texts than any image of ``max_pixels`` has. Cheap."""
+    frame_id = message.header.frame_id
+    if len(frame_id) > MAX_TEXT:
+        raise ImageError(f"header.frame_id: got {len(frame_id)} characters, accepted: at most {MAX_TEXT}")
+    most = MAX_PIXEL_BYTES * max_pixels
+    if len(message.data) > most:
+        raise ImageError(f"data: got {len(message.data)} bytes, accepted: at most {most} for {max_pixels:,} pixels")
 
 
 def pixels_to_rgb(pixels: NDArray[Any], encoding: str) -> NDArray[np.uint8]:
@@ -138,9 +153,9 @@ def _convert_color(pixels: NDArray[np.uint8], encoding: str) -> NDArray[np.uint8
     return np.asarray(image_to_cvimage(packed, "rgb8"), np.uint8)
 
 
-def _check_size(message: Any, encoding: Encoding) -> None:
+def _check_size(message: Any, encoding: Encoding, max_pixels: int) -> None:
     width, height, name = int(message.width), int(message.height), message.encoding
-    _check_sides("width, height: got", width, height)
+    _check_sides("width, height: got", width, height, max_pixels)
     multiple_x, multiple_y = _EVEN.get(encoding.base, (1, 1))
     if width % multiple_x or height % multiple_y:
         wanted = "an even width and height" if multiple_y == 2 else "an even width"
@@ -156,9 +171,13 @@ def _check_size(message: Any, encoding: Encoding) -> None:
         )
 
 
-def _check_sides(given: str, width: int, height: int) -> None:
-    if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise ImageError(f"{given} {width}x{height}, accepted: {_SIDES}")
+def _check_sides(given: str, width: int, height: int, max_pixels: int) -> None:
+    if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE or width * height > max_pixels:
+        raise ImageError(f"{given} {width}x{height}, accepted: {_sides(max_pixels)}")
+
+
+def _sides(max_pixels: int) -> str:
+    return f"{MIN_SIDE} to {MAX_SIDE} pixels each, at most {max_pixels:,} together"
 
 
 def _unpack(message: Any, encoding: Encoding) -> NDArray[Any]:
@@ -202,25 +221,25 @@ def _depth_to_grey(depth: NDArray[Any]) -> NDArray[np.uint8]:
     return np.where(measured, grey, 0).astype(np.uint8)
 
 
-def _decode(message: Any) -> NDArray[np.uint8]:
+def _decode(message: Any, max_pixels: int) -> NDArray[np.uint8]:
+    given = f"{len(message.data)} bytes of format {short(message.format)}"
+    undecodable = ImageError(f"data: got {given} that cannot be decoded, accepted: jpeg, png")
     # A few bytes may announce a picture that takes all memory.
     try:
-        with Image.open(io.BytesIO(message.data)) as announced:
+        with Image.open(io.BytesIO(message.data), formats=_FORMATS) as announced:
             width, height = announced.size
     except Image.DecompressionBombError as error:
-        raise ImageError(f"data: {error}, accepted: {_SIDES}") from None
-    except (OSError, ValueError):
-        pass  # what Pillow does not know, OpenCV may
-    else:
-        _check_sides("data: got a picture of", width, height)
+        raise ImageError(f"data: {error}, accepted: {_sides(max_pixels)}") from None
+    except Exception:  # of a damaged picture Pillow raises anything
+        raise undecodable from None
+    _check_sides("data: got a picture of", width, height, max_pixels)
     try:
         pixels = cv2.imdecode(_bytes(message), cv2.IMREAD_UNCHANGED)
     except cv2.error:  # for example no bytes at all
         pixels = None
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
-        given = f"{len(message.data)} bytes of format {message.format!r}"
-        raise ImageError(f"data: got {given} that cannot be decoded, accepted: jpeg, png")
-    _check_sides("data: got a picture of", pixels.shape[1], pixels.shape[0])
+        raise undecodable
+    _check_sides("data: got a picture of", pixels.shape[1], pixels.shape[0], max_pixels)
     return pixels_to_rgb(pixels, _decoded_encoding(pixels, message.format))
 
 

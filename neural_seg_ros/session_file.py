@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from neural_seg_ros.annotations import Box, Click, Mask, Region, Stroke
+from neural_seg_ros.annotation_json import shape_from_json, shape_to_json
+from neural_seg_ros.annotations import Mask
 from neural_seg_ros.answer import Estimate
 from neural_seg_ros.errors import SessionFileError
 from neural_seg_ros.files import write_bytes
@@ -25,12 +25,6 @@ from neural_seg_ros.placed import Placed
 
 VERSION = 2
 _FORMAT = "neural_seg_ros session"
-_SHAPES: dict[str, type[Click] | type[Box] | type[Stroke] | type[Region]] = {
-    "click": Click,
-    "box": Box,
-    "stroke": Stroke,
-    "region": Region,
-}
 
 
 def write_session(path: str | Path, document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -80,7 +74,7 @@ def placed_to_json(placed: Sequence[Placed]) -> tuple[list[dict[str, Any]], dict
             masks[name] = torch.from_numpy(annotation.labels.copy())
             values: dict[str, Any] = {"kind": "mask", "name": name}
         else:
-            values = {"kind": type(annotation).__name__.lower(), **dataclasses.asdict(annotation)}
+            values = shape_to_json(annotation)
         where = {"stamp": each.stamp, "frame_size": each.frame_size, "frame_number": each.frame_number}
         entries.append({"annotation": values, **where})
     return entries, masks
@@ -91,8 +85,8 @@ def placed_from_json(entries: Sequence[Mapping[str, Any]], masks: Mapping[str, T
     placed = []
     for entry in entries:
         values = dict(entry["annotation"])
-        kind = values.pop("kind")
-        annotation = Mask(masks[values["name"]].numpy()) if kind == "mask" else _SHAPES[kind](**values)
+        dense = values["kind"] == "mask"
+        annotation = Mask(masks[values["name"]].numpy()) if dense else shape_from_json(values)
         height, width = entry["frame_size"]
         placed.append(Placed(annotation, float(entry["stamp"]), (int(height), int(width)), int(entry["frame_number"])))
     return placed

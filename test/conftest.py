@@ -44,14 +44,18 @@ def cluster() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def ros_domain() -> Iterator[int]:
-    """A DDS domain for this module alone, in the environment, so that processes started by the test share it."""
+def ros_domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A DDS domain for this module alone, in the environment, so that processes started by the test share it.
+
+    A home of its own, too: what a node keeps there is not for the nodes of another test run.
+    """
     pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportError)
     # The process id keeps test runs apart that happen at the same time on one machine.
     domain = 1 + (os.getpid() + next(_modules)) % DOMAINS
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROS_DOMAIN_ID", str(domain))
         patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         yield domain
 
 

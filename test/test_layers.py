@@ -22,6 +22,7 @@ LAYERS = (
     ("answer", "field", "device", "camera_info", "image_message", "video"),
     ("regions",),
     ("rasterise", "config"),
+    ("annotation_json",),
     ("annotations", "options", "image", "likeliest", "files", "yaml_file", "jobs"),
     ("errors",),
 )

@@ -159,7 +159,7 @@ def test_services(rig: Rig, tmp_path: Path) -> None:
     rig.click(20, 15)
     rig.until_labelled(5.0)
     assert rig.trigger("save_session").success
-    assert [path.name for path in tmp_path.iterdir()] == ["session.safetensors"]
+    assert [path.name for path in tmp_path.glob("*.*")] == ["session.safetensors"]
     assert rig.trigger("undo").success
     rig.until_empty()
     assert rig.trigger("redo").success

@@ -153,7 +153,8 @@ def _run(scene: Scene, out: Path, seconds: float, answer: str | None) -> tuple[R
     # A path is quoted, as parameters are read as YAML.
     played = {"video": json.dumps(str(scene.video.resolve())), "width": scene.width, "height": scene.height}
     topics = ["-r", f"image_raw:={IMAGE_TOPIC}", "-r", f"camera_info:={INFO_TOPIC}"]
-    chosen = _parameters({} if answer is None else {"answer": answer})
+    # What another demonstration left is of another clip.
+    chosen = _parameters({"autosave": "false"} | ({} if answer is None else {"answer": answer}))
     clicks = [(at.x, at.y, at.class_id) for at in scene.clicks]
     commands = {
         "camera": ["neural_seg_ros.ros.camera", "--ros-args", *_parameters(played), *topics],

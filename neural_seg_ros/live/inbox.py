@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import takewhile
@@ -56,6 +56,8 @@ class Inbox:
         self._commands: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         # The ring as it was when the oldest command that waits came: who sent it may mean any of these frames.
         self._meant: tuple[Frame, ...] = ()
+        # The past frame that was asked for last: who draws on a frozen picture takes longer than the ring reaches back.
+        self.asked: Frame | None = None
 
     def put_frame(self, frame: Frame) -> bool | None:
         """Make this the newest frame. Returns whether one was replaced that nobody took; None while disabled."""
@@ -80,11 +82,16 @@ class Inbox:
             gone = takewhile(lambda frame: frame is not oldest, self._meant)
             return [*gone, *self._ring]
 
+    def frame_at(self, stamp: float | None) -> Frame | None:
+        """The frame that an annotation with that stamp would go to if the worker took it now; None before the first."""
+        recent = self.recent_frames()
+        return nearest(recent, stamp, self.asked) or (recent[-1] if recent else None)
+
     def forget_frames(self) -> None:
         """Let the recent frames go."""
         with self._wake:
             self._ring.clear()
-            self._meant = ()
+            self._meant, self.asked = (), None
             self._held_bytes = 0
 
     def set_limits(self, ring: int, ring_bytes: int) -> None:
@@ -182,3 +189,16 @@ class Inbox:
         frames, held_bytes = self._limits
         while len(self._ring) > frames or (len(self._ring) > 1 and self._held_bytes > held_bytes):
             self._held_bytes -= self._ring.popleft().size
+
+
+def nearest(frames: Sequence[Frame], stamp: float | None, asked: Frame | None = None) -> Frame | None:
+    """The frame nearest to a stamp; None where the newest is meant, as by a stamp of after it.
+
+    asked: a frame from before the others, which is meant by no stamp but its own
+    """
+    if asked is not None and asked.stamp == stamp and all(frame.stamp != stamp for frame in frames):
+        return asked
+    if stamp is None or not frames or stamp > max(frame.stamp for frame in frames):
+        return None
+    # The newest of equals, as stamps come again when a bag is looped.
+    return min(reversed(frames), key=lambda frame: abs(frame.stamp - stamp))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.live.budget import Budget
 from neural_seg_ros.live.inbox import Frame
+from neural_seg_ros.live.kept import Kept
+from neural_seg_ros.live.restore import Restored
 from neural_seg_ros.live.trainer import Trainer
 from neural_seg_ros.live.worker import RgbImage, Shown, Worker
 
@@ -66,14 +68,14 @@ class LatestFrameWorker(Worker):
     def replace(self, session: Session) -> SessionConfig:
         """Go on with another session, on the frame in view; gives its configuration."""
         config = super().replace(session)
-        # A camera that stopped, or sent one picture only, must not leave the new session without a frame.
-        recent = self._inbox.recent_frames()
-        if recent:
-            try:
-                self._show(recent[-1])
-            except Exception as error:  # the frame's fault: the session is there, and takes the next one
-                self._report(error)
+        self._show_newest()
         return config
+
+    def take_up(self, kept: Kept, pixels: Callable[[str], RgbImage], base: Session | None) -> Restored:
+        """Go on from what autosave kept, on the frame in view."""
+        restored = super().take_up(kept, pixels, base)
+        self._show_newest()
+        return restored
 
     def annotate(self, annotations: Sequence[Annotation], stamp: float | None, arrived: float) -> None:
         """Annotate the frame of a stamp, or the newest, and hold it until it is answered."""
@@ -159,6 +161,15 @@ class LatestFrameWorker(Worker):
         if shown is None or fitted is None or shown.image.shape != image.shape or threshold == 0:
             return False
         return float(np.abs(thumbnail - fitted).max()) <= threshold
+
+    def _show_newest(self) -> None:
+        # A camera that stopped, or sent one picture only, must not leave the session without a frame.
+        recent = self._inbox.recent_frames()
+        if recent:
+            try:
+                self._show(recent[-1])
+            except Exception as error:  # the frame's fault: the session is there, and takes the next one
+                self._report(error)
 
     def _show(self, frame: Frame) -> None:
         super()._show(frame)

@@ -71,7 +71,7 @@ class LockStepWorker(Worker):
 
     def replace(self, session: Session) -> SessionConfig:
         """Begin with the next frame, as if none had been before; gives the session's configuration."""
-        self._newest = self._kept = None
+        self._newest = None
         self._inbox.forget_frames()
         self._keep_waiting(())
         return super().replace(session)

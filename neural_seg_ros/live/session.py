@@ -7,14 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.config import SessionConfig
-from neural_seg_ros.errors import ConfigError
+from neural_seg_ros.errors import ConfigError, SessionFileError
+from neural_seg_ros.live.autosave import Autosave
 from neural_seg_ros.live.config import LiveConfig
 from neural_seg_ros.live.contours import ContourListener, ContourWorker
 from neural_seg_ros.live.inbox import Frame, Inbox
@@ -25,6 +26,8 @@ from neural_seg_ros.live.status import Counters, LiveStatus
 
 if TYPE_CHECKING:
     from neural_seg_ros.session import Session
+
+T = TypeVar("T")
 
 
 class LiveSession:
@@ -41,6 +44,7 @@ class LiveSession:
     load      reads a session file, in the worker
     listener  what the worker tells
     contours  who is told the contours of frames, from a thread beside the worker
+    autosave  keeps every change of the annotations, and what it kept before is taken up; closed with this
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class LiveSession:
         options: LiveConfig,
         listener: Listener,
         contours: ContourListener | None = None,
+        autosave: Autosave | None = None,
         *,
         enabled: bool = True,
     ) -> None:
@@ -60,7 +65,10 @@ class LiveSession:
         self._counters = Counters()
         self._worker = worker(make, config, options, self._inbox, self._counters, listener)
         self._contours = None if contours is None else ContourWorker(options, contours, listener.error)
+        self._listener, self._autosave = listener, autosave
         self._ready = self._inbox.submit(self._worker.start)
+        if autosave is not None and not autosave.kept.empty:
+            self._inbox.submit(lambda: self._take_up(autosave))
         self._thread = threading.Thread(target=self._worker.run, name="neural_seg_worker")
         self._thread.start()
 
@@ -79,6 +87,8 @@ class LiveSession:
         if self._contours is not None:
             self._contours.close()
         self._thread.join()
+        if self._autosave is not None:
+            self._autosave.close()
 
     def offer_frame(self, decode: Callable[[], NDArray[np.uint8]], stamp: float, token: Any, size: int = 0) -> None:
         """Make this the newest frame; returns at once, in lock-step when the worker has taken the one before.
@@ -102,28 +112,36 @@ class LiveSession:
         In lock-step a stamp may be that of a frame to come: what is refused then is told to ``listener.error``.
         """
         arrived = time.monotonic()
-        return self._inbox.submit(lambda: self._worker.annotate([annotation], stamp, arrived))
+        asked = self._asked("annotate", [annotation], stamp)
+        return self._submit(lambda: self._worker.annotate([annotation], stamp, arrived), asked)
 
     def draw(self, key: int, annotations: Sequence[Annotation], stamp: float | None = None) -> Future[None]:
         """Annotate as ``annotate`` does, in place of what was drawn under the same key; none only takes that back."""
         arrived = time.monotonic()
-        return self._inbox.submit(lambda: self._worker.draw(key, annotations, stamp, arrived))
+        asked = self._asked("draw", annotations, stamp, key)
+        return self._submit(lambda: self._worker.draw(key, annotations, stamp, arrived), asked)
 
     def undo(self) -> Future[bool]:
         """Take back the last annotation; False when there is none."""
-        return self._inbox.submit(self._worker.undo)
+        return self._submit(self._worker.undo, self._asked("undo"))
 
     def redo(self) -> Future[bool]:
         """Make again what was undone last; False when there is nothing."""
-        return self._inbox.submit(self._worker.redo)
+        return self._submit(self._worker.redo, self._asked("redo"))
 
     def clear(self) -> Future[None]:
         """Forget all annotations; the fit of the image stays."""
-        return self._inbox.submit(self._worker.clear)
+        return self._submit(self._worker.clear, self._asked("clear"))
 
     def reset(self) -> Future[None]:
         """Start over with a new session of the same configuration."""
-        return self._inbox.submit(self._worker.start)
+
+        def start() -> None:
+            self._worker.start()
+            if self._autosave is not None:
+                self._autosave.begin(self._worker.now())
+
+        return self._inbox.submit(start)
 
     def save(self, path: Path) -> Future[None]:
         """Write the session to a file."""
@@ -138,7 +156,10 @@ class LiveSession:
         def replace() -> SessionConfig:
             loaded = self._load(path)
             check(loaded.config)
-            return self._worker.replace(loaded)
+            config = self._worker.replace(loaded)
+            if self._autosave is not None:
+                self._autosave.begin(self._worker.now(), path)
+            return config
 
         return self._inbox.submit(replace)
 
@@ -164,3 +185,48 @@ class LiveSession:
     def status(self) -> LiveStatus:
         """A snapshot of the counters."""
         return self._counters.snapshot(self._inbox.enabled, self._inbox.depth)
+
+    # -- autosave ------------------------------------------------------------------------------------------------------
+
+    def _asked(
+        self, do: str, annotations: Sequence[Annotation] = (), stamp: float | None = None, key: int | None = None
+    ) -> int | None:
+        """Have a command kept; gives its number there."""
+        if self._autosave is None:
+            return None
+        return self._autosave.ask(do, annotations, self._inbox.frame_at(stamp) if annotations else None, key)
+
+    def _submit(self, command: Callable[[], T], asked: int | None) -> Future[T]:
+        """Have the worker execute a command, and what came of it kept."""
+        autosave = self._autosave
+        if autosave is None or asked is None:
+            return self._inbox.submit(command)
+
+        def execute() -> T:
+            try:
+                return command()
+            finally:
+                autosave.answered(asked, self._worker.now())
+
+        future = self._inbox.submit(execute)
+        # It may be taken back, or the session be closed, before it is executed.
+        future.add_done_callback(lambda _: autosave.answered(asked))
+        return future
+
+    def _take_up(self, autosave: Autosave) -> None:
+        kept, base = autosave.kept, autosave.base()
+        try:
+            restored = self._worker.take_up(kept, autosave.pixels, None if base is None else self._load(base))
+        except Exception as error:  # whatever was kept: a node that cannot start is worth less than any of it
+            self._worker.start()
+            autosave.refused(self._worker.now())
+            self._listener.error(SessionFileError(f"autosave: what was kept is moved aside, begun anew: {error}"))
+            return
+        now = self._worker.now()
+        autosave.restored(now, restored.frames, restored.base)
+        frames = len({placed.frame_number for placed in now.placed})
+        refused = "".join(f"; {len(restored.refused)} refused: {line}" for line in restored.refused[:1])
+        self._listener.notice(
+            f"autosave: took up {len(now.placed)} annotations on {frames} frames of a node that ended before"
+            f"{refused}; ~/reset starts over"
+        )

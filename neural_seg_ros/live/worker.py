@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 from neural_seg_ros.annotations import Annotation, check_annotation
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import AnnotationError
+from neural_seg_ros.live.autosave import Now
 from neural_seg_ros.live.config import LiveConfig
-from neural_seg_ros.live.inbox import Frame, Inbox
+from neural_seg_ros.live.inbox import Frame, Inbox, nearest
+from neural_seg_ros.live.kept import Kept
 from neural_seg_ros.live.listener import Listener, Output
+from neural_seg_ros.live.restore import Restored, restore
 from neural_seg_ros.live.status import Counters
 
 if TYPE_CHECKING:
@@ -71,8 +74,6 @@ class Worker(ABC):
         self._taken: float | None = None
         # The classes that the listener was told are lost.
         self._lost: tuple[int, ...] = ()
-        # The past frame that was asked for last: who draws on a frozen picture takes longer than the ring reaches back.
-        self._kept: Frame | None = None
 
     def run(self) -> None:
         """Work until the inbox is closed."""
@@ -104,6 +105,29 @@ class Worker(ABC):
     def start(self) -> None:
         """Begin with a new session."""
         self.replace(self._make(self._config))
+
+    def take_up(self, kept: Kept, pixels: Callable[[str], RgbImage], base: Session | None) -> Restored:
+        """Go on from what autosave kept, in the new session or in that of its base; ``pixels`` gives those of a frame.
+
+        No frame is in view after that. Raises NeuralSegError where it cannot be.
+        """
+        if base is not None:
+            config = self._config
+            self.replace(base)
+            self.configure(config)
+            while len(self.session.annotations) > kept.base_count:
+                self.session.undo()
+        restored = Restored(self.session.annotations, drawn=self._drawn)
+        restore(self.session, kept, pixels, self._erase, restored)
+        self._shown = None
+        self._annotations_changed()
+        return restored
+
+    def now(self) -> Now:
+        """The session's annotations as autosave keeps them."""
+        session = self.session
+        keys = {id(annotation): key for key, drawn in self._drawn.items() for annotation in drawn}
+        return Now(session.annotations, session.frame_number, session.stamp, session.frame, keys)
 
     def replace(self, session: Session) -> SessionConfig:
         """Go on with another session; gives its configuration."""
@@ -242,20 +266,14 @@ class Worker(ABC):
         if target is not None and (self._shown is None or target is not self._shown.frame):
             self._show(target)
         if stamp is not None and self._shown is not None:
-            self._kept = self._shown.frame
+            self._inbox.asked = self._shown.frame
 
     def _nearest(self, stamp: float | None) -> Frame | None:
         """The recent frame nearest to a stamp; None where the newest is meant, as by a stamp of after it."""
         recent = self._inbox.recent_frames()
         if self._shown is not None:
             recent.append(self._shown.frame)
-        kept = self._kept
-        if kept is not None and kept.stamp == stamp and all(frame.stamp != stamp for frame in recent):
-            return kept
-        if stamp is None or not recent or stamp > max(frame.stamp for frame in recent):
-            return None
-        # The newest of equals, as stamps come again when a bag is looped.
-        return min(reversed(recent), key=lambda frame: abs(frame.stamp - stamp))
+        return nearest(recent, stamp, self._inbox.asked)
 
     def _check(self, annotations: Sequence[Annotation], stamp: float | None) -> None:
         """Raise AnnotationError for one that does not fit the frame it would go to, which stays as it is."""

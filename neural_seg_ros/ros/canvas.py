@@ -81,9 +81,9 @@ class Canvas(Node):
             command: self.create_client(service.kind, service.name) for command, service in topics.commands.items()
         }
         image = topics.image(config.image_transport)
-        self._feed = Feed(endpoints, topics, image, log, self._on_overlay, self._on_change)
-        clicked = topics.clicked_point
-        endpoints.subscription(clicked, log.guard(clicked.name, self._on_clicked_point))
+        self._feed = Feed(endpoints, topics, image, self._on_overlay, self._on_change)
+        endpoints.subscription(topics.clicked_point, self._on_clicked_point)
+        # The server of the package lets through what it raises.
         self._server = marker_server(self, endpoints, log.guard(FEEDBACK.name, self._on_feedback))
         # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
         self.create_timer(_TICK, log.guard("tick", self._tick), clock=Clock(clock_type=ClockType.STEADY_TIME))

@@ -18,7 +18,6 @@ from neural_seg_ros.ros.canvas_interface import CanvasTopics
 from neural_seg_ros.ros.conversion import to_rgb
 from neural_seg_ros.ros.endpoints import Endpoints
 from neural_seg_ros.ros.interface import Topic
-from neural_seg_ros.ros.throttled import ThrottledLog
 from neural_seg_ros.video import RgbImage
 
 # A camera that goes on for so long without an overlay is shown by itself: the segmenter is off, or has nothing to say.
@@ -62,7 +61,6 @@ class KeyFrame:
 class Feed:
     """Subscribes to the camera's images, and to a segmenter's overlay, suggestions and labels.
 
-    log         is told what is refused
     on_overlay  called with every overlay
     on_change   called when there is another suggestion, or other names
     """
@@ -72,7 +70,6 @@ class Feed:
         endpoints: Endpoints,
         topics: CanvasTopics,
         image: Topic,
-        log: ThrottledLog,
         on_overlay: Callable[[], None],
         on_change: Callable[[], None],
     ) -> None:
@@ -88,7 +85,7 @@ class Feed:
             (topics.suggestion, self._on_suggestion),
             (topics.labels, self._on_labels),
         ):
-            endpoints.subscription(topic, log.guard(topic.name, callback))
+            endpoints.subscription(topic, callback)
 
     def newest(self, before: KeyFrame | None, plane_of: Callable[[tuple[int, int]], Plane]) -> KeyFrame | None:
         """The frame to show now, None while that is the one before.

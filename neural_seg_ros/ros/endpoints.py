@@ -9,7 +9,9 @@ from typing import Any
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
+from rclpy.serialization import deserialize_message
 
+from neural_seg_ros.errors import AnnotationError, short
 from neural_seg_ros.ros import qos_parameters
 from neural_seg_ros.ros.interface import Interface, Topic, type_name
 from neural_seg_ros.ros.mismatch import Mismatch, mismatches
@@ -76,18 +78,20 @@ class Endpoints:
         return tuple(found for watched in tuple(self._watched.values()) for found in watched.found)
 
     def subscription(self, topic: Topic, callback: Callable[[Any], None], callback_group: Any = None) -> Any:
-        """Subscribe to a topic of the interface."""
+        """Subscribe to a topic of the interface; what the callback raises is logged, as is what is too large for it."""
+        take = callback if topic.most_bytes is None else _bounded(topic, callback)
         watched = _Watched(topic, SUBSCRIPTION)
         made = self._node.create_subscription(
             topic.kind,
             topic.name,
-            callback,
+            self._log.guard(topic.name, take),
             topic.quality(self._lock_step),
             callback_group=callback_group,
             event_callbacks=SubscriptionEventCallbacks(
                 incompatible_qos=watched.suspect, incompatible_type=watched.suspect
             ),
             qos_overriding_options=None if topic.fixed else OVERRIDES,
+            raw=topic.most_bytes is not None,
         )
         self._watched[made] = watched
         return made
@@ -146,3 +150,26 @@ class Endpoints:
         resolved = node.resolve_topic_name(topic.name)
         kind, others = type_name(topic.kind), ask(topic.name)
         return tuple(mismatches(resolved, side, kind, endpoint.qos_profile, others, fixed=topic.fixed))
+
+
+def _bounded(topic: Topic, callback: Callable[[Any], None]) -> Callable[[bytes], None]:
+    """A callback for the bytes of a topic's messages, of which a few make many objects of Python.
+
+    It raises AnnotationError for those of more than ``topic.most_bytes``, and for those that cannot be read.
+    """
+
+    def read(data: bytes) -> None:
+        if topic.most_bytes is not None and len(data) > topic.most_bytes:
+            raise AnnotationError(
+                f"{topic.name}: got a message of {len(data)} bytes, accepted: at most {topic.most_bytes}"
+            )
+        try:
+            message = deserialize_message(data, topic.kind)
+        except Exception as error:  # RMWError, with many lines
+            raise AnnotationError(
+                f"{topic.name}: got {len(data)} bytes that cannot be read, accepted: a {topic.kind.__name__} "
+                f"({short(' '.join(str(error).split()))})"
+            ) from None
+        callback(message)
+
+    return read

@@ -19,6 +19,7 @@ from neural_seg_ros.annotation_message import Draw, stamp_of
 from neural_seg_ros.annotations import Annotation, Click
 from neural_seg_ros.camera_info import is_rectified, published_size
 from neural_seg_ros.errors import AnnotationError
+from neural_seg_ros.image_message import check_bounds
 from neural_seg_ros.live import LiveSession
 from neural_seg_ros.ros import segmenter_interface as topics
 from neural_seg_ros.ros.conversion import to_rgb
@@ -83,20 +84,16 @@ class Inputs:
             self._endpoints.destroy(subscription)
 
     def _subscribe(self, topic: Topic, callback: Callable[[Any], None], group: MutuallyExclusiveCallbackGroup) -> Any:
-        def call(message: Any) -> None:
-            try:
-                callback(message)
-            except Exception as error:  # beyond here it would end the node
-                self._log.refused(topic.name, error)
-
-        subscription = self._endpoints.subscription(topic, call, group)
+        subscription = self._endpoints.subscription(topic, callback, group)
         self._subscriptions.append(subscription)
         return subscription
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         began = time.perf_counter()
         header = message.header
-        self._live.offer_frame(partial(to_rgb, message), stamp_of(header) or 0.0, header, len(message.data))
+        max_pixels = int(self._settings().node.max_megapixels * 1e6)
+        check_bounds(message, max_pixels)
+        self._live.offer_frame(partial(to_rgb, message, max_pixels), stamp_of(header) or 0.0, header, len(message.data))
         # A compressed image does not say; its camera_info is taken at its word then.
         self._frame_size = (message.height, message.width) if isinstance(message, Image) else None
         self._callback_seconds.append(time.perf_counter() - began)

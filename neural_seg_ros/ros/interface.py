@@ -22,6 +22,7 @@ class Topic:
     about      one line for the documentation
     lock_step  quality of service in lock-step, where it is another
     only_if    (parameter, value) with which alone it exists, None for always
+    most_bytes messages of more are refused before they are read, None for any size
     kind_text  what the documentation says of the type, where that depends on what is installed
     fixed      its quality of service is a protocol's: no parameters override it
     """
@@ -32,6 +33,7 @@ class Topic:
     about: str
     lock_step: QoSProfile | None = None
     only_if: tuple[str, Any] | None = None
+    most_bytes: int | None = None
     kind_text: str = ""
     fixed: bool = False
 

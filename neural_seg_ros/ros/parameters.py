@@ -21,7 +21,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from neural_seg_ros.config import PRESETS, SessionConfig
-from neural_seg_ros.errors import ConfigError
+from neural_seg_ros.errors import ConfigError, short
 from neural_seg_ros.live import HealthConfig, LiveConfig
 from neural_seg_ros.options import Option, from_flat, option, options_of, to_flat, validate
 from neural_seg_ros.ros.errors import error_text
@@ -59,9 +59,40 @@ class StartConfig:
     session_directory: str = option(
         "~/.ros/neural_seg", "the one directory sessions are saved to and loaded from", fixed=True
     )
+    autosave: bool = option(
+        True,
+        "keep every change of the annotations below session_directory within 100 ms, and take them up again when the "
+        "node was killed; not with live.lock_step",
+        fixed=True,
+    )
+    restore: str = option(
+        "crash",
+        "what autosave takes up again: crash: what a node that was killed had kept; always: also what one that ended "
+        "as it was told had kept",
+        choices=("crash", "always"),
+        fixed=True,
+    )
+    restore_max_age: float = option(
+        300.0,
+        "seconds since the node that kept them was alive, up to which annotations are taken up again",
+        low=0.0,
+        high=1e9,
+        fixed=True,
+    )
+    autosave_megabytes: int = option(
+        512,
+        "disk space of the annotated frames that autosave keeps; the oldest are let go, with their annotations",
+        low=1,
+        high=1_000_000,
+        fixed=True,
+    )
 
     def __post_init__(self) -> None:
         validate(self)
+
+
+# Files may have names of 255 bytes, suffixes and what is written before it is whole included.
+MAX_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -70,13 +101,20 @@ class NodeConfig:
 
     active_class: int = option(1, "class of clicks, boxes, strokes and regions that name none", low=0, high=65534)
     session_name: str = option("session", "file name, without suffix, of ~/save_session and ~/load_session")
+    max_megapixels: float = option(
+        32.0, "millions of pixels; larger camera images are refused before they are decoded", low=0.01, high=100.0
+    )
     overlay_alpha: float = option(0.45, "opacity of the classes in ~/overlay", low=0.0, high=1.0)
     canvas_frame: str = option("canvas", "points on /clicked_point in this frame are left to the node canvas")
 
     def __post_init__(self) -> None:
         validate(self)
+        if len(self.session_name) > MAX_NAME:
+            raise ConfigError(f"session_name: got {len(self.session_name)} characters, accepted: at most {MAX_NAME}")
         if not self.session_name or self.session_name.startswith(".") or set(self.session_name) & set('/\\\0:*?"<>|'):
-            raise ConfigError(f"session_name: got {self.session_name!r}, accepted: a file name without directories")
+            raise ConfigError(
+                f"session_name: got {short(self.session_name)}, accepted: a file name without directories"
+            )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from sensor_msgs.msg import CameraInfo
 
 from neural_seg_ros.annotations import Click
 from neural_seg_ros.camera_info import FISHEYE, check_calibration
-from neural_seg_ros.errors import AnnotationError
+from neural_seg_ros.errors import AnnotationError, short
 
 try:
     import tf2_ros
@@ -81,7 +81,7 @@ class CameraFrame:
             return point
         if self._buffer is None:
             raise AnnotationError(
-                f"clicked_point frame: got {given!r}, accepted: {wanted!r} (any other frame needs tf2_ros, "
+                f"clicked_point frame: got {short(given)}, accepted: {short(wanted)} (any other frame needs tf2_ros, "
                 "which is not installed)"
             )
         stamp = Time.from_msg(message.header.stamp)
@@ -91,7 +91,8 @@ class CameraFrame:
         except tf2_ros.TransformException as error:
             reason = " ".join(str(error).split())
             raise AnnotationError(
-                f"clicked_point frame: got {given!r}, accepted: a frame with a transform to {wanted!r} ({reason})"
+                f"clicked_point frame: got {short(given)}, accepted: a frame with a transform to {short(wanted)} "
+                f"({reason[:200]})"
             ) from None
         return transform_point(transform, point)
 

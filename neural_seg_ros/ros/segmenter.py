@@ -17,7 +17,8 @@ from std_msgs.msg import Header, String
 from std_srvs.srv import SetBool
 
 from neural_seg_ros.errors import SessionError
-from neural_seg_ros.live import ContourListener, ContourOutput, Listener, LiveSession, Output
+from neural_seg_ros.files import inside
+from neural_seg_ros.live import Autosave, ContourListener, ContourOutput, Listener, LiveSession, Output, resume
 from neural_seg_ros.ros import segmenter_interface as offered
 from neural_seg_ros.ros.diagnostics import Report, diagnostics, resident_bytes, status_text
 from neural_seg_ros.ros.endpoints import Endpoints
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from neural_seg_ros.field.steps import MakeSteps
     from neural_seg_ros.session import Session
 
-SESSION_SUFFIX = ".safetensors"
+SESSION_SUFFIX, AUTOSAVE = ".safetensors", "autosave"
 _LOOK_SECONDS = 0.1
 # Of an executor, so that neither images nor annotations wait for a service.
 THREADS = 3
@@ -153,11 +154,29 @@ class Segmenter(LifecycleNode):
             settings.live,
             Listener(self._publish, self._outputs.wanted, self._report, self._notify),
             ContourListener(self._publish_contours, self._outputs.contours_wanted),
+            self._resume(settings),
             enabled=False,
         )
         self._wait_ready(self._live)
         self._device = self._live.device
         self._create_services(self._live)
+
+    def _resume(self, settings: Settings) -> Autosave | None:
+        start = settings.start
+        # In lock-step what comes of a frame depends on all before it, which nobody has any more.
+        if not start.autosave or settings.live.lock_step:
+            return None
+        # Names of nodes and namespaces have no dots.
+        name = self.get_fully_qualified_name().strip("/").replace("/", ".")
+        return resume(
+            Path(start.session_directory).expanduser() / AUTOSAVE / name,
+            self.resolve_topic_name("image"),
+            restore=start.restore,
+            max_age=start.restore_max_age,
+            megabytes=start.autosave_megabytes,
+            notice=self._notify,
+            failed=self._report,
+        )
 
     def _subscribe(self) -> None:
         assert self._live is not None
@@ -226,8 +245,11 @@ class Segmenter(LifecycleNode):
     def _session_path(self) -> Path:
         settings = self._settings
         # Cameras in namespaces of their own must not write to one file.
-        directory = Path(settings.start.session_directory).expanduser() / str(self.get_namespace()).strip("/")
-        return directory / (settings.node.session_name + SESSION_SUFFIX)
+        folder = Path(settings.start.session_directory).expanduser() / str(self.get_namespace()).strip("/")
+        try:
+            return inside(folder, settings.node.session_name + SESSION_SUFFIX)
+        except ValueError as error:
+            raise SessionError(f"session_name: {error}") from None
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._is_enabled = request.data

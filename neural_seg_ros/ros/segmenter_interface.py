@@ -9,6 +9,7 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import ImageMarker
 
+from neural_seg_ros.annotation_message import MAX_BYTES
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.live import HealthConfig, LiveConfig
 from neural_seg_ros.ros import qos
@@ -21,6 +22,7 @@ except ImportError:
     LabelInfo = None
 
 _TRANSPORT = "image_transport"
+MAX_INFO_BYTES = 2**16
 
 IMAGE = Topic("image", Image, qos.IMAGE_INPUT, "the camera", lock_step=qos.LOCK_STEP, only_if=(_TRANSPORT, "raw"))
 COMPRESSED = Topic(
@@ -31,23 +33,34 @@ COMPRESSED = Topic(
     lock_step=qos.LOCK_STEP,
     only_if=(_TRANSPORT, "compressed"),
 )
-CAMERA_INFO = Topic("camera_info", CameraInfo, qos.CAMERA_INFO_INPUT, "calibration, for points in space")
-CLICK = Topic(
-    "~/click", PointStamped, qos.ANNOTATION_INPUT, "a pixel of `active_class`; a stamp other than 0 binds it to a frame"
+CAMERA_INFO = Topic(
+    "camera_info",
+    CameraInfo,
+    qos.CAMERA_INFO_INPUT,
+    "calibration, for points in space",
+    most_bytes=MAX_INFO_BYTES,
 )
-BOX = Topic("~/box", PolygonStamped, qos.ANNOTATION_INPUT, "2 opposite or 4 corners of a filled box, in pixels")
-STROKE = Topic("~/stroke", PolygonStamped, qos.ANNOTATION_INPUT, "points of a line, in pixels")
-REGION = Topic("~/region", PolygonStamped, qos.ANNOTATION_INPUT, "corners of a filled polygon, in pixels")
-MARKER = Topic(
+
+
+def _drawn(name: str, kind: type, about: str) -> Topic:
+    return Topic(name, kind, qos.ANNOTATION_INPUT, about, most_bytes=MAX_BYTES)
+
+
+CLICK = _drawn("~/click", PointStamped, "a pixel of `active_class`; a stamp other than 0 binds it to a frame")
+BOX = _drawn("~/box", PolygonStamped, "2 opposite or 4 corners of a filled box, in pixels")
+STROKE = _drawn("~/stroke", PolygonStamped, "points of a line, in pixels")
+REGION = _drawn("~/region", PolygonStamped, "corners of a filled polygon, in pixels")
+MARKER = _drawn(
     "~/annotation",
     ImageMarker,
-    qos.ANNOTATION_INPUT,
     "POINTS, CIRCLE, LINE_STRIP, POLYGON; `ns`: class name or id, then `:bounding` where a POLYGON is a bounding box; "
-    "REMOVE by `id`",
+    "REMOVE by `id`; with a stamp that frame is answered again",
 )
-MOUSE = Topic("image_mouse_left", Point, qos.ANNOTATION_INPUT, "a pixel, as rqt_image_view publishes it")
-POINT = Topic(
-    "/clicked_point", PointStamped, qos.ANNOTATION_INPUT, "a point in space, as RViz's Publish Point publishes it"
+MOUSE = _drawn("image_mouse_left", Point, "a pixel, as rqt_image_view publishes it")
+POINT = _drawn(
+    "/clicked_point",
+    PointStamped,
+    "a point in space, as RViz's Publish Point publishes it; points in `canvas_frame` are the canvas's",
 )
 
 

@@ -1,0 +1,228 @@
+"""The folder in which autosave keeps a session: a log of records, the pixels of annotated frames, and a base.
+
+Every line of the log has the checksum of its record. What a process did not live to write whole is the end of the last
+line, and is not there; anything else that does not fit its checksum is damage.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+import zlib
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_seg_ros.errors import SessionError, SessionFileError
+from neural_seg_ros.files import sync, whole_file, write_bytes
+from neural_seg_ros.live.kept import Kept, Record
+
+_FORMAT = {"format": "neural_seg_ros annotations", "version": 1}
+_LOG, _PIXELS, _BASE = "annotations.log", ".npy", "base-"
+# Folders that were moved aside; those that were first are deleted.
+_ASIDE = 3
+
+
+class Keep:
+    """One folder, which one process at a time may have.
+
+    Nothing outside of it is written, and no name in a record leads out of it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Have the folder. Raises SessionError where another process has it, or where it is a link that leads away."""
+        self.folder = folder
+        self._log: int | None = None
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            if folder.is_symlink() or folder.parent.is_symlink():
+                raise SessionError(f"autosave: got {folder}, a link, accepted: a folder")
+            self._lock = _locked(folder.with_name(folder.name + ".lock"))
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise SessionError(f"autosave: {folder}: {error.strerror}, accepted: a folder to write to") from None
+
+    def close(self) -> None:
+        """Let another process have it."""
+        self._close_log()
+        self._lock.close()
+
+    # -- the log -------------------------------------------------------------------------------------------------------
+
+    def read(self) -> tuple[Kept, str]:
+        """What the log tells, and whose it is. Raises SessionFileError where it is damaged."""
+        try:
+            content = (self.folder / _LOG).read_bytes()
+        except FileNotFoundError:
+            return Kept(), ""
+        except OSError as error:
+            raise SessionFileError(f"{self.folder / _LOG}: {error.strerror}") from None
+        try:
+            head, *records = decode(content)
+            if {name: head.get(name) for name in _FORMAT} != _FORMAT:
+                raise SessionFileError(f"format: got {str(head)[:80]!r}, accepted: {_FORMAT}")
+            kept = Kept()
+            for record in records:
+                kept.apply(record)
+        except (SessionFileError, ValueError) as error:
+            raise SessionFileError(f"{self.folder / _LOG}: damaged: {error}") from None
+        return kept, str(head.get("source", ""))
+
+    def begin(self, source: str, records: Iterable[Record]) -> int:
+        """Replace the log, whole or not at all; gives its bytes."""
+        self._close_log()
+        content = b"".join(encode(record) for record in ({**_FORMAT, "source": source}, *records))
+        write_bytes(self.folder / _LOG, content, synced=False)
+        self._log = os.open(self.folder / _LOG, os.O_WRONLY | os.O_APPEND)
+        return len(content)
+
+    def append(self, records: Iterable[Record]) -> int:
+        """Write records at the end of the log; gives their bytes. The machine may go down before they are on disk."""
+        if self._log is None:
+            self._log = os.open(self.folder / _LOG, os.O_WRONLY | os.O_APPEND)
+        content = b"".join(map(encode, records))
+        written = 0
+        while written < len(content):
+            written += os.write(self._log, content[written:])
+        return len(content)
+
+    def touch(self) -> None:
+        """Say that whoever has it lives."""
+        os.utime(self.folder / _LOG)
+
+    @property
+    def age(self) -> float:
+        """Seconds since somebody who had it was alive, by the clock on the wall, which may be set back: below 0."""
+        try:
+            return time.time() - (self.folder / _LOG).stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    # -- pixels and base -----------------------------------------------------------------------------------------------
+
+    def write_pixels(self, pixels: NDArray[np.uint8]) -> str:
+        """Write (H, W, 3) uint8 unless they are there; gives their name, which is their checksum."""
+        pixels = np.ascontiguousarray(pixels)
+        name = _digest(pixels)
+        path = self._pixels(name)
+        if not path.exists():
+            with whole_file(path, synced=False) as temporary, temporary.open("wb") as file:
+                np.save(file, pixels, allow_pickle=False)
+        return name
+
+    def read_pixels(self, name: str) -> NDArray[np.uint8]:
+        """What ``write_pixels`` wrote. Raises SessionFileError where it is missing or damaged."""
+        path = self._pixels(name)
+        try:
+            pixels: NDArray[np.uint8] = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise SessionFileError(f"{path}: missing or damaged: {' '.join(str(error).split())[:200]}") from None
+        if _digest(pixels) != name:
+            raise SessionFileError(f"{path}: damaged: its content does not match its name")
+        return pixels
+
+    def size_of(self, name: str) -> int:
+        """Bytes of pixels, 0 where they are missing."""
+        try:
+            return self._pixels(name).stat().st_size
+        except OSError:
+            return 0
+
+    def take_base(self, path: Path) -> str:
+        """Keep what a session file has now; gives its name here."""
+        number = 1 + max((int(re.sub(r"\D", "", old.stem)) for old in self.folder.glob(_BASE + "*")), default=0)
+        name = f"{_BASE}{number}.safetensors"
+        # Not a link, as others may write into the file without replacing it.
+        shutil.copyfile(path, self.folder / name)
+        return name
+
+    def base(self, name: str) -> Path:
+        """Where a base is."""
+        return self.folder / name
+
+    def forget(self, pixels: Iterable[str], base: str | None = None) -> None:
+        """Delete pixels and a base."""
+        for path in (*map(self._pixels, pixels), *(() if base is None else (self.base(base),))):
+            path.unlink(missing_ok=True)
+
+    def forget_others(self, kept: Kept) -> None:
+        """Delete all that is not needed for this: what was half-written, too."""
+        wanted = {_LOG, kept.base or _LOG, *(name + _PIXELS for name in kept.pixels)}
+        for path in self.folder.iterdir():
+            if path.name not in wanted:
+                path.unlink(missing_ok=True)
+
+    def move_aside(self) -> Path:
+        """Put all of it beside, under another name, and begin with nothing. Gives where it went."""
+        self._close_log()
+        old = sorted(self.folder.parent.glob(f"{self.folder.name}.aside-*"), key=lambda path: path.stat().st_mtime)
+        for path in old[: max(0, len(old) - _ASIDE + 1)]:
+            shutil.rmtree(path, ignore_errors=True)
+        aside = self.folder.with_name(f"{self.folder.name}.aside-{time.time_ns() // 1000}")
+        self.folder.rename(aside)
+        self.folder.mkdir()
+        return aside
+
+    def sync(self, pixels: Iterable[str]) -> None:
+        """Have the log and these pixels on the disk when this returns; what was deleted meanwhile is left out."""
+        for path in (*map(self._pixels, pixels), self.folder / _LOG, self.folder):
+            with suppress(FileNotFoundError):
+                sync(path)
+
+    def _pixels(self, name: str) -> Path:
+        return self.folder / (name + _PIXELS)
+
+    def _close_log(self) -> None:
+        log, self._log = self._log, None
+        if log is not None:
+            os.close(log)
+
+
+def encode(record: Record) -> bytes:
+    """A line of the log."""
+    text = json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def decode(content: bytes) -> list[dict[str, Any]]:
+    """The records of a log, but for a last one that is not whole. Raises SessionFileError, naming the line."""
+    lines = content.split(b"\n")
+    records: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, 1):
+        checksum, _, text = line.partition(b" ")
+        if checksum == b"%08x" % zlib.crc32(text) and text:
+            records.append(json.loads(text))
+        elif number < len(lines) - 1:
+            raise SessionFileError(f"line {number} of {len(lines)} does not match its checksum")
+    if not records:
+        raise SessionFileError("no whole record")
+    return records
+
+
+def _digest(pixels: NDArray[Any]) -> str:
+    digest = hashlib.blake2b(f"{pixels.dtype} {pixels.shape}".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
+
+
+def _locked(path: Path) -> IO[bytes]:
+    """A file that no other process has while this one has it open, however it ends."""
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "rb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise SessionError(
+            f"autosave: {path.with_suffix('')} is of another process, accepted: one node of a name for each "
+            "session_directory; nothing is kept"
+        ) from None
+    return file
