@@ -104,8 +104,8 @@ class Node:
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             wanted = self.annotations
-            kept = Kept()
-            for record in decode((self.folder / "annotations.log").read_bytes())[1:]:
+            kept, log = Kept(), self.folder / "annotations.log"
+            for record in decode(log.read_bytes())[1:] if log.exists() else []:
                 kept.apply(record)
             of_base = [entry for entry in kept.placed if entry.of_base]
             ours = [(entry.shape, entry.frame.stamp) for entry in kept.placed if entry.frame is not None]
