@@ -91,6 +91,12 @@ class Probe:
         self._added.append(node)
         return node
 
+    def remove(self, node: Any) -> None:
+        """Spin a node that was added no more, and destroy it now."""
+        self.executor.remove_node(node)
+        self._added.remove(node)
+        node.destroy_node()
+
     def listen(self, kind: type, topic: str, qos: Any = 100) -> list[Any]:
         """Subscribe; the list that comes back grows while the probe spins."""
         messages: list[Any] = []

@@ -340,6 +340,11 @@ def test_what_holds_is_ticked() -> None:
     assert "[ ] 3" in titles(board), "one more class than there are"
 
 
+def test_a_class_that_is_called_by_its_id_has_it_once() -> None:
+    # So the segmenter calls classes in use that have no name.
+    assert {"[x] 1 dog", "[ ] 3", "[ ] 4"} <= set(titles(Board(), {1: "dog", 3: "3"}))
+
+
 def test_an_entry_keeps_its_id_when_classes_come() -> None:
     before = {entry.title: entry.id for entry in entries(Board(), {})}
     after = {entry.title: entry.id for entry in entries(Board(), dict.fromkeys(range(1, 50), ""))}

@@ -16,7 +16,9 @@ pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportErr
 
 from geometry_msgs.msg import Point, PointStamped
 from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rviz_client import RvizClient
+from segmenter_rig import HEIGHT, WIDTH, header, overrides
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
@@ -26,27 +28,18 @@ from neural_seg_ros import annotation_message
 from neural_seg_ros.annotations import Annotation, Box, Click, Region, Stroke
 from neural_seg_ros.canvas import Tool
 from neural_seg_ros.draw import palette
-from neural_seg_ros.errors import SessionError
+from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.ros import marker_server, qos
 from neural_seg_ros.ros.canvas import Canvas
-from neural_seg_ros.ros.canvas_message import annotation_marker, class_names
+from neural_seg_ros.ros.canvas_message import annotation_marker
 from neural_seg_ros.ros.conversion import from_array
 from neural_seg_ros.ros.segmenter import Segmenter
 
 pytestmark = pytest.mark.ros
 
-SIZE = HEIGHT, WIDTH = 48, 64
-TINY = {
-    "field.size": 32,
-    "field.width": 8,
-    "field.levels": 2,
-    "fit.first_steps": 3,
-    "fit.click_steps": 3,
-    "fit.frame_steps": 1,
-    "track.first_steps": 4,
-    "live.max_age": 10.0,
-    "class_names": ["0:background", "1:square", "2:disc"],
-}
+SIZE = HEIGHT, WIDTH
+BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+NAMES = {"class_names": ["0:background", "1:square", "2:disc"]}
 
 
 def picture(seed: int = 0) -> Any:
@@ -60,12 +53,6 @@ def picture(seed: int = 0) -> Any:
     return image
 
 
-def header(second: float, frame_id: str = "camera") -> Header:
-    made = Header(frame_id=frame_id)
-    made.stamp.sec, made.stamp.nanosec = int(second), int(second % 1 * 1e9)
-    return made
-
-
 def parameters(**given: Any) -> list[Parameter]:
     return [Parameter(name, value=value) for name, value in given.items()]
 
@@ -75,15 +62,13 @@ class Rig:
 
     def __init__(self, probe: Any, folder: Path, lock_step: bool = False, **canvas: Any) -> None:
         self.probe = probe
-        options = {**TINY, "session_directory": str(folder), "live.lock_step": lock_step}
-        self.segmenter = probe.add(Segmenter(parameter_overrides=parameters(**options)))
+        options = {**NAMES, "session_directory": str(folder), "live.lock_step": lock_step}
+        self.segmenter = probe.add(Segmenter(parameter_overrides=overrides(options)))
         self.canvas = probe.add(Canvas(parameter_overrides=parameters(**{"rate": 20.0, **canvas})))
         self.camera = probe.node.create_publisher(Image, "/image", 10)
         self.masks = probe.listen(Image, "/segmenter/mask")
         self.asked: list[ImageMarker] = []
-        self.listening = probe.node.create_subscription(
-            ImageMarker, "/segmenter/annotation", self.asked.append, qos.ANNOTATION_INPUT
-        )
+        probe.node.create_subscription(ImageMarker, "/segmenter/annotation", self.asked.append, qos.ANNOTATION_INPUT)
         probe.until(lambda: self.camera.get_subscription_count() == 2, what="segmenter and canvas at the camera")
         probe.until(lambda: probe.node.count_subscribers("/segmenter/overlay") == 1)
         probe.until(lambda: self.segmenter._outputs._images["overlay"].get_subscription_count() == 1)
@@ -165,9 +150,7 @@ def test_a_late_client_gets_the_marker_and_only_what_follows(rig: Rig) -> None:
     rig.until_ticked("box")
     rig.probe.until(lambda: "[x] box" in late.menu)
     assert (late.gaps, rig.rviz.gaps) == (0, 0)
-    rig.probe.executor.remove_node(rig.canvas)
-    rig.canvas.destroy_node()
-    rig.probe._added.remove(rig.canvas)
+    rig.probe.remove(rig.canvas)
     rig.probe.until(lambda: not late.markers and not rig.rviz.markers, what="an erased marker")
 
 
@@ -180,7 +163,7 @@ def test_what_the_mouse_draws_gives_the_masks_that_pixels_give(probe: Any, tmp_p
         Segmenter(
             namespace="twin",
             cli_args=["--ros-args", "-r", "image:=/image"],
-            parameter_overrides=parameters(**TINY, **{"live.lock_step": True}),
+            parameter_overrides=overrides({**NAMES, "live.lock_step": True}),
         )
     )
     masks = probe.listen(Image, "/twin/segmenter/mask")
@@ -283,11 +266,8 @@ def test_a_segmenter_that_was_started_again_gets_nothing_for_a_frame_it_never_ha
     rviz = rig.open(1.0)
     rviz.drag(SIZE, (20.0, 15.0))
     probe.until(lambda: rig.canvas._question._known, what="an answer")
-    probe.executor.remove_node(rig.segmenter)
-    probe._added.remove(rig.segmenter)
-    rig.segmenter.destroy_node()
-    # What listens to annotations passes for a segmenter.
-    probe.node.destroy_subscription(rig.listening)
+    probe.remove(rig.segmenter)
+    assert rig.canvas._annotations.get_subscription_count(), "one still listens, as a recorder would"
     probe.until(lambda: not rig.canvas._question._known, what="a segmenter that is gone")
     rviz.drag(SIZE, (30.0, 20.0))
     rig.until_text("1 drawn on it are not sent")
@@ -436,9 +416,9 @@ def test_names_of_classes_come_and_nonsense_leaves_them(rig: Rig) -> None:
     rig.segmenter.set_parameters(parameters(class_names=["7:cup"]))
     rig.probe.until(lambda: "[ ] 7 cup" in rviz.menu, what="the new name")
     assert "[ ] 8" in rviz.menu
-    for nonsense in ("", "[1]", "null", '{"x": 1}', "[" * 5000):
-        with pytest.raises(SessionError, match="labels: got"):
-            class_names(String(data=nonsense))
+    with pytest.raises(ConfigError, match="labels: got"):
+        rig.canvas._feed._on_labels(String(data="[1]"))
+    assert rig.canvas._feed.class_names == {7: "cup"}
 
 
 def test_without_a_segmenter_the_camera_is_shown_and_the_menu_says_what_is_missing(probe: Any) -> None:
@@ -501,6 +481,27 @@ def test_where_the_package_is_installed_its_server_is_used(probe: Any, monkeypat
     assert calls[-1][0] == "shutdown"
 
 
+def test_an_overlay_that_does_not_match_is_named_with_the_remedy_which_helps(
+    probe: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    overlay = probe.node.create_publisher(Image, "/segmenter/overlay", BEST_EFFORT)
+    probe.listen(InteractiveMarkerUpdate, "/canvas/update", qos.LATCHED)
+    canvas = probe.add(Canvas())
+    said = ""
+
+    def logged() -> str:
+        nonlocal said
+        said += capfd.readouterr().err
+        return said
+
+    remedy = "qos_overrides./segmenter/overlay.subscription.reliability"
+    probe.until(lambda: f"reliable is requested here; set {remedy}: best_effort\n" in logged(), what="the remedy")
+    probe.until(lambda: "requests durability transient_local, volatile is offered here\n" in logged(), what="no remedy")
+    probe.remove(canvas)
+    probe.add(Canvas(parameter_overrides=[Parameter(remedy, value="best_effort")]))
+    probe.until(overlay.get_subscription_count, what="a canvas that matches")
+
+
 # -- as a process ------------------------------------------------------------------------------------------------------
 
 
@@ -510,6 +511,7 @@ def test_where_the_package_is_installed_its_server_is_used(probe: Any, monkeypat
         ("width:=0.0", "width"),
         ("surface:=paper", "surface: got 'paper', accepted: auto | texture | triangles"),
         ("frame_id:=/", "frame_id: got nothing, accepted: a name"),
+        ("segmenter:=/front//segmenter", "segmenter: got '/front//segmenter', accepted: a node's name"),
     ],
 )
 def test_a_bad_parameter_is_one_line_and_status_2(ros_domain: int, given: str, words: str) -> None:

@@ -15,8 +15,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from segmenter_rig import Rig
 from std_msgs.msg import String
-from test_segmenter import Rig
 
 from neural_seg_ros.live import HealthConfig, LiveStatus
 from neural_seg_ros.live.status import Counters

@@ -18,9 +18,9 @@ pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportErr
 from geometry_msgs.msg import Point, Point32, PointStamped, PolygonStamped
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
+from segmenter_rig import HEIGHT, WIDTH, Rig, header, picture
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
-from test_segmenter import HEIGHT, WIDTH, Rig, header, picture
 from visualization_msgs.msg import ImageMarker
 
 from neural_seg_ros.errors import ImageError

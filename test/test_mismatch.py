@@ -17,8 +17,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
+from segmenter_rig import Rig, overrides
 from sensor_msgs.msg import Image
-from test_segmenter import Rig, overrides
 
 from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.ros.mismatch import Mismatch, mismatches

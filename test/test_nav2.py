@@ -21,10 +21,10 @@ pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportErr
 from consumer_rig import ConsumerRig, labels, millimetres, overrides, seconds
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from segmenter_rig import Rig as SegmenterRig
+from segmenter_rig import header
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import String
-from test_segmenter import Rig as SegmenterRig
-from test_segmenter import header
 from vision_messages import VisionMessages
 
 from neural_seg_ros.consumers.cloud import POINT

@@ -21,8 +21,9 @@ from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters, SetParametersAtomically
 from rclpy.parameter import Parameter
+from segmenter_rig import TINY, Rig, header, picture
 from sensor_msgs.msg import Image
-from test_segmenter import TINY, Rig, header, picture
+from std_srvs.srv import SetBool
 
 from neural_seg_ros.ros.conversion import from_array
 
@@ -118,6 +119,20 @@ def test_lifecycle_services_tell_and_do(probe: Any) -> None:
     assert state() == "finalized"
     assert rig.values()["state"] == "finalized"
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("neural_seg")]
+
+
+def test_a_segmenter_that_becomes_active_says_what_it_does_once(probe: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    rig = Rig(probe, image_transport="compressed", device="cpu")
+    line = "active: images from /image/compressed, computed on cpu, masks on /segmenter/mask\n"
+    assert capfd.readouterr().err.count(line) == 1
+    assert rig.node._device == "cpu"
+    assert rig.change(Transition.TRANSITION_DEACTIVATE)
+    assert rig.probe.call(SetBool, "/segmenter/enable", SetBool.Request(data=False)).success
+    assert rig.change(Transition.TRANSITION_ACTIVATE)
+    said = [text for text in capfd.readouterr().err.splitlines() if "active: " in text]
+    assert len(said) == 1
+    assert said[0].endswith("/segmenter/mask; disabled, ~/enable goes on")
+    assert rig.status().hardware_id == "cpu"
 
 
 def test_a_node_that_is_destroyed_leaves_no_thread_behind(ros: Any, probe: Any) -> None:

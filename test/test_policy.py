@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportError)
 
-from test_segmenter import Rig
+from segmenter_rig import Rig
 
 pytestmark = pytest.mark.ros
 

@@ -11,7 +11,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportErr
 
 from geometry_msgs.msg import PolygonStamped
 from rclpy.node import Node
-from test_segmenter import Rig
+from segmenter_rig import Rig
 
 from neural_seg_ros.errors import AnnotationError
 from neural_seg_ros.ros.throttled import ThrottledLog

@@ -138,7 +138,7 @@ class Board:
         plane = self._plane
         if plane is None or frame != self._frame:
             # A move says nothing that the press before it did not say.
-            stale = f"drawn on frame {frame} of the canvas, which shows frame {self._frame}: nothing is drawn"
+            stale = f"stale: drawn on frame {frame} of the canvas, which shows frame {self._frame}; nothing is drawn"
             return [] if pointer.event is Event.MOVE else [Say(stale)]
         if self.resting:
             return self._wake() if pointer.event is Event.PRESS else []

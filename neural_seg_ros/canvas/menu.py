@@ -70,8 +70,9 @@ def caption(board: Board, class_names: Mapping[int, str]) -> str:
 
 
 def name_of(class_id: int, class_names: Mapping[int, str]) -> str:
-    """How a class is called: its id, and its name where it has one."""
-    return f"{class_id} {class_names.get(class_id, '')}".rstrip()
+    """How a class is called: its id, and its name where it has one that is not the id."""
+    name = class_names.get(class_id, "")
+    return f"{class_id} {name}" if name not in ("", str(class_id)) else str(class_id)
 
 
 def class_entry(class_id: int) -> int:

@@ -76,6 +76,11 @@ class LiveSession:
         """Block until the session is built; raises what building it raised."""
         self._ready.result(timeout)
 
+    @property
+    def device(self) -> str:
+        """Where the session computes: ``cpu``, ``cuda:0``. Only once it is built."""
+        return str(self._worker.session.device)
+
     def close(self) -> None:
         """Stop the worker and wait for it; commands that wait are refused with SessionError."""
         self._inbox.close()

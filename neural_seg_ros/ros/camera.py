@@ -23,7 +23,7 @@ from neural_seg_ros.options import option, options_of, validate
 from neural_seg_ros.ros.conversion import from_array
 from neural_seg_ros.ros.endpoints import Endpoints
 from neural_seg_ros.ros.interface import Interface, Topic
-from neural_seg_ros.ros.parameters import descriptor
+from neural_seg_ros.ros.parameters import declare
 from neural_seg_ros.ros.process import run_node
 from neural_seg_ros.ros.qos import OUTPUT
 from neural_seg_ros.ros.throttled import ThrottledLog
@@ -75,11 +75,7 @@ class Camera(Node):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("camera", **node_options)
-        declared = {
-            entry.name: self.declare_parameter(entry.name, entry.default, descriptor(entry)).value
-            for entry in options_of(CameraConfig)
-        }
-        self._config = CameraConfig(**declared)
+        self._config = declare(self, CameraConfig)
         source = open_frames(self._config.video)
         self.finished = Future()
         self._frames = self._play(source)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from geometry_msgs.msg import PointStamped
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_srvs.srv import Trigger
-from visualization_msgs.msg import ImageMarker, InteractiveMarkerFeedback
+from visualization_msgs.msg import InteractiveMarkerFeedback
 
 from neural_seg_ros.annotation_message import stamp_of
 from neural_seg_ros.canvas import (
@@ -31,10 +32,9 @@ from neural_seg_ros.canvas import (
     with_suggestion,
 )
 from neural_seg_ros.canvas.geometry import Vector
-from neural_seg_ros.options import options_of
-from neural_seg_ros.ros import qos
 from neural_seg_ros.ros.canvas_config import CanvasConfig
 from neural_seg_ros.ros.canvas_feed import Feed, KeyFrame
+from neural_seg_ros.ros.canvas_interface import CanvasTopics
 from neural_seg_ros.ros.canvas_message import (
     MARKER_NAME,
     annotation_marker,
@@ -43,15 +43,14 @@ from neural_seg_ros.ros.canvas_message import (
     interactive_marker,
     look_marker,
 )
-from neural_seg_ros.ros.errors import error_text
-from neural_seg_ros.ros.marker_server import marker_server
-from neural_seg_ros.ros.parameters import descriptor
+from neural_seg_ros.ros.endpoints import Endpoints
+from neural_seg_ros.ros.marker_server import FEEDBACK, NAMESPACE, marker_server
+from neural_seg_ros.ros.parameters import declare
 from neural_seg_ros.ros.process import run_node
+from neural_seg_ros.ros.throttled import ThrottledLog
 
-_LOG_PERIOD = 5.0
 _TICK = 0.05
 _LONGEST_CLIENT = 200
-_NAMESPACE = "canvas"
 
 
 class Canvas(Node):
@@ -63,11 +62,7 @@ class Canvas(Node):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("canvas", **node_options)
-        declared = {
-            entry.name: self.declare_parameter(entry.name, entry.default, descriptor(entry)).value
-            for entry in options_of(CanvasConfig)
-        }
-        self._config = config = CanvasConfig(**declared)
+        self._config = config = declare(self, CanvasConfig)
         self._surface = config.make_surface()
         self._board = Board(config.stroke_width)
         self._question = Question(config.patience)
@@ -78,21 +73,21 @@ class Canvas(Node):
         self._touched = time.monotonic()
         # Its own in this run: what an earlier one drew must not be replaced.
         self._first_key = time.time_ns() // 1_000_000 % 2**30
-        self._annotations: Any = self.create_publisher(
-            ImageMarker, f"{config.segmenter}/annotation", qos.ANNOTATION_INPUT
-        )
+        self._log = log = ThrottledLog(self)
+        topics, parameters = CanvasTopics(config.segmenter), dataclasses.asdict(config)
+        endpoints = Endpoints(self, topics.interface, log, exists=lambda topic: topic.exists(parameters))
+        self._annotations = endpoints.publisher(topics.annotation)
         self._commands: dict[Command, Any] = {
-            command: self.create_client(Trigger, f"{config.segmenter}/{command.value}") for command in Command
+            command: self.create_client(service.kind, service.name) for command, service in topics.commands.items()
         }
-        overlay, change = self._guarded(self._on_overlay), self._guarded(self._on_change)
-        self._feed = Feed(self, config.segmenter, config.image_transport, overlay, change)
-        self.create_subscription(
-            PointStamped, "/clicked_point", self._guarded(self._on_clicked_point), qos.ANNOTATION_INPUT
-        )
-        self._server = marker_server(self, _NAMESPACE, self._guarded(self._on_feedback))
+        image = topics.image(config.image_transport)
+        self._feed = Feed(endpoints, topics, image, self._on_overlay, self._on_change)
+        endpoints.subscription(topics.clicked_point, self._on_clicked_point)
+        # The server of the package lets through what it raises.
+        self._server = marker_server(self, endpoints, log.guard(FEEDBACK.name, self._on_feedback))
         # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
-        self.create_timer(_TICK, self._guarded(self._tick), clock=Clock(clock_type=ClockType.STEADY_TIME))
-        place = self.resolve_topic_name(_NAMESPACE)
+        self.create_timer(_TICK, log.guard("tick", self._tick), clock=Clock(clock_type=ClockType.STEADY_TIME))
+        place = self.resolve_topic_name(NAMESPACE)
         self.get_logger().info(f"serves the interactive marker {place}, its surface: {self._surface.kind}")
 
     def destroy_node(self) -> None:
@@ -193,7 +188,8 @@ class Canvas(Node):
             name = self.resolve_service_name(client.srv_name)
             self._say(f"{command.value}: {name} is not there; is the segmenter running?")
             return
-        client.call_async(Trigger.Request()).add_done_callback(partial(self._guarded(self._on_answer), command))
+        answered = self._log.guard(command.value, partial(self._on_answer, command))
+        client.call_async(Trigger.Request()).add_done_callback(answered)
 
     def _on_answer(self, command: Command, future: Any) -> None:
         if not self.context.ok():
@@ -201,14 +197,14 @@ class Canvas(Node):
         answer = future.result()
         if answer.success:
             self._said, self._dirty = answer.message, True
-            self.get_logger().info(f"{command.value}: {answer.message}")
+            self._log.info(("did", command), f"{command.value}: {answer.message}")
         else:
             self._say(f"{command.value}: {answer.message}")
         self._look()
 
     def _say(self, text: str) -> None:
         self._said, self._dirty = text, True
-        self.get_logger().warning(text, throttle_duration_sec=_LOG_PERIOD)
+        self._log.warning(("said", text.partition(":")[0]), text)
 
     # -- what is shown -------------------------------------------------------------------------------------------------
 
@@ -223,7 +219,8 @@ class Canvas(Node):
             self._show()
 
     def _wait(self, now: float) -> None:
-        if not self._annotations.get_subscription_count():
+        # Who records the annotations subscribes to them too, but only a segmenter has its services.
+        if not self._commands[Command.UNDO].service_is_ready():
             self._question.forget()
         dropped = self._question.given_up(now)
         if dropped is not None:
@@ -278,21 +275,6 @@ class Canvas(Node):
         if self._question.waiting:
             said.append("waits for the segmenter")
         return " | ".join([*said, *([self._said] if self._said else [])])
-
-    # -- errors --------------------------------------------------------------------------------------------------------
-
-    def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
-        def call(*arguments: Any) -> None:
-            try:
-                callback(*arguments)
-            except Exception as error:  # beyond here it would end the node
-                self._refuse(error)
-
-        return call
-
-    def _refuse(self, error: Exception) -> None:
-        if self.context.ok():
-            self.get_logger().error(error_text(error), throttle_duration_sec=_LOG_PERIOD)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from neural_seg_ros.canvas import Plane
 from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.options import option, validate
 from neural_seg_ros.ros.canvas_message import Surface, textures_exist
+
+# A node's name, with its namespace or without.
+_NODE = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,10 @@ class CanvasConfig:
 
     def __post_init__(self) -> None:
         validate(self)
-        for name in ("segmenter", "frame_id"):
-            if not getattr(self, name).strip("/"):
-                raise ConfigError(f"{name}: got nothing, accepted: a name")
+        if not _NODE.fullmatch(self.segmenter):
+            raise ConfigError(f"segmenter: got {self.segmenter!r}, accepted: a node's name such as /front/segmenter")
+        if not self.frame_id.strip("/"):
+            raise ConfigError("frame_id: got nothing, accepted: a name")
         if self.surface == "texture" and not textures_exist():
             raise ConfigError("surface: got texture, accepted: triangles, as markers of this distribution carry none")
 

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from geometry_msgs.msg import PointStamped
-from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import String
 
 from neural_seg_ros.annotation_message import stamp_of
 from neural_seg_ros.annotations import Point
 from neural_seg_ros.canvas import Plane
-from neural_seg_ros.errors import NeuralSegError
-from neural_seg_ros.ros import qos
-from neural_seg_ros.ros.canvas_message import class_names
+from neural_seg_ros.consumers.label_names import label_names
+from neural_seg_ros.ros.canvas_interface import CanvasTopics
 from neural_seg_ros.ros.conversion import to_rgb
+from neural_seg_ros.ros.endpoints import Endpoints
+from neural_seg_ros.ros.interface import Topic
 from neural_seg_ros.video import RgbImage
-
-try:
-    from vision_msgs.msg import LabelInfo
-except ImportError:
-    LabelInfo = None
 
 # A camera that goes on for so long without an overlay is shown by itself: the segmenter is off, or has nothing to say.
 _OVERLAY_SECONDS = 1.0
-_LOG_PERIOD = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +59,7 @@ class KeyFrame:
 
 
 class Feed:
-    """Subscribes to ``image`` (or ``image/compressed``) and to a segmenter's overlay, suggestions and labels.
+    """Subscribes to the camera's images, and to a segmenter's overlay, suggestions and labels.
 
     on_overlay  called with every overlay
     on_change   called when there is another suggestion, or other names
@@ -75,30 +67,25 @@ class Feed:
 
     def __init__(
         self,
-        node: Node,
-        segmenter: str,
-        image_transport: str,
+        endpoints: Endpoints,
+        topics: CanvasTopics,
+        image: Topic,
         on_overlay: Callable[[], None],
         on_change: Callable[[], None],
     ) -> None:
         self.class_names: Mapping[int, str] = {}
-        self._node = node
         self._told_overlay = on_overlay
         self._told_change = on_change
         self._image: _Arrived | None = None
         self._overlay: _Arrived | None = None
         self._suggestion: PointStamped | None = None
-        compressed = image_transport == "compressed"
-        node.create_subscription(
-            CompressedImage if compressed else Image,
-            "image/compressed" if compressed else "image",
-            self._on_image,
-            copy.copy(qos.IMAGE_INPUT),
-            qos_overriding_options=qos.OVERRIDES,
-        )
-        node.create_subscription(Image, f"{segmenter}/overlay", self._on_overlay, qos.OUTPUT)
-        node.create_subscription(PointStamped, f"{segmenter}/suggestion", self._on_suggestion, qos.OUTPUT)
-        node.create_subscription(LabelInfo or String, f"{segmenter}/labels", self._on_labels, qos.LATCHED)
+        for topic, callback in (
+            (image, self._on_image),
+            (topics.overlay, self._on_overlay),
+            (topics.suggestion, self._on_suggestion),
+            (topics.labels, self._on_labels),
+        ):
+            endpoints.subscription(topic, callback)
 
     def newest(self, before: KeyFrame | None, plane_of: Callable[[tuple[int, int]], Plane]) -> KeyFrame | None:
         """The frame to show now, None while that is the one before.
@@ -148,9 +135,5 @@ class Feed:
         self._told_change()
 
     def _on_labels(self, message: Any) -> None:
-        try:
-            self.class_names = class_names(message)
-        except NeuralSegError as error:
-            self._node.get_logger().error(str(error), throttle_duration_sec=_LOG_PERIOD)
-            return
+        self.class_names = label_names(message)
         self._told_change()

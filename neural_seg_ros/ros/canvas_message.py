@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import array
-import json
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -24,7 +23,7 @@ from visualization_msgs.msg import (
 from neural_seg_ros.annotation_message import BOUNDING
 from neural_seg_ros.annotations import Annotation, Box, Click, Region, Stroke
 from neural_seg_ros.canvas import Entry, Event, Plane, cells, texture, triangles
-from neural_seg_ros.errors import AnnotationError, SessionError
+from neural_seg_ros.errors import AnnotationError
 from neural_seg_ros.video import RgbImage
 
 MARKER_NAME = "canvas"
@@ -124,17 +123,6 @@ def annotation_marker(annotation: Annotation, key: int, header: Header) -> Image
 def look_marker(key: int, header: Header) -> ImageMarker:
     """An ``ImageMarker`` that takes back what is under an id; where that is nothing, its frame is answered again."""
     return ImageMarker(header=header, id=key, action=ImageMarker.REMOVE)
-
-
-def class_names(message: Any) -> Mapping[int, str]:
-    """Names of classes by id, of a ``vision_msgs/LabelInfo`` or of a String with JSON. Raises SessionError."""
-    if hasattr(message, "class_map"):
-        return {int(each.class_id): str(each.class_name) for each in message.class_map}
-    try:
-        return {int(class_id): str(name) for class_id, name in json.loads(message.data).items()}
-    except (ValueError, AttributeError, RecursionError):
-        given = message.data[:60]
-        raise SessionError(f"labels: got {given!r}, accepted: a JSON object of names by class id") from None
 
 
 def _control(name: str, mode: int, marker: Marker) -> InteractiveMarkerControl:

@@ -64,7 +64,9 @@ class Endpoints:
         self._watched: dict[Any, _Watched] = {}
         self._looks = 0
         for side, topics in ((SUBSCRIPTION, interface.inputs), (PUBLISHER, interface.outputs)):
-            for topic in filter(exists, topics):
+            for topic in topics:
+                if topic.fixed or not exists(topic):
+                    continue
                 resolved = node.resolve_topic_name(topic.name)
                 qos_parameters.declare(node, resolved, side, topic.quality(lock_step))
         # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
@@ -76,18 +78,19 @@ class Endpoints:
         return tuple(found for watched in tuple(self._watched.values()) for found in watched.found)
 
     def subscription(self, topic: Topic, callback: Callable[[Any], None], callback_group: Any = None) -> Any:
-        """Subscribe to a topic of the interface; with ``most_bytes`` the callback gets bytes, see ``bounded``."""
+        """Subscribe to a topic of the interface; what the callback raises is logged, as is what is too large for it."""
+        take = callback if topic.most_bytes is None else _bounded(topic, callback)
         watched = _Watched(topic, SUBSCRIPTION)
         made = self._node.create_subscription(
             topic.kind,
             topic.name,
-            callback,
+            self._log.guard(topic.name, take),
             topic.quality(self._lock_step),
             callback_group=callback_group,
             event_callbacks=SubscriptionEventCallbacks(
                 incompatible_qos=watched.suspect, incompatible_type=watched.suspect
             ),
-            qos_overriding_options=OVERRIDES,
+            qos_overriding_options=None if topic.fixed else OVERRIDES,
             raw=topic.most_bytes is not None,
         )
         self._watched[made] = watched
@@ -109,7 +112,7 @@ class Endpoints:
             event_callbacks=PublisherEventCallbacks(
                 incompatible_qos=watched.suspect, incompatible_type=watched.suspect, matched=matched
             ),
-            qos_overriding_options=OVERRIDES,
+            qos_overriding_options=None if topic.fixed else OVERRIDES,
         )
         self._watched[made] = watched
         return made
@@ -145,10 +148,11 @@ class Endpoints:
         node, topic, side = self._node, watched.topic, watched.side
         ask = node.get_publishers_info_by_topic if side == SUBSCRIPTION else node.get_subscriptions_info_by_topic
         resolved = node.resolve_topic_name(topic.name)
-        return tuple(mismatches(resolved, side, type_name(topic.kind), endpoint.qos_profile, ask(topic.name)))
+        kind, others = type_name(topic.kind), ask(topic.name)
+        return tuple(mismatches(resolved, side, kind, endpoint.qos_profile, others, fixed=topic.fixed))
 
 
-def bounded(topic: Topic, callback: Callable[[Any], None]) -> Callable[[bytes], None]:
+def _bounded(topic: Topic, callback: Callable[[Any], None]) -> Callable[[bytes], None]:
     """A callback for the bytes of a topic's messages, of which a few make many objects of Python.
 
     It raises AnnotationError for those of more than ``topic.most_bytes``, and for those that cannot be read.

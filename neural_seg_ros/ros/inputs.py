@@ -23,7 +23,7 @@ from neural_seg_ros.image_message import check_bounds
 from neural_seg_ros.live import LiveSession
 from neural_seg_ros.ros import segmenter_interface as topics
 from neural_seg_ros.ros.conversion import to_rgb
-from neural_seg_ros.ros.endpoints import Endpoints, bounded
+from neural_seg_ros.ros.endpoints import Endpoints
 from neural_seg_ros.ros.interface import Topic
 from neural_seg_ros.ros.parameters import Settings
 from neural_seg_ros.ros.projection import CameraFrame, click_at
@@ -84,15 +84,7 @@ class Inputs:
             self._endpoints.destroy(subscription)
 
     def _subscribe(self, topic: Topic, callback: Callable[[Any], None], group: MutuallyExclusiveCallbackGroup) -> Any:
-        take = callback if topic.most_bytes is None else bounded(topic, callback)
-
-        def call(message: Any) -> None:
-            try:
-                take(message)
-            except Exception as error:  # beyond here it would end the node
-                self._log.refused(topic.name, error)
-
-        subscription = self._endpoints.subscription(topic, call, group)
+        subscription = self._endpoints.subscription(topic, callback, group)
         self._subscriptions.append(subscription)
         return subscription
 

@@ -24,6 +24,7 @@ class Topic:
     only_if    (parameter, value) with which alone it exists, None for always
     most_bytes messages of more are refused before they are read, None for any size
     kind_text  what the documentation says of the type, where that depends on what is installed
+    fixed      its quality of service is a protocol's: no parameters override it
     """
 
     name: str
@@ -34,6 +35,7 @@ class Topic:
     only_if: tuple[str, Any] | None = None
     most_bytes: int | None = None
     kind_text: str = ""
+    fixed: bool = False
 
     def quality(self, lock_step: bool) -> QoSProfile:
         """A profile of its own, as rclpy writes into it what is overridden."""
@@ -46,7 +48,7 @@ class Topic:
 
 @dataclass(frozen=True)
 class Service:
-    """A service that a node offers; ``kind`` is the service class."""
+    """A service that a node offers or calls; ``kind`` is the service class."""
 
     name: str
     kind: type
@@ -59,6 +61,7 @@ class Interface:
 
     node        its default name
     about       a sentence for the documentation
+    clients     services of other nodes that it calls
     options     (prefix, configuration) whose options are the node's parameters, with its defaults
     more        parameters beside these
     is_managed  whether it has a lifecycle
@@ -69,6 +72,7 @@ class Interface:
     inputs: tuple[Topic, ...] = ()
     outputs: tuple[Topic, ...] = ()
     services: tuple[Service, ...] = ()
+    clients: tuple[Service, ...] = ()
     options: tuple[tuple[str, Any], ...] = ()
     more: tuple[Option, ...] = ()
     is_managed: bool = False

@@ -9,15 +9,17 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 
 from neural_seg_ros.options import Option
 from neural_seg_ros.ros.camera import CAMERA
+from neural_seg_ros.ros.canvas_interface import CANVAS
 from neural_seg_ros.ros.detections import DETECTIONS
-from neural_seg_ros.ros.interface import Interface, Topic, type_name
+from neural_seg_ros.ros.interface import Interface, Service, Topic, type_name
 from neural_seg_ros.ros.labelled_cloud import LABELLED_CLOUD
+from neural_seg_ros.ros.multi_segmenter import MULTI_SEGMENTER
 from neural_seg_ros.ros.parameters_file import yaml_value
 from neural_seg_ros.ros.qos_parameters import PUBLISHER, policies
 from neural_seg_ros.ros.segmenter_interface import SEGMENTER
 
 # Every node of the package; who adds one adds its interface here.
-NODES = (SEGMENTER, LABELLED_CLOUD, DETECTIONS, CAMERA)
+NODES = (SEGMENTER, MULTI_SEGMENTER, CANVAS, LABELLED_CLOUD, DETECTIONS, CAMERA)
 
 _HEAD = """\
 # Topics, services and parameters
@@ -28,7 +30,8 @@ use; tests compare it with these and with running nodes. Names are relative to t
 `/parameter_events`, services for parameters, with a lifecycle those for it, with tf2_ros `/tf` and `/tf_static`).
 
 The quality of service of every topic listed here is overridden by parameters, fixed once the node runs, for
-{policies}:
+{policies},
+but where it says that it is a protocol's:
 
 ```yaml
 /**/segmenter:
@@ -65,9 +68,9 @@ def _node(interface: Interface) -> str:
     for title, topics in (("Subscribes to", interface.inputs), ("Publishes", interface.outputs)):
         if topics:
             blocks.append(_table((title, "type", "quality of service", ""), map(_topic, topics)))
-    if interface.services:
-        rows = ((f"`{entry.name}`", _kind(type_name(entry.kind)), entry.about) for entry in interface.services)
-        blocks.append(_table(("Service", "type", ""), rows))
+    for title, services in (("Service", interface.services), ("Calls", interface.clients)):
+        if services:
+            blocks.append(_table((title, "type", ""), map(_service, services)))
     parameters = interface.parameters()
     for title, fixed in (("Parameter, fixed once the node runs", True), ("Parameter, changeable", False)):
         rows_ = [_parameter(entry, default) for entry, default in parameters if entry.fixed == fixed]
@@ -80,10 +83,16 @@ def _topic(topic: Topic) -> tuple[str, ...]:
     quality = quality_text(topic.profile)
     if topic.lock_step is not None:
         quality += f"; in lock-step {quality_text(topic.lock_step)}"
+    if topic.fixed:
+        quality += "; a protocol's"
     about = topic.about
     if topic.only_if is not None:
         about += f"; with `{topic.only_if[0]}: {topic.only_if[1]}`"
     return f"`{topic.name}`", _kind(topic.kind_text or type_name(topic.kind)), quality, about
+
+
+def _service(service: Service) -> tuple[str, ...]:
+    return f"`{service.name}`", _kind(type_name(service.kind)), service.about
 
 
 def _kind(text: str) -> str:
@@ -92,7 +101,8 @@ def _kind(text: str) -> str:
 
 def _parameter(entry: Option, default: Any) -> tuple[str, ...]:
     accepted = "list of str" if entry.kind is list else entry.accepted
-    return f"`{entry.name}`", f"`{yaml_value(default)}`", accepted, entry.description
+    default_text = "none: to be given" if default is None else f"`{yaml_value(default)}`"
+    return f"`{entry.name}`", default_text, accepted, entry.description
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

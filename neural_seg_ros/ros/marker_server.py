@@ -34,13 +34,21 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from visualization_msgs.msg import InteractiveMarker, InteractiveMarkerFeedback, InteractiveMarkerUpdate
 from visualization_msgs.srv import GetInteractiveMarkers
 
+from neural_seg_ros.ros.endpoints import Endpoints
+from neural_seg_ros.ros.interface import Service, Topic
+
 try:
     from interactive_markers import InteractiveMarkerServer as PackageServer
 except ImportError:
     PackageServer = None
 
-OnFeedback = Callable[[InteractiveMarkerFeedback], None]
+NAMESPACE = "canvas"
 _QUEUE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE)
+UPDATE = Topic(f"{NAMESPACE}/update", InteractiveMarkerUpdate, _QUEUE, "the interactive marker", fixed=True)
+FEEDBACK = Topic(f"{NAMESPACE}/feedback", InteractiveMarkerFeedback, _QUEUE, "mouse and menu of RViz", fixed=True)
+INIT = Service(f"{NAMESPACE}/get_interactive_markers", GetInteractiveMarkers, "what RViz asks for first")
+
+OnFeedback = Callable[[InteractiveMarkerFeedback], None]
 
 
 class MarkerServer(Protocol):
@@ -56,25 +64,23 @@ class MarkerServer(Protocol):
         """Take the marker away, and all topics."""
 
 
-def marker_server(node: Node, namespace: str, on_feedback: OnFeedback) -> MarkerServer:
+def marker_server(node: Node, endpoints: Endpoints, on_feedback: OnFeedback) -> MarkerServer:
     """The package's server where it can be imported, else one of our own; ``on_feedback`` is called while spinning."""
-    return (OwnServer if PackageServer is None else InstalledServer)(node, namespace, on_feedback)
+    if PackageServer is None:
+        return OwnServer(node, endpoints, on_feedback)
+    return InstalledServer(node, on_feedback)
 
 
 class OwnServer:
     """The protocol for one marker, without the package."""
 
-    def __init__(self, node: Node, namespace: str, on_feedback: OnFeedback) -> None:
-        self._node = node
+    def __init__(self, node: Node, endpoints: Endpoints, on_feedback: OnFeedback) -> None:
+        self._node, self._endpoints = node, endpoints
         self._sequence = 0
         self._marker: InteractiveMarker | None = None
-        self._updates: Any = node.create_publisher(InteractiveMarkerUpdate, f"{namespace}/update", _QUEUE)
-        self._feedback: Any = node.create_subscription(
-            InteractiveMarkerFeedback, f"{namespace}/feedback", on_feedback, _QUEUE
-        )
-        self._init: Any = node.create_service(
-            GetInteractiveMarkers, f"{namespace}/get_interactive_markers", self._on_init
-        )
+        self._updates = endpoints.publisher(UPDATE)
+        self._feedback = endpoints.subscription(FEEDBACK, on_feedback)
+        self._init: Any = node.create_service(INIT.kind, INIT.name, self._on_init)
 
     def show(self, marker: InteractiveMarker) -> None:
         """Show this marker from now on."""
@@ -91,8 +97,8 @@ class OwnServer:
             self._publish(erases=[self._marker.name])
         self._marker = None
         self._node.destroy_service(self._init)
-        self._node.destroy_subscription(self._feedback)
-        self._node.destroy_publisher(self._updates)
+        self._endpoints.destroy(self._feedback)
+        self._endpoints.destroy(self._updates)
 
     def _publish(self, **changes: Any) -> None:
         self._sequence += 1
@@ -116,9 +122,9 @@ class OwnServer:
 class InstalledServer:
     """The server of the package interactive_markers."""
 
-    def __init__(self, node: Node, namespace: str, on_feedback: OnFeedback) -> None:
+    def __init__(self, node: Node, on_feedback: OnFeedback) -> None:
         self._node = node
-        self._server: Any = PackageServer(node, namespace)
+        self._server: Any = PackageServer(node, NAMESPACE)
         self._on_feedback = on_feedback
 
     def show(self, marker: InteractiveMarker) -> None:

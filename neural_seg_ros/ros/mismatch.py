@@ -30,13 +30,16 @@ class Mismatch:
     text: str
 
 
-def mismatches(topic: str, side: str, kind: str, profile: QoSProfile, others: Iterable[Any]) -> list[Mismatch]:
+def mismatches(
+    topic: str, side: str, kind: str, profile: QoSProfile, others: Iterable[Any], *, fixed: bool = False
+) -> list[Mismatch]:
     """Those of the other side's endpoints that do not match ours, several of a node once.
 
     topic   resolved name
     side    ours: ``subscription`` or ``publisher``
     kind    our message type as ``package/msg/Name``
     others  rclpy's TopicEndpointInfo of the other side
+    fixed   our profile is no parameter's: that is no remedy
     """
     found = []
     for other in others:
@@ -49,7 +52,7 @@ def mismatches(topic: str, side: str, kind: str, profile: QoSProfile, others: It
             offered, requested = requested, offered
         for policy, falls_short in _RULES.items():
             if falls_short(getattr(offered, policy), getattr(requested, policy)):
-                text = _policy_text(topic, side, policy, node, offered, requested)
+                text = _policy_text(topic, side, policy, node, offered, requested, fixed)
                 found.append(Mismatch(topic, policy, node, text))
     return list(dict.fromkeys(found))
 
@@ -77,12 +80,16 @@ _RULES: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def _policy_text(topic: str, side: str, policy: str, node: str, offered: QoSProfile, requested: QoSProfile) -> str:
+def _policy_text(
+    topic: str, side: str, policy: str, node: str, offered: QoSProfile, requested: QoSProfile, fixed: bool
+) -> str:
     offer, request = parameter_value(policy, offered), parameter_value(policy, requested)
-    name = parameter_name(topic, side, policy)
     if side == SUBSCRIPTION:
-        return f"{topic}: {node} offers {policy} {offer}, {request} is requested here; set {name}: {offer}"
-    return f"{topic}: {node} requests {policy} {request}, {offer} is offered here; set {name}: {request}"
+        difference, theirs = f"{node} offers {policy} {offer}, {request} is requested here", offer
+    else:
+        difference, theirs = f"{node} requests {policy} {request}, {offer} is offered here", request
+    remedy = "" if fixed else f"; set {parameter_name(topic, side, policy)}: {theirs}"
+    return f"{topic}: {difference}{remedy}"
 
 
 def _type_text(topic: str, side: str, kind: str, node: str, other: str) -> str:

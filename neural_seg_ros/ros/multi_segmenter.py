@@ -9,13 +9,15 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rcl_interfaces.msg import ParameterDescriptor, ParameterType
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from neural_seg_ros.errors import ConfigError
+from neural_seg_ros.options import Option
 from neural_seg_ros.ros.errors import error_text
+from neural_seg_ros.ros.interface import Interface
+from neural_seg_ros.ros.parameters import descriptor
 from neural_seg_ros.ros.process import run_node
 from neural_seg_ros.ros.segmenter import SWITCH_INTERVAL, THREADS, Segmenter
 
@@ -25,13 +27,25 @@ if TYPE_CHECKING:
     from neural_seg_ros.field.batcher import Batcher
     from neural_seg_ros.field.steps import Steps
 
-CAMERAS = "cameras"
-_HELP = "names of the cameras: 'front' is segmented by /front/segmenter from /front/image"
+CAMERAS = Option(
+    "cameras",
+    list,
+    # No list: rclpy cannot tell the type of an empty one, and it must be given.
+    None,
+    "names of the cameras: 'front' is segmented by /front/segmenter from /front/image",
+    fixed=True,
+)
 _ACCEPTED = "a list of different names such as [front, rear], of letters, digits and _, beginning with a letter"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _REMAP = ("-r", "--remap")
 # What a launch file says of the one node of a process would give all of them one name.
 _NAMES_THE_NODE = re.compile(r"__(node|name|ns):=")
+
+MULTI_SEGMENTER = Interface(
+    node="multi_segmenter",
+    about="Makes a `segmenter` for each of several cameras in one process, see [several cameras](multi_camera.md).",
+    more=(CAMERAS,),
+)
 
 
 class MultiSegmenter(Node):
@@ -57,7 +71,7 @@ class MultiSegmenter(Node):
             for name in names:
                 self._add(name, common)
             if not self.segmenters:
-                raise ConfigError(f"{CAMERAS}: got {names}, accepted: at least one whose parameters are accepted")
+                raise ConfigError(f"{CAMERAS.name}: got {names}, accepted: at least one whose parameters are accepted")
         except BaseException:
             # Nobody else can stop the workers of a node that was never made.
             self.destroy_node()
@@ -71,10 +85,10 @@ class MultiSegmenter(Node):
         super().destroy_node()
 
     def _cameras(self) -> list[str]:
-        described = ParameterDescriptor(type=ParameterType.PARAMETER_STRING_ARRAY, description=_HELP, read_only=True)
-        names = list(self.declare_parameter(CAMERAS, Parameter.Type.STRING_ARRAY, described).value or [])
+        declared = self.declare_parameter(CAMERAS.name, Parameter.Type.STRING_ARRAY, descriptor(CAMERAS))
+        names = list(declared.value or [])
         if not names or len(set(names)) < len(names) or not all(_NAME.fullmatch(name) for name in names):
-            raise ConfigError(f"{CAMERAS}: got {names}, accepted: {_ACCEPTED}")
+            raise ConfigError(f"{CAMERAS.name}: got {names}, accepted: {_ACCEPTED}")
         return names
 
     def _add(self, name: str, common: Sequence[str]) -> None:

@@ -149,7 +149,7 @@ class Parameters:
         self._apply = apply
         # Held from reading the settings until the changed ones are written; again by what adopt sets.
         self._lock = threading.RLock()
-        start = StartConfig(**{o.name: self._declare(o, o.default) for o in options_of(StartConfig)})
+        start = declare(node, StartConfig)
         preset = SessionConfig.preset(start.preset)
         values: dict[str, Any] = {}
         for source, prefix in ((NodeConfig(), ""), (LiveConfig(), LIVE), (HealthConfig(), HEALTH), (preset, "")):
@@ -185,6 +185,12 @@ class Parameters:
 
     def _declare(self, entry: Option, default: Any, *, prefix: str = "") -> Any:
         return self._node.declare_parameter(prefix + entry.name, default, descriptor(entry)).value
+
+
+def declare(node: Node, config_class: type[T]) -> T:
+    """The configuration that the parameters of a node say, declared here. Raises ConfigError."""
+    entries = options_of(config_class)
+    return config_class(**{o.name: node.declare_parameter(o.name, o.default, descriptor(o)).value for o in entries})
 
 
 def descriptor(entry: Option) -> ParameterDescriptor:

@@ -55,6 +55,8 @@ class Segmenter(LifecycleNode):
         super().__init__("segmenter", **node_options)
         self._session_options = {} if make_steps is None else {"make_steps": make_steps}
         self._live: LiveSession | None = None
+        # That of the session, once there is one.
+        self._device: str | None = None
         self._outputs: Outputs | None = None
         self._inputs: Inputs | None = None
         self._camera_frame: CameraFrame | None = None
@@ -108,6 +110,7 @@ class Segmenter(LifecycleNode):
             self._log(error)
             self.on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
+        self.get_logger().info(self._active_text())
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -155,6 +158,7 @@ class Segmenter(LifecycleNode):
             enabled=False,
         )
         self._wait_ready(self._live)
+        self._device = self._live.device
         self._create_services(self._live)
 
     def _resume(self, settings: Settings) -> Autosave | None:
@@ -182,6 +186,13 @@ class Segmenter(LifecycleNode):
         self._camera_frame = self._camera_frame or CameraFrame(self)
         self._inputs = Inputs(self._endpoints, self._live, lambda: self._settings, self._camera_frame, self._throttled)
 
+    def _active_text(self) -> str:
+        """What it takes, where it computes, what it gives."""
+        image = self.resolve_topic_name(offered.image(self._settings.start.image_transport).name)
+        mask = self.resolve_topic_name(offered.RESULTS["mask"].name)
+        idle = "" if self._is_enabled else "; disabled, ~/enable goes on"
+        return f"active: images from {image}, computed on {self._device}, masks on {mask}{idle}"
+
     def _log(self, error: Exception) -> None:
         if self.context.ok():
             self.get_logger().error(error_text(error))
@@ -201,7 +212,7 @@ class Segmenter(LifecycleNode):
 
     def _unconfigure(self) -> None:
         self._unsubscribe()
-        live, self._live = self._live, None
+        live, self._live, self._device = self._live, None, None
         if live is not None:
             live.close()
         services, self._commands = self._commands, []
@@ -296,7 +307,7 @@ class Segmenter(LifecycleNode):
             status=None if live is None else live.status(),
             class_names=settings.class_names,
             memory=resident_bytes(),
-            device=settings.start.device,
+            device=self._device or settings.start.device,
             limits=settings.health,
             lock_step=settings.live.lock_step,
             mismatches=self._endpoints.mismatches,

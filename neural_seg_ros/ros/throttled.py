@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Any
 
 from rclpy.node import Node
 
@@ -39,6 +40,17 @@ class ThrottledLog:
         named, colon, _ = text.partition(": got")
         self.error((source, type(error), named if colon else ""), text)
 
+    def guard(self, source: str, callback: Callable[..., None]) -> Callable[..., None]:
+        """The callback of a source, with what it raises logged as ``refused``: beyond here it would end the node."""
+
+        def call(*arguments: Any) -> None:
+            try:
+                callback(*arguments)
+            except Exception as error:  # whatever it is, the next message has nothing to do with it
+                self.refused(source, error)
+
+        return call
+
     def error(self, kind: Hashable, text: str) -> None:
         line = self._admitted(kind, text)
         if line is not None:
@@ -48,6 +60,11 @@ class ThrottledLog:
         line = self._admitted(kind, text)
         if line is not None:
             self._node.get_logger().warning(line)
+
+    def info(self, kind: Hashable, text: str) -> None:
+        line = self._admitted(kind, text)
+        if line is not None:
+            self._node.get_logger().info(line)
 
     def _admitted(self, kind: Hashable, text: str) -> str | None:
         """What to log now, if anything."""
