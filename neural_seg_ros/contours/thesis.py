@@ -40,8 +40,6 @@ LEAST_DEVIATION = 1e-3
 PAIRS = 1024
 # Mirrored around the image, as networks draw lines along the edges of what they see; in pixels of their size.
 MARGIN = 4
-# Gaussian in pixels of the image, before its ridges are found.
-SMOOTHING = 0.7
 # Frames of images are the strongest false contours.
 FRAME = 3
 
@@ -82,10 +80,9 @@ def thesis_contours(image: NDArray[np.uint8], config: HeadsConfig | None = None,
     window = (MARGIN, MARGIN, small.shape[1], small.shape[0])
     fitted = [fit_heads(small, config, levels, where) for levels in LEVELS]
     strength = np.mean([drawn(each.right, each.down, window, (height, width)) for each in fitted], axis=0)
-    ridges = suppressed(np.asarray(cv2.GaussianBlur(strength, (0, 0), SMOOTHING), np.float32))
-    inner = np.zeros_like(ridges)
+    inner = np.zeros_like(strength)
     kept = (slice(FRAME, height - FRAME), slice(FRAME, width - FRAME))
-    inner[kept] = ridges[kept]
+    inner[kept] = suppressed(strength)[kept]
     labels = fitted[-1].labels[MARGIN:-MARGIN, MARGIN:-MARGIN]
     segments = _connected(np.asarray(cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST), np.int32))
     return Contours(strength, inner, lambda threshold: segments)
