@@ -17,8 +17,8 @@ from neural_seg_ros.contours.thesis import HeadsConfig, HeadsFit, fit_features, 
 from neural_seg_ros.contours.transform import contour_loss, differing, differing_pairs, drawn, next_centre
 from neural_seg_ros.errors import ConfigError, ImageError
 
-SMALL = HeadsConfig(size=48, width=16, heads=12, steps=120)
-FEW_STEPS = HeadsConfig(size=48, width=8, heads=2, steps=6, alone=3, together=3)
+SMALL = HeadsConfig(size=48, networks=1, width=16, heads=12, steps=120)
+FEW_STEPS = HeadsConfig(size=48, networks=1, width=8, heads=2, steps=6, alone=3, together=3)
 
 
 def two_colours(height: int = 40, width: int = 60, border: int = 24) -> NDArray[np.uint8]:
@@ -167,6 +167,14 @@ def test_the_same_seed_gives_the_same() -> None:
     other = thesis_contours(two_colours(), replace(FEW_STEPS, seed=1), "cpu")
     assert np.array_equal(once.strength, again.strength)
     assert not np.array_equal(once.strength, other.strength)
+
+
+def test_more_networks_are_averaged() -> None:
+    one, other, both = (
+        thesis_contours(two_colours(), replace(FEW_STEPS, seed=seed, networks=networks), "cpu").strength
+        for seed, networks in ((0, 1), (1, 1), (0, 2))
+    )
+    np.testing.assert_allclose(both, (one + other) / 2, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (9, 200), (37, 53)])
