@@ -93,6 +93,17 @@ def test_segments_are_connected_and_nested(found: Contours) -> None:
     assert finer.max() == 0
 
 
+def test_a_division_that_explains_little_divides_segments_less() -> None:
+    image = np.full((100, 150, 3), (70, 110, 60), np.uint8)
+    image[:, 75:] = (190, 60, 50)
+    image[25:33, 10:18] = (190, 60, 50)
+    contours = find_contours(image, FAST)
+    speck = contours.thin[20:38, 5:23].max()
+    gone = next(t for t in np.linspace(0, 1, 101) if segments(contours, t)[29, 14] == segments(contours, t)[50, 14])
+    assert gone < speck - 0.02
+    assert segments(contours, 0.9).max() == 1
+
+
 def test_borders_of_segments_lie_on_the_contours(found: Contours) -> None:
     near = cv2.dilate(found.thin, np.ones((3, 3), np.uint8))
     for threshold in (0.2, 0.5, 0.8):

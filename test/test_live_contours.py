@@ -93,6 +93,7 @@ def test_for_nobody_and_at_no_rate_none_are_found(rig: Rig) -> None:
     rig.worker.options = LiveConfig(contour_rate=0.0)
     rig.has_audience = True
     rig.offer("at no rate")
+    rig.until(lambda: rig.asked == 2)
     rig.worker.options = OPTIONS
     rig.offer("seen")
     rig.until(lambda: rig.outputs)

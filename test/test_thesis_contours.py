@@ -13,12 +13,12 @@ from torch.nn import functional
 from neural_seg_ros.contours.detected import Contours
 from neural_seg_ros.contours.heads import Heads, pin_loss, random_pins
 from neural_seg_ros.contours.nms import suppressed
-from neural_seg_ros.contours.thesis import HeadsConfig, HeadsFit, thesis_contours
-from neural_seg_ros.contours.transform import contour_loss, differing, next_centre, on_pixels
+from neural_seg_ros.contours.thesis import HeadsConfig, HeadsFit, fit_features, thesis_contours
+from neural_seg_ros.contours.transform import contour_loss, differing, differing_pairs, drawn, next_centre
 from neural_seg_ros.errors import ConfigError, ImageError
 
-SMALL = HeadsConfig(size=48, width=16, heads=12, steps=120, alone=60)
-FEW_STEPS = HeadsConfig(size=48, width=8, heads=2, steps=6, alone=3, every=1)
+SMALL = HeadsConfig(size=48, networks=1, width=16, heads=12, steps=120)
+FEW_STEPS = HeadsConfig(size=48, networks=1, width=8, heads=2, steps=6, alone=3, together=3)
 
 
 def two_colours(height: int = 40, width: int = 60, border: int = 24) -> NDArray[np.uint8]:
@@ -53,9 +53,23 @@ def test_the_transform_has_a_gradient() -> None:
     assert torch.autograd.gradcheck(lambda z: differing(z.softmax(0)), logits)
 
 
-def test_contours_lie_on_both_pixels_of_a_border() -> None:
-    right = torch.tensor([[0.0, 0.7, 0.0]]).expand(3, 3)
-    assert torch.equal(on_pixels(right, torch.zeros((2, 4)))[1], torch.tensor([0.0, 0.7, 0.7, 0.0]))
+def test_pairs_differ_as_neighbours_do() -> None:
+    probabilities = torch.randn((4, 3, 7, 5), generator=torch.Generator().manual_seed(3)).softmax(0)
+    right, _ = differing(probabilities)
+    first, second = probabilities[..., 2, 1:3], probabilities[..., 2, 2:4]
+    torch.testing.assert_close(differing_pairs(first, second), right[:, 2, 1:3])
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_contours_are_drawn_between_their_pixels(times: int) -> None:
+    right, down = np.zeros((20, 29), np.float32), np.zeros((19, 30), np.float32)
+    right[:, 11] = 1
+    # A window of 24 x 16 pixels that leaves 3 to the left and 2 above: the border of pixels 11 and 12 is 9 in.
+    strength = drawn(right, down, (3, 2, 24, 16), (16 * times, 24 * times))
+    assert strength.shape == (16 * times, 24 * times)
+    where = (np.arange(24 * times) + 0.5) / times
+    assert (strength[5] * where).sum() / strength[5].sum() == pytest.approx(9, abs=0.01)
+    assert np.ptp(strength, axis=0).max() < 1e-6
 
 
 def test_the_centre_keeps_a_fifth_of_what_it_was() -> None:
@@ -66,13 +80,11 @@ def test_the_centre_keeps_a_fifth_of_what_it_was() -> None:
 
 
 def test_the_mean_is_a_target_and_is_not_pulled() -> None:
-    contours = torch.tensor([[[0.2]], [[0.6]]], requires_grad=True), torch.zeros((2, 0, 2), requires_grad=True)
-    mean = contours[0].mean(0), torch.zeros((2, 1, 2))
-    contours = contours[0], torch.ones((2, 1, 2), requires_grad=True)
-    loss = contour_loss(contours, mean)
+    contours = torch.tensor([[0.2], [0.6]], requires_grad=True)
+    loss = contour_loss(contours, contours.mean(0))
     loss.backward()  # type: ignore[no-untyped-call]
-    assert loss.item() == pytest.approx(0.2 + 1)
-    torch.testing.assert_close(contours[0].grad, torch.tensor([[[-0.5]], [[0.5]]]))
+    assert loss.item() == pytest.approx(0.2)
+    torch.testing.assert_close(contours.grad, torch.tensor([[-0.5], [0.5]]))
 
 
 def test_heads_learn_their_pins() -> None:
@@ -89,18 +101,33 @@ def test_heads_learn_their_pins() -> None:
     assert torch.equal(chosen.gather(1, pins.T), torch.arange(4).repeat(6, 1))
 
 
-def test_heads_teach_the_network_nothing() -> None:
-    fit = HeadsFit(two_colours(), SMALL, 3, torch.device("cpu"))
-    features = fit.step_network()
-    before = {name: parameter.clone() for name, parameter in fit.network.named_parameters()}
-    fit.network.zero_grad()
-    fit.step_heads(features, together=True)
-    for name, parameter in fit.network.named_parameters():
-        assert parameter.grad is None
-        assert torch.equal(parameter, before[name])
-    for parameter in [*fit.heads.parameters(), *fit.final.parameters()]:
-        assert parameter.grad is not None
-        assert parameter.grad.abs().sum() > 0
+def test_features_are_as_large_as_the_image_and_alike_in_scale() -> None:
+    image = two_colours(37, 50)
+    features = fit_features(image, FEW_STEPS, 3, torch.device("cpu"))
+    assert features.shape == (8, 37, 50)
+    assert not features.requires_grad
+    torch.testing.assert_close(features.mean((1, 2)), torch.zeros(8), atol=1e-4, rtol=0)
+    assert features.std((1, 2)).max() < 1.01
+    # Not upsampled: neighbours differ within every block of two.
+    assert (features[..., 1::2] - features[..., ::2]).abs().mean() > 0.2 * features.diff(dim=-1).abs().mean()
+
+
+def test_heads_learn_to_agree_and_the_final_one_learns_them() -> None:
+    torch.manual_seed(0)
+    fit = HeadsFit(torch.randn((8, 12, 15)), SMALL)
+    before = [parameter.clone() for parameter in fit.final.parameters()]
+    fit.step(together=False)
+    assert all(torch.equal(*pair) for pair in zip(before, fit.final.parameters(), strict=True))
+
+    def apart() -> float:
+        right, down = differing((16 * fit.heads(fit._features)).softmax(0))
+        return sum((each - each.mean(0)).abs().mean().item() for each in (right, down))
+
+    first = apart()
+    for _ in range(60):
+        fit.step(together=True)
+    assert apart() < 0.95 * first
+    assert not any(torch.equal(*pair) for pair in zip(before, fit.final.parameters(), strict=True))
 
 
 def test_ridges_are_a_pixel_wide() -> None:
@@ -140,6 +167,14 @@ def test_the_same_seed_gives_the_same() -> None:
     other = thesis_contours(two_colours(), replace(FEW_STEPS, seed=1), "cpu")
     assert np.array_equal(once.strength, again.strength)
     assert not np.array_equal(once.strength, other.strength)
+
+
+def test_more_networks_are_averaged() -> None:
+    one, other, both = (
+        thesis_contours(two_colours(), replace(FEW_STEPS, seed=seed, networks=networks), "cpu").strength
+        for seed, networks in ((0, 1), (1, 1), (0, 2))
+    )
+    np.testing.assert_allclose(both, (one + other) / 2, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (9, 200), (37, 53)])

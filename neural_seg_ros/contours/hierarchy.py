@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_seg_ros.contours.arcs import Arcs
-from neural_seg_ros.regions.channels import lab_of
+from neural_seg_ros.regions.channels import lab_of, texture_of
 from neural_seg_ros.regions.graph import looks_of
 
 # What the looks of two segments say beside the contour between them.
 LOOK_WEIGHT = 0.2
+# A division that explains less than this share of the image's variance in colour and texture divides segments less.
+FULL_SHARE, SHARE_POWER, TEXTURE_WEIGHT = 0.05, 0.1, 1.5
 
 
 @dataclass(frozen=True)
@@ -22,16 +24,18 @@ class Hierarchy:
 
     tree       the binary tree of what is merged, its first R nodes the regions
     altitudes  (N,) float64 in [0, 1]: strength of the contour over which a node's children are merged, 0 for regions
+    divisions  (N,) float64, the same for segments: less where a division says little about the image as a whole
     arcs       (E,) float64 in [0, 1] the strength at which the regions on both sides of each arc become one
     """
 
     tree: hg.Tree
     altitudes: NDArray[np.float64]
+    divisions: NDArray[np.float64]
     arcs: NDArray[np.float64]
 
     def segments(self, threshold: float) -> NDArray[np.int32]:
-        """The segment (R,) of every region, 0, 1, ...: those divided by a contour above the threshold are two."""
-        labels = hg.labelisation_horizontal_cut_from_threshold(self.tree, self.altitudes, threshold)
+        """The segment (R,) of every region, 0, 1, ...; what divides two of them is a contour above the threshold."""
+        labels = hg.labelisation_horizontal_cut_from_threshold(self.tree, self.divisions, threshold)
         return np.unique(labels, return_inverse=True)[1].astype(np.int32)
 
 
@@ -43,15 +47,36 @@ def merge(image: NDArray[np.uint8], arcs: Arcs, strengths: NDArray[np.float64]) 
     look alike, however strong the lines in it are.
     """
     if arcs.count == 1:
-        return Hierarchy(hg.Tree(np.zeros(1, np.int64)), np.zeros(1), np.zeros(0))
+        return Hierarchy(hg.Tree(np.zeros(1, np.int64)), np.zeros(1), np.zeros(1), np.zeros(0))
     graph = hg.UndirectedGraph(arcs.count)
     graph.add_edges(arcs.edges[:, 0], arcs.edges[:, 1])
     tree, altitudes = hg.binary_partition_tree_average_linkage(graph, strengths, arcs.lengths)
     merged = np.arange(arcs.count, tree.num_vertices())
     altitudes[merged] = (altitudes[merged] + LOOK_WEIGHT * _unlike(image, arcs, tree, merged)) / (1 + LOOK_WEIGHT)
-    # Nothing that merges later is divided by less.
-    rising = hg.accumulate_and_max_sequential(tree, altitudes, np.zeros(arcs.count), hg.Accumulators.max)
-    return Hierarchy(tree, np.asarray(rising), np.asarray(hg.saliency(tree, rising)))
+    altitudes = _rising(tree, altitudes)
+    divisions = altitudes.copy()
+    divisions[merged] *= np.minimum(1, _explained(image, arcs, tree, merged) / FULL_SHARE) ** SHARE_POWER
+    return Hierarchy(tree, altitudes, _rising(tree, divisions), np.asarray(hg.saliency(tree, altitudes)))
+
+
+def _rising(tree: hg.Tree, altitudes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``altitudes`` (N,) so that nothing that merges later is divided by less."""
+    leaves = np.zeros(tree.num_leaves())
+    return np.asarray(hg.accumulate_and_max_sequential(tree, altitudes, leaves, hg.Accumulators.max))
+
+
+def _explained(image: NDArray[np.uint8], arcs: Arcs, tree: hg.Tree, merged: NDArray[np.int64]) -> NDArray[np.float64]:
+    """By what share of the image's variance in colour and texture its pixels are nearer to the means of a node's
+    children than to its own (Ward 1963)."""
+    lab, flat = lab_of(image), arcs.ids.ravel()
+    values = np.concatenate([lab, TEXTURE_WEIGHT * texture_of(lab)], axis=-1).reshape(len(flat), -1)
+    columns = (np.ones(len(values)), *values.T)
+    moments = np.stack([np.bincount(flat, column, minlength=arcs.count) for column in columns], axis=1)
+    areas, *sums = np.asarray(hg.accumulate_sequential(tree, moments, hg.Accumulators.sum)).T
+    means = np.stack(sums, axis=1) / areas[:, None]
+    first, second = tree.child(0, merged), tree.child(1, merged)
+    between = areas[first] * areas[second] / areas[merged] * np.square(means[first] - means[second]).sum(1)
+    return np.asarray(between / max(float(values.var(0).sum()) * len(values), 1e-9))
 
 
 def _unlike(image: NDArray[np.uint8], arcs: Arcs, tree: hg.Tree, merged: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ from neural_seg_ros.config import FieldConfig
 from neural_seg_ros.contours.detected import Contours
 from neural_seg_ros.contours.heads import Heads, pin_loss, random_pins
 from neural_seg_ros.contours.nms import suppressed
-from neural_seg_ros.contours.transform import contour_loss, differing, next_centre, on_pixels
+from neural_seg_ros.contours.transform import contour_loss, differing, differing_pairs, drawn, next_centre
 from neural_seg_ros.device import choose_device
 from neural_seg_ros.field.codes import make_code
 from neural_seg_ros.field.losses import rgb_loss
@@ -33,7 +33,11 @@ HEADS_RATE = 1e-2
 OCTAVES = 4
 # Logits are multiplied by this before the softmax: pins alone leave heads unsure between the pins, and
 # 1 - sum p p is high wherever they are unsure.
-SHARPNESS = 8.0
+SHARPNESS = 16.0
+# Of a feature, for one that is the same everywhere.
+LEAST_DEVIATION = 1e-3
+# Neighbours drawn for a step of the distillation: all of them say no more, and take most of the time.
+PAIRS = 1024
 # Mirrored around the image, as networks draw lines along the edges of what they see; in pixels of their size.
 MARGIN = 4
 # Frames of images are the strongest false contours.
@@ -45,12 +49,15 @@ class HeadsConfig:
     """The networks and heads of ``thesis_contours``, and how they are fitted."""
 
     size: int = option(160, "longer side in pixels at which the networks are fitted", low=32, high=2048)
-    width: int = option(64, "filters of every convolution", low=8, high=512)
-    heads: int = option(64, "segmentations that are made to agree", low=1, high=4096)
+    networks: int = option(2, "networks of each number of levels, with seeds of their own", low=1, high=100)
+    width: int = option(32, "filters of every convolution", low=8, high=512)
+    heads: int = option(128, "segmentations that are made to agree", low=1, high=4096)
     classes: int = option(4, "classes of each: four colours suffice for any map", low=2, high=64)
     steps: int = option(300, "steps of each network", low=1, high=100_000)
-    alone: int = option(150, "first steps, in which heads are pinned and do not see each other", low=0, high=100_000)
-    every: int = option(5, "steps from one distillation to the next", low=1, high=1000)
+    alone: int = option(
+        100, "first steps of heads, in which they are pinned and do not see each other", low=0, high=100_000
+    )
+    together: int = option(20, "steps of heads thereafter, in which they are made to agree", low=0, high=100_000)
     seed: int = option(0, "seed of weights and pins", low=0, high=2**31 - 1)
 
     def __post_init__(self) -> None:
@@ -64,110 +71,136 @@ class HeadsConfig:
 def thesis_contours(image: NDArray[np.uint8], config: HeadsConfig | None = None, device: str = "auto") -> Contours:
     """The contours of an (H, W, 3) uint8 RGB image: the mean over networks of 3 and 4 levels.
 
-    ``segments`` are the connected parts of equal class of the last network's final head, whatever the threshold.
+    ``segments`` are the connected parts of equal class of the final head on the first of 4, whatever the threshold.
     Raises ImageError or ConfigError.
     """
     config = config or HeadsConfig()
     height, width = check_image(image).shape[:2]
     where = choose_device(device)
     small = resize_image(image, *field_shape(height, width, config.size, config.field(max(LEVELS)).least_side))
-    fitted = [fit_heads(small, config, levels, where) for levels in LEVELS]
-    mean = np.mean([each.strength for each in fitted], axis=0)
-    strength = np.asarray(cv2.resize(mean, (width, height), interpolation=cv2.INTER_CUBIC), np.float32).clip(0, 1)
+    window = (MARGIN, MARGIN, small.shape[1], small.shape[0])
+    seeds = [replace(config, seed=(config.seed + number) % 2**31) for number in range(config.networks)]
+    fitted = [fit_heads(small, seed, levels, where) for seed in seeds for levels in LEVELS]
+    strength = np.mean([drawn(each.right, each.down, window, (height, width)) for each in fitted], axis=0)
     inner = np.zeros_like(strength)
     kept = (slice(FRAME, height - FRAME), slice(FRAME, width - FRAME))
     inner[kept] = suppressed(strength)[kept]
-    labels = cv2.resize(fitted[-1].labels, (width, height), interpolation=cv2.INTER_NEAREST)
-    segments = _connected(np.asarray(labels, np.int32))
+    labels = fitted[len(LEVELS) - 1].labels[MARGIN:-MARGIN, MARGIN:-MARGIN]
+    segments = _connected(np.asarray(cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST), np.int32))
     return Contours(strength, inner, lambda threshold: segments)
 
 
 @dataclass(frozen=True)
 class FittedHeads:
-    """What the heads on one network say of an image fitted at (h, w).
+    """What the heads on one network say of an image (h, w) with MARGIN mirrored pixels around it.
 
-    strength  (h, w) float32 in [0, 1], the mean contours of the heads
-    labels    (h, w) uint8, classes of the final segmentation
-    features  (F, h, w) float32, what the heads see
+    right   (h + 2 MARGIN, w + 2 MARGIN - 1) float32 in [0, 1], the heads' mean contour between a pixel and the one to
+            the right
+    down    (h + 2 MARGIN - 1, w + 2 MARGIN), the same of the one below
+    labels  (h + 2 MARGIN, w + 2 MARGIN) uint8, classes of the final segmentation
     """
 
-    strength: NDArray[np.float32]
+    right: NDArray[np.float32]
+    down: NDArray[np.float32]
     labels: NDArray[np.uint8]
-    features: NDArray[np.float32]
 
 
 def fit_heads(image: NDArray[np.uint8], config: HeadsConfig, levels: int, device: torch.device) -> FittedHeads:
-    """Fit one network and its heads to an (h, w, 3) uint8 RGB image, at its size."""
+    """Fit one network and then its heads to an (h, w, 3) uint8 RGB image, at its size.
+
+    As heads teach the network nothing, they are as well fitted after it, and see features that stand still.
+    """
     mirrored = np.asarray(cv2.copyMakeBorder(image, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_REFLECT), np.uint8)
-    fit = HeadsFit(mirrored, config, levels, device)
-    for step in range(config.steps):
-        features = fit.step_network()
-        fit.step_heads(features, step >= config.alone and (step - config.alone) % config.every == 0)
-    return fit.fitted(MARGIN)
+    heads = HeadsFit(fit_features(mirrored, config, levels, device), config)
+    for step in range(config.alone + config.together):
+        heads.step(together=step >= config.alone)
+    return heads.fitted()
+
+
+def fit_features(image: NDArray[np.uint8], config: HeadsConfig, levels: int, device: torch.device) -> Tensor:
+    """The features (F, h, w) float32 of a network that has learnt the colours of an (h, w, 3) uint8 RGB image.
+
+    Each has a mean of 0 and a variance of 1: else heads see what all pixels have in common before what divides them.
+    """
+    field = config.field(levels)
+    target = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
+    only_deterministic(device)
+    with seeded(config.seed):
+        # Contours on features of half the size are too far off to be matched.
+        network = FieldNetwork(field, {"rgb": 3}, first_stride=1)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    dtype = compute_dtype(field.precision, device)
+    height, width = image.shape[:2]
+    code = make_code(field, height, width, config.seed).to(device, dtype, memory_format=torch.channels_last)
+    optimiser = torch.optim.Adam(network.parameters(), lr=field.learning_rate, amsgrad=True, fused=True)
+    for _ in range(config.steps):
+        with computing(code):
+            colours = network(code)["rgb"]
+        optimiser.zero_grad()
+        rgb_loss(colours.float(), target).sum().backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), field.clip_norm)
+        optimiser.step()
+    with torch.no_grad(), computing(code):
+        features = network.features(code)[0].float()
+    centred = features - features.mean((1, 2), keepdim=True)
+    return centred / (centred.square().mean((1, 2), keepdim=True).sqrt() + LEAST_DEVIATION)
 
 
 class HeadsFit:
-    """The network learns the image's colours alone, the heads their pins and each other, the final head all of them."""
+    """Heads on features (F, h, w) that learn their pins and each other, and a final head that learns all of them."""
 
-    def __init__(self, image: NDArray[np.uint8], config: HeadsConfig, levels: int, device: torch.device) -> None:
-        field = config.field(levels)
-        height, width = image.shape[:2]
-        self._target = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
-        only_deterministic(device)
+    def __init__(self, features: Tensor, config: HeadsConfig) -> None:
+        height, width = features.shape[1:]
+        self._features = features
+        device = features.device
         with seeded(config.seed):
-            network = FieldNetwork(field, {"rgb": 3})
-            self.heads = Heads(config.width, config.heads, config.classes).to(device)
-            self.final = Heads(config.width, 1, config.classes).to(device)
+            self.heads = Heads(len(features), config.heads, config.classes).to(device)
+            self.final = Heads(len(features), 1, config.classes).to(device)
             self._pins = random_pins(config.heads, config.classes, height * width).to(device)
-        self.network: FieldNetwork = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._generator = torch.Generator().manual_seed(config.seed)
         self._centre = torch.zeros((config.classes, 1, 1, 1), device=device)
-        dtype = compute_dtype(field.precision, device)
-        self._code = make_code(field, height, width, config.seed).to(device, dtype, memory_format=torch.channels_last)
-        self._clip = field.clip_norm
-        self._of_network = torch.optim.Adam(network.parameters(), lr=field.learning_rate, amsgrad=True, fused=True)
         heads = [*self.heads.parameters(), *self.final.parameters()]
-        self._of_heads = torch.optim.Adam(heads, lr=HEADS_RATE, amsgrad=True, fused=True)
+        self._optimiser = torch.optim.Adam(heads, lr=HEADS_RATE, amsgrad=True, fused=True)
 
-    def step_network(self) -> Tensor:
-        """A step towards the image's colours. Returns the features (F, h, w) float32 before it, without a gradient."""
-        with computing(self._code):
-            features = self.network.features(self._code)
-            colours = self.network.heads["rgb"](features).sigmoid()
-        self._of_network.zero_grad()
-        rgb_loss(colours.float(), self._target).sum().backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), self._clip)
-        self._of_network.step()
-        return features.detach()[0].float()
-
-    def step_heads(self, features: Tensor, together: bool) -> None:
-        """A step of the heads towards their pins and, ``together``, their mean contours; the network is not touched."""
-        loss = pin_loss(self.heads, features, self._pins)
+    def step(self, together: bool) -> None:
+        """A step of the heads towards their pins and, ``together``, their mean contours."""
+        loss = pin_loss(self.heads, self._features, self._pins)
         if together:
-            loss = loss + self._agreement(features)
-        self._of_heads.zero_grad()
+            loss = loss + self._agreement()
+        self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        self._of_heads.step()
+        self._optimiser.step()
 
     @torch.no_grad()
-    def fitted(self, margin: int) -> FittedHeads:
-        """What has been learnt, without a margin of so many pixels."""
-        with computing(self._code):
-            features = self.network.features(self._code)
-        seen = features[0].float()
-        right, down = differing((SHARPNESS * self.heads(seen)).softmax(0))
-        strength = on_pixels(right.mean(0), down.mean(0))
-        labels = (self.final(seen) - self._centre)[:, 0].argmax(0).to(torch.uint8)
-        inner = (..., slice(margin, -margin), slice(margin, -margin))
-        return FittedHeads(*(each[inner].cpu().numpy() for each in (strength, labels, seen)))
+    def fitted(self) -> FittedHeads:
+        """What has been learnt."""
+        right, down = differing((SHARPNESS * self.heads(self._features)).softmax(0))
+        labels = (self.final(self._features) - self._centre)[:, 0].argmax(0).to(torch.uint8)
+        return FittedHeads(*(each.cpu().numpy() for each in (right.mean(0), down.mean(0), labels)))
 
-    def _agreement(self, features: Tensor) -> Tensor:
+    def _agreement(self) -> Tensor:
         """Mutual distillation of the heads, and of the final head towards them (thesis 3.3.2, 3.3.3)."""
-        contours = differing((SHARPNESS * self.heads(features.to(self._code.dtype))).softmax(0))
-        mean = contours[0].mean(0), contours[1].mean(0)
-        logits = self.final(features)
+        ends = self._neighbours()
+        contours = _between((SHARPNESS * self.heads(ends)).softmax(0))
+        mean = contours.mean(0)
+        logits = self.final(ends)
         self._centre = next_centre(logits, self._centre, RETENTION)
-        final = differing((SHARPNESS * (logits - self._centre)).softmax(0))
-        return contour_loss(contours, mean) + contour_loss(final, mean)
+        return contour_loss(contours, mean) + contour_loss(
+            _between((SHARPNESS * (logits - self._centre)).softmax(0)), mean
+        )
+
+    def _neighbours(self) -> Tensor:
+        """(F, 2, PAIRS): the features of some pixels, and of the one to the right of each or below it."""
+        height, width = self._features.shape[1:]
+        y, x, below = (torch.randint(most, (PAIRS,), generator=self._generator) for most in (height - 1, width - 1, 2))
+        first = y * width + x
+        second = first + torch.where(below == 1, width, 1)
+        return self._features.flatten(1)[:, torch.stack([first, second]).to(self._features.device)]
+
+
+def _between(probabilities: Tensor) -> Tensor:
+    """(N, P) contours between the two pixels of each pair; probabilities (m, N, 2, P)."""
+    return differing_pairs(probabilities[:, :, 0], probabilities[:, :, 1])
 
 
 def _connected(labels: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -5,9 +5,13 @@ All is differentiable, and permuting the classes of a segmentation changes nothi
 
 from __future__ import annotations
 
-import torch
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
+
+Map = NDArray[np.float32]
+Window = tuple[float, float, float, float]
 
 
 def differing(probabilities: Tensor) -> tuple[Tensor, Tensor]:
@@ -21,23 +25,35 @@ def differing(probabilities: Tensor) -> tuple[Tensor, Tensor]:
     return 1 - right, 1 - down
 
 
-def contour_loss(contours: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor]) -> Tensor:
-    """L1 between contours as ``differing`` gives them and a target, averaged over all; a scalar.
+def differing_pairs(first: Tensor, second: Tensor) -> Tensor:
+    """The same of any pairs: of probabilities (m, ..., P) at their two ends, (..., P)."""
+    return 1 - (first * second).sum(0)
+
+
+def contour_loss(contours: Tensor, target: Tensor) -> Tensor:
+    """L1 between contours and a target, averaged over all; a scalar.
 
     target: broadcast over the leading axes of the contours; no gradient goes into it.
     """
-    return torch.stack(
-        [(ours - theirs.detach()).abs().mean() for ours, theirs in zip(contours, target, strict=True)]
-    ).sum()
+    return (contours - target.detach()).abs().mean()
 
 
-def on_pixels(right: Tensor, down: Tensor) -> Tensor:
-    """Contours between pixels as a map of pixels: the strongest of the four around each.
+def drawn(right: NDArray[np.float32], down: NDArray[np.float32], window: Window, shape: tuple[int, int]) -> Map:
+    """Contours between pixels as a map (height, width) = ``shape`` of a window of the image.
 
-    right: (H, W - 1); down: (H - 1, W). Returns (H, W).
+    right: (H, W - 1) float32, whose values lie half a pixel right of their pixels; down: (H - 1, W), half below;
+    window: left, top, width and height in pixels. Returns the root mean square of both, interpolated where they lie.
     """
-    right, down = functional.pad(right, (1, 1)), functional.pad(down, (0, 0, 1, 1))
-    return torch.maximum(torch.maximum(right[:, 1:], right[:, :-1]), torch.maximum(down[1:], down[:-1]))
+    height, width = shape
+    left, top, across, along = window
+    x = (np.arange(width, dtype=np.float32) + 0.5) * across / width - 0.5 + left
+    y = (np.arange(height, dtype=np.float32) + 0.5) * along / height - 0.5 + top
+    columns, rows = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
+    both = [
+        cv2.remap(values, columns - dx, rows - dy, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).clip(0, 1)
+        for values, dx, dy in ((right, 0.5, 0.0), (down, 0.0, 0.5))
+    ]
+    return np.asarray(np.hypot(*both) / np.sqrt(2), np.float32)
 
 
 def next_centre(logits: Tensor, centre: Tensor, retention: float) -> Tensor:

@@ -50,17 +50,21 @@ class FieldNetwork(nn.Module):
     works, not only multiples of 2^levels.
 
     heads: ``{name: output channels}``; ``rgb`` (3) and ``classes`` are those the engine uses.
+    first_stride: 1 for features that are not upsampled before the heads see them, at four times the time
     fold: compute the same with fewer products, see ``convolve_enlarged``
     """
 
-    def __init__(self, config: FieldConfig, heads: Mapping[str, int], fold: bool = False) -> None:
+    def __init__(
+        self, config: FieldConfig, heads: Mapping[str, int], first_stride: int = 2, fold: bool = False
+    ) -> None:
         super().__init__()
         self.fold = fold
         code, width = code_channels(config), config.width
         self.skips = config.skips
         into = 2 * width if config.skips else width
         self.encoder = nn.ModuleList(
-            Block(code if level == 0 else width, width, 2, config.norm) for level in range(config.levels)
+            Block(code if level == 0 else width, width, 2 if level else first_stride, config.norm)
+            for level in range(config.levels)
         )
         self.decoder = nn.ModuleList(Block(into, width, 1, config.norm, fold) for _ in range(config.levels - 1))
         self.feature_channels = width + code if config.skips else width

@@ -80,15 +80,13 @@ class ContourWorker:
         while (frame := self._next(due)) is not None:
             began = time.monotonic()
             options = self.options
-            if options.contour_rate <= 0:
-                continue
             try:
-                if self._listener.wanted():
+                if self._listener.wanted() and options.contour_rate > 0:
                     self._listener.output(_found(frame, options))
                     due = began + 1 / options.contour_rate
             except Exception as error:  # the frame's or the listener's fault: the next one may do
                 self._failed(error)
-                due = began + 1 / options.contour_rate
+                due = began + 1 / (options.contour_rate or 1.0)
 
     def _next(self, due: float) -> Frame | None:
         """The newest frame, once, when it is due; None at the end."""

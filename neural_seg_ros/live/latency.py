@@ -1,4 +1,4 @@
-"""How long a user waits in front of a moving camera: from a click to its mask, through a live session."""
+"""How long a user waits in front of a moving camera, through a live session: from a click to its mask, for contours."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import SessionError
 from neural_seg_ros.evaluate.latency import random_click
 from neural_seg_ros.live.config import LiveConfig
+from neural_seg_ros.live.contours import ContourListener, ContourOutput
 from neural_seg_ros.live.listener import Listener, Output
 from neural_seg_ros.live.session import LiveSession
 from neural_seg_ros.session import Session
@@ -23,8 +24,10 @@ RATE = 30.0
 SWAY, PERIOD = 0.1, 2.0
 # A user looks at the mask, in seconds, before the next click.
 LOOK = 1.5
-# How long nobody clicks at the end, in seconds: what a camera's masks come at while the fit goes on.
+# How long nobody clicks at the end, in seconds: what a camera's masks come at while the fit goes on. Then as long with
+# contours beside them, as often as there is time.
 FOLLOWING = 10.0
+CONTOUR_RATE = 60.0
 PATIENCE = 60.0
 
 
@@ -36,6 +39,8 @@ class LiveLatency:
     masks_per_second      between the clicks and what they bring
     masks_following       a second, while nobody clicks and the fit goes on
     steps_following       of the fit a second, meanwhile
+    contours_beside       contours and segments a second (``fast``, at the live size) while somebody wants them as well
+    masks_beside          masks a second, meanwhile
     """
 
     click_p50: float
@@ -43,6 +48,8 @@ class LiveLatency:
     masks_per_second: float
     masks_following: float
     steps_following: float
+    contours_beside: float
+    masks_beside: float
 
 
 def measure_live_latency(
@@ -53,13 +60,15 @@ def measure_live_latency(
     The clock runs from handing a click over to the mask of the clicked frame. Raises SessionError.
     """
     generator = np.random.default_rng(seed)
-    masks = _Masks()
+    masks, contours = _Arrivals(), _Arrivals()
+    wanted = threading.Event()
     live = LiveSession(
         make=lambda config: Session(config, device),
         load=lambda path: Session.load(path, device),
         config=config,
-        options=LiveConfig(),
+        options=LiveConfig(contour_rate=CONTOUR_RATE),
         listener=Listener(masks.add, lambda: True, masks.fail, lambda notice: None),
+        contours=ContourListener(contours.add, wanted.is_set),
     )
     camera = _Camera(live, image)
     waits = []
@@ -73,22 +82,26 @@ def measure_live_latency(
         until, masks_with_clicks = time.monotonic(), masks.rate()
         time.sleep(FOLLOWING)
         masks_following, steps = masks.rate(until), live.status().steps_per_second
+        wanted.set()
+        until = contours.wait_for(0.0)  # the first loads what contours need
+        time.sleep(FOLLOWING)
+        beside = contours.rate(until), masks.rate(until)
     finally:
         camera.stop()
         live.close()
     p50, p95 = np.quantile(waits, [0.5, 0.95])
-    return LiveLatency(float(p50), float(p95), masks_with_clicks, masks_following, steps)
+    return LiveLatency(float(p50), float(p95), masks_with_clicks, masks_following, steps, *beside)
 
 
-class _Masks:
-    """When the mask of which frame came, in the clock of ``time.monotonic``."""
+class _Arrivals:
+    """When the mask, or the contours, of which frame came, in the clock of ``time.monotonic``."""
 
     def __init__(self) -> None:
         self._came: list[tuple[float, float]] = []
         self._changed = threading.Condition()
         self._error: Exception | None = None
 
-    def add(self, output: Output) -> None:
+    def add(self, output: Output | ContourOutput) -> None:
         with self._changed:
             self._came.append((time.monotonic(), output.token))
             self._changed.notify_all()
@@ -99,7 +112,7 @@ class _Masks:
             self._changed.notify_all()
 
     def wait_for(self, after: float, stamp: float | None = None) -> float:
-        """When the first mask after that time came, of any frame or the one with that stamp. Raises SessionError."""
+        """When the first after that time came, of any frame or the one with that stamp. Raises SessionError."""
 
         def first() -> float | None:
             return next((at for at, of in self._came if at > after and stamp in (None, of)), None)
@@ -108,11 +121,11 @@ class _Masks:
             self._changed.wait_for(lambda: self._error or first(), PATIENCE)
             came = first()
             if came is None:
-                raise SessionError(f"mask: got none in {PATIENCE:g} s, {self._error or 'no error'}")
+                raise SessionError(f"mask, contours: got none in {PATIENCE:g} s, {self._error or 'no error'}")
             return came
 
     def rate(self, after: float = 0.0) -> float:
-        """Masks a second since a time."""
+        """How many a second since a time."""
         with self._changed:
             came = [at for at, _ in self._came if at > after]
         return (len(came) - 1) / (came[-1] - came[0]) if len(came) > 1 else 0.0
