@@ -28,7 +28,7 @@ FLOOR = -3.0
 COLOUR, COLOUR_BLUR, MOTION, GROWN = 0.5, 5, 1.0, 0.5
 # What was a class, and moves with it by odds of more than exp(HELD) against what is around it, is held to it: by HOLD
 # times that motion, whatever its colours have become.
-HELD, HOLD = 1.5, 1.5
+HELD, HOLD = 2.0, 1.5
 # How far a pixel's motion is from that of its class, as a share of the frame's longer side.
 SPREAD_OF_MOTION = 0.0025
 # Motion is fitted to every so many pixels across and down, of at least LEAST.
