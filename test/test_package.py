@@ -120,7 +120,10 @@ def test_only_ros_imports_rclpy() -> None:
     assert not [path for path in elsewhere if re.search(r"^\s*(import|from) rclpy\b", path.read_text(), re.MULTILINE)]
 
 
-@pytest.mark.parametrize("executable", ["camera", "neural-seg", "segmenter"])
+EXECUTABLES = ["camera", "canvas", "detections", "labelled_cloud", "multi_segmenter", "neural-seg", "segmenter"]
+
+
+@pytest.mark.parametrize("executable", EXECUTABLES)
 def test_executables_are_installed_and_lead_to_a_function(executable: str) -> None:
     try:
         distribution = importlib.metadata.distribution(NAME)
