@@ -15,7 +15,8 @@ import pytest
 
 from neural_seg_ros import Box, Click, Region, Session, SessionConfig, Stroke
 from neural_seg_ros.errors import SessionError, SessionFileError
-from neural_seg_ros.live import Listener, LiveConfig, LiveSession, resume
+from neural_seg_ros.live import Autosave, Listener, LiveConfig, LiveSession, resume
+from neural_seg_ros.live.inbox import Frame
 from neural_seg_ros.live.keep import Keep, decode, encode
 from neural_seg_ros.live.kept import Asked, Kept, KeptAnnotation, KeptFrame, placed_record
 
@@ -413,6 +414,58 @@ def test_the_oldest_frames_are_let_go_beyond_the_limit(folder: Path) -> None:
         time.sleep(0.01)
     node.until_files(1)
     node.live.close()
+
+
+@pytest.mark.parametrize(("megabytes", "kept"), [(512, 2), (1, 1)])
+def test_what_has_yet_to_be_taken_up_outlives_a_command_that_is_taken_back(
+    folder: Path, megabytes: int, kept: int
+) -> None:
+    big = np.random.default_rng(0).integers(0, 256, (400, 500, 3)).astype(np.uint8)
+    keep = Keep(folder)
+    frames = [KeptFrame(float(at), keep.write_pixels(big + np.uint8(at))) for at in range(2)]
+    keep.begin("/image", Kept(placed=[KeptAnnotation(Click(20, 15, 1), frame) for frame in frames]).records())
+    keep.close()
+    said: list[Any] = []
+
+    def autosave() -> Autosave:
+        made = resume(
+            folder,
+            "/image",
+            restore="crash",
+            max_age=300.0,
+            megabytes=megabytes,
+            notice=said.append,
+            failed=said.append,
+        )
+        assert made is not None
+        return made
+
+    def until_log_has(word: bytes) -> None:
+        end = time.monotonic() + SECONDS
+        while word not in (folder / "annotations.log").read_bytes():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+    first = autosave()
+    number = first.ask("annotate", [Click(21, 15, 1)], Frame(lambda: big + np.uint8(9), 9.0, None, 0, 0.0), None)
+    until_log_has(b'"asked"')
+    first.answered(number)
+    until_log_has(b'"answered":[1]')
+    first.close()
+    second = autosave()
+    assert [entry.frame is not None for entry in second.kept.placed] == [False] * (2 - kept) + [True] * kept
+    assert not second.kept.asked
+    second.close()
+    assert not said
+
+
+def test_bases_that_were_replaced_at_once_are_deleted(folder: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "saved.safetensors"
+    saved.write_bytes(b"anything")
+    first = Node(folder)
+    first.do(lambda: [first.autosave.begin(first.live._worker.now(), saved) for _ in range(3)])
+    first.live.close()
+    assert len(list(folder.glob("base-*"))) == 1
 
 
 def test_a_disk_that_fails_is_said_and_made_good(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -40,8 +40,8 @@ from neural_seg_ros.live.kept_frames import KeptFrames
 if TYPE_CHECKING:
     from neural_seg_ros.placed import Placed
 
-# Seconds until it is looked again whether the disk has kept up.
-_SYNC_AGAIN = 0.1
+# Seconds until it is looked again whether the disk has kept up, and until what failed is tried again.
+_SYNC_AGAIN, _TRY_AGAIN = 0.1, 1.0
 # The log is written anew when it has grown to so many times what it needs, and so many bytes beyond.
 _GROWTH, _SLACK = 4, 2**18
 
@@ -189,7 +189,8 @@ class Autosave:
         beaten = time.monotonic()
         going = True
         while going:
-            events = self._next(_SYNC_AGAIN if self._unsynced else self._beat)
+            waiting = _SYNC_AGAIN if self._unsynced else self._beat
+            events = self._next(_TRY_AGAIN if self._behind else waiting)
             going = None not in events
             try:
                 self._now.ended = not going and self._begun
@@ -211,12 +212,13 @@ class Autosave:
         return events
 
     def _write(self, events: Sequence[Any]) -> None:
-        base = self._now.base
+        bases = {self._now.base}
         done = {event.number for event in events if isinstance(event, _Change)}
         records: list[Record] = []
         for event in events:
             if isinstance(event, _Begin):
                 self._begin(event)
+                bases.add(event.base)
             elif isinstance(event, _Change):
                 records.extend(self._changed(event))
             elif event.number not in done:
@@ -227,18 +229,22 @@ class Autosave:
         records.extend([{"ended": True}] if self._now.ended else ())
         if records or self._behind:
             self._append(records)
-        self._forget(base)
+        self._forget(bases)
         self._sync()
 
     def _changed(self, change: _Change) -> list[Record]:
         waited = self._now.asked.pop(change.number, None) is not None
+        answered = [change.number] if waited else []
         now = change.now
-        placed = self._placed if now is None else now.placed
+        if now is None:
+            # Nothing is another, nor is what was kept before and has yet to be taken up.
+            return [placed_record(len(self._now.placed), [], answered)] if waited else []
+        placed = now.placed
         kept = _common(self._placed, placed)
         if kept == len(self._placed) == len(placed) and not waited:
             return []
         new = [each for each in placed[kept:] if id(each) not in self._known]
-        if new and now is not None:
+        if new:
             # What was undone cannot be made again any more.
             self._known = {id(each): self._known[id(each)] for each in placed if id(each) in self._known}
             frame = self._frames.numbered(now.frame_number, now.stamp, now.frame)
@@ -246,7 +252,7 @@ class Autosave:
         entries = [self._known[id(each)][1] for each in placed[kept:]]
         self._placed = placed
         self._now.placed[kept:] = entries
-        return [placed_record(kept, entries, [change.number] if waited else [])]
+        return [placed_record(kept, entries, answered)]
 
     def _begin(self, begin: _Begin) -> None:
         now = begin.now
@@ -288,15 +294,17 @@ class Autosave:
             total -= size
             records.append({"forgotten": name})
             self._now.apply(records[-1])
-            self._known = {id(p): (p, e) for p, e in zip(self._placed, self._now.placed, strict=True)}
+            # None are placed while what was kept before has yet to be taken up.
+            self._known = {id(p): (p, e) for p, e in zip(self._placed, self._now.placed, strict=False)}
         return records
 
-    def _forget(self, base: str | None) -> None:
-        """Delete the pixels that no annotation is on, nor one that may be made again, and a base of before."""
+    def _forget(self, bases: Collection[str | None]) -> None:
+        """Delete the pixels that no annotation is on, nor one that may be made again, and bases of before."""
         undone = {entry.frame.pixels for _, entry in self._known.values() if entry.frame is not None}
         self._frames.forget_but(undone | self._now.pixels)
-        if base is not None and base != self._now.base:
-            self._keep.forget((), base)
+        for base in bases:
+            if base is not None and base != self._now.base:
+                self._keep.forget((), base)
 
     def _sync(self) -> None:
         if not self._unsynced or (self._syncing is not None and not self._syncing.done()):

@@ -138,11 +138,12 @@ class Keep:
             return 0
 
     def take_base(self, path: Path) -> str:
-        """Keep what a session file has now; gives its name here."""
+        """Keep what a session file has now, on the disk; gives its name here."""
         number = 1 + max((int(re.sub(r"\D", "", old.stem)) for old in self.folder.glob(_BASE + "*")), default=0)
         name = f"{_BASE}{number}.safetensors"
         # Not a link, as others may write into the file without replacing it.
         shutil.copyfile(path, self.folder / name)
+        sync(self.folder / name)
         return name
 
     def base(self, name: str) -> Path:
