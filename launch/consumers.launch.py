@@ -15,7 +15,12 @@ ARGUMENTS = (
     ("camera_info", "camera_info", "topic of that camera's calibration"),
     ("detections", "true", "true: regions and boxes too"),
     ("segmenter", "segmenter", "name of the segmenter whose masks are taken, in this namespace or absolute"),
-    ("params_file", "", "YAML file of parameters, for /**/labelled_cloud: and /**/detections:"),
+    (
+        "params_file",
+        "",
+        "YAML file of parameters, for /**/labelled_cloud: and /**/detections:, or several with commas, of which the "
+        "later ones have the last word",
+    ),
     ("namespace", "", "namespace of the nodes"),
     ("use_sim_time", "", "true: take the time from /clock, for a bag that is played; empty: as params_file says"),
 )
@@ -37,7 +42,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
     names = ["labelled_cloud"] * bool(given["depth"]) + ["detections"] * (given["detections"] == "true")
     masks = [(f"segmenter/{topic}", f"{given['segmenter']}/{topic}") for topic in MASKS]
     camera = [(topic, given[topic]) for topic in ("depth", "camera_info")]
-    parameters: list[object] = [given["params_file"]] if given["params_file"] else []
+    parameters: list[object] = [*given["params_file"].split(",")] if given["params_file"] else []
     if given["use_sim_time"]:
         parameters.append({"use_sim_time": given["use_sim_time"] == "true"})
     return [

@@ -24,6 +24,6 @@ def test_both_nodes_take_the_masks_of_one_segmenter() -> None:
 
 def test_either_can_be_left_out_and_a_file_has_the_parameters() -> None:
     assert nodes(depth="").keys() == {"detections"}
-    started = nodes(detections="false", params_file="my.yaml")
+    started = nodes(detections="false", params_file="my.yaml,site.yaml")
     assert started.keys() == {"labelled_cloud"}
-    assert started["labelled_cloud"].parameters == ["my.yaml"]
+    assert started["labelled_cloud"].parameters == ["my.yaml", "site.yaml"]

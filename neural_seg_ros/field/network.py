@@ -104,7 +104,7 @@ class EncoderDecoder(Protocol):
 
 
 def decoded(network: EncoderDecoder, code: Tensor) -> Tensor:
-    """Through encoder and decoder: at the size of the first level, half the code's."""
+    """Through encoder and decoder: at the size of the first level, the code's divided by its stride."""
     encoded: list[Tensor] = []
     x = code
     for block in network.encoder:
