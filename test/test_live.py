@@ -392,6 +392,25 @@ def test_what_is_lost_is_told_once_though_nobody_wants_masks(rig: Rig) -> None:
     assert rig.outputs[1].lost == rig.live.status().lost == ()
 
 
+def test_what_is_lost_is_told_again_where_telling_it_failed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.has_audience = False
+    preview = rig.session.preview
+    failures = [ValueError("no memory")]
+
+    def look() -> Any:
+        if failures:
+            raise failures.pop()
+        return preview()
+
+    monkeypatch.setattr(rig.session, "preview", look)
+    rig.session.lost = (2,)
+    rig.frame(1.0)
+    rig.until(lambda: rig.errors)
+    rig.frame(2.0)
+    rig.until(lambda: rig.outputs)
+    assert rig.outputs[0].lost == (2,)
+
+
 def test_time_may_jump_back_and_a_click_goes_to_the_newest_of_equal_stamps(rig: Rig) -> None:
     for stamp, grey in ((1.0, 10), (2.0, 60), (1.0, 110), (2.0, 160), (0.5, 210)):
         rig.frame(stamp, grey)

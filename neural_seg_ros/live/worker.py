@@ -229,15 +229,16 @@ class Worker(ABC):
         taken, self._taken = self._taken, None
         result = look() if self._listener.wanted() else None
         reannotated, self._reannotated = self._reannotated, self._reannotated and goes_on()
-        told, self._lost = self._lost, self.session.lost
-        self._counters.lost(self._lost)
+        lost = self.session.lost
+        self._counters.lost(lost)
         # What is lost is told to those who listen later, too.
-        if result is None and self._lost == told:
+        if result is None and lost == self._lost:
             return
         result = result or look()
         number = self.session.frame_number
         here = tuple(placed.annotation for placed in self.session.annotations if placed.frame_number == number)
-        self._listener.output(Output(result, shown.frame.token, shown.image, here, reannotated, self._lost))
+        self._listener.output(Output(result, shown.frame.token, shown.image, here, reannotated, lost))
+        self._lost = lost
         now = time.monotonic()
         self._counters.mask_out([now - arrived for arrived in answering], None if taken is None else now - taken)
 
