@@ -110,7 +110,7 @@ def to_rgb(message: Any, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
 def check_image(message: Any, accepted: Collection[str]) -> None:
     """Raise ImageError unless an Image has one of the ``accepted`` non-planar encodings and all its bytes."""
     if message.encoding not in accepted:
-        raise ImageError(f"encoding: got {message.encoding!r}, accepted: {', '.join(accepted)}")
+        raise ImageError(f"encoding: got {short(message.encoding)}, accepted: {', '.join(accepted)}")
     _check_size(message, ENCODINGS[message.encoding], MAX_PIXELS)
 
 

@@ -69,6 +69,6 @@ def test_label_names_of_either_message() -> None:
     told = SimpleNamespace(class_map=[SimpleNamespace(class_id=1, class_name="cup")], threshold=0.0)
     assert label_names(told) == {1: "cup"}
     assert label_names(SimpleNamespace(data='{"1": "cup", "0": "background"}')) == {1: "cup", 0: "background"}
-    for bad in ("", "[]", "{", '{"a": "b"}', '{"1": 2}', '{"-1": "a"}', '{"70000": "a"}', "[" * 100_000, "null", "1"):
+    for bad in ("", "[]", "{", '{"a": "b"}', '{"1": 2}', '{"-1": "a"}', '{"65535": "a"}', "[" * 100_000, "null", "1"):
         with pytest.raises(ConfigError, match=r"^labels: got .* accepted"):
             label_names(SimpleNamespace(data=bad))

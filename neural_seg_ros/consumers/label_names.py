@@ -7,7 +7,7 @@ from typing import Any
 
 from neural_seg_ros.errors import ConfigError
 
-_MOST = 65536
+_MOST = 65534
 
 
 def label_names(message: Any) -> dict[int, str]:
@@ -20,9 +20,9 @@ def label_names(message: Any) -> dict[int, str]:
     try:
         told = json.loads(message.data)
         names = {int(key): value for key, value in told.items()}
-        accepted = all(isinstance(name, str) and 0 <= id_ < _MOST for id_, name in names.items())
+        accepted = all(isinstance(name, str) and 0 <= id_ <= _MOST for id_, name in names.items())
     except (ValueError, AttributeError, RecursionError):
         accepted = False
     if not accepted:
-        raise ConfigError(f'labels: got {message.data[:60]!r}, accepted: JSON such as {{"1": "cup"}}, ids 0 to 65534')
+        raise ConfigError(f'labels: got {message.data[:60]!r}, accepted: JSON such as {{"1": "cup"}}, ids 0 to {_MOST}')
     return names
