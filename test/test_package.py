@@ -36,6 +36,8 @@ DEPENDENCIES = {
 OPTIONAL = {"distributed": "dask"}
 # Part of the package of another name.
 ROS_MODULES = {"tf2_ros", "cv_bridge", "interactive_markers", "rclpy", "launch", "launch_ros"}
+# Modules that a package of another name has; ``tf2_ros`` is the one with the executables.
+ROS_PACKAGES = {"tf2_ros": "tf2_ros_py"}
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,7 @@ def test_version_is_the_same_everywhere(manifest: ET.Element) -> None:
 
 def test_every_import_is_declared(manifest: ET.Element, setup_arguments: dict[str, object], imported: set[str]) -> None:
     declared = {element.text for element in manifest if element.tag.endswith("depend")}
-    assert {module for module in imported if is_ros(module)} <= declared
+    assert {ROS_PACKAGES.get(module, module) for module in imported if is_ros(module)} <= declared
     others = {module for module in imported if not is_ros(module)} - OPTIONAL.keys()
     assert others <= set(DEPENDENCIES), "name it in DEPENDENCIES, setup.py, package.xml and constraints.txt"
     keys = {key for _, key in map(DEPENDENCIES.get, others) if key is not None}  # type: ignore[misc]
