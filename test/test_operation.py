@@ -48,6 +48,21 @@ def value(rig: Rig, name: str) -> Any:
     return Parameter.from_parameter_msg(ParameterMessage(name=name, value=found)).value
 
 
+def test_a_report_that_fails_does_not_end_the_node(probe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(probe, autostart=False)
+    rig.status()
+    failed = threading.Event()
+
+    def no_files_left() -> int:
+        failed.set()
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("neural_seg_ros.ros.segmenter.resident_bytes", no_files_left)
+        probe.until(failed.is_set, what="a report")
+    assert rig.status().message == "node is unconfigured"
+
+
 def test_every_parameter_is_listed_and_described_with_its_range_in_any_state(probe: Any) -> None:
     rig = Rig(probe, autostart=False)
     names = service(rig, ListParameters, "list_parameters").result.names

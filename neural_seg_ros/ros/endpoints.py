@@ -70,7 +70,8 @@ class Endpoints:
                 resolved = node.resolve_topic_name(topic.name)
                 qos_parameters.declare(node, resolved, side, topic.quality(lock_step))
         # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
-        node.create_timer(_LOOK_SECONDS, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        look = log.guard("endpoints", self._look)
+        node.create_timer(_LOOK_SECONDS, look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     @property
     def mismatches(self) -> tuple[Mismatch, ...]:

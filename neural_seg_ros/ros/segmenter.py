@@ -76,7 +76,8 @@ class Segmenter(LifecycleNode):
             self._diagnostics = self._endpoints.publisher(offered.DIAGNOSTICS)
             self._status = self._endpoints.publisher(offered.STATUS)
             # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
-            self.create_timer(1.0, self._publish_report, clock=Clock(clock_type=ClockType.STEADY_TIME))
+            report = self._throttled.guard("report", self._publish_report)
+            self.create_timer(1.0, report, clock=Clock(clock_type=ClockType.STEADY_TIME))
             if self._settings.start.autostart:
                 self._autostart()
         except BaseException:
