@@ -14,7 +14,6 @@ from neural_seg_ros.errors import ImageError, SessionError
 from neural_seg_ros.image import resize_image
 from neural_seg_ros.track import Tracker
 from neural_seg_ros.track.evidence import COLOUR, FLOOR, HELD, HOLD, weighed
-from neural_seg_ros.track.motion import OFF, OFF_SHARE, doubt, moved
 
 HEIGHT, WIDTH = 72, 128
 QUICK = TrackConfig(first_steps=40, correction_steps=20, frame_steps=1)
@@ -246,27 +245,6 @@ def test_a_real_sequence(data_root: Path) -> None:
         else:
             scores.append(iou(follow(tracker, frame), truth))
     assert np.mean(scores) > 0.85
-
-
-def test_flow_that_does_not_lead_back_is_doubted_and_what_it_brings_is_as_likely_as_all_else() -> None:
-    there = np.zeros((40, 60, 2), np.float32)
-    there[..., 0] = -4
-    back = -there
-    assert not doubt(there, back).any()
-    # Beside what is allowed over this way it is doubted, just within it is not.
-    allowed = OFF * 60 + OFF_SHARE * 4
-    back[10:30, 20:40, 1] = 1.01 * allowed
-    doubted = doubt(there, back)
-    np.testing.assert_array_equal(doubted[12:28, 26:42], 1)
-    assert not doubted[:8].any()
-    back[10:30, 20:40, 1] = 0.99 * allowed
-    assert not doubt(there, back).any()
-
-    answer = np.stack([np.full((40, 60), 0.1), np.full((40, 60), 0.9)]).astype(np.float32)
-    brought = moved(answer, there, doubted)
-    np.testing.assert_allclose(brought[:, 20, 30], [0.5, 0.5], atol=1e-6)
-    np.testing.assert_allclose(brought[:, 2, 30], [0.1, 0.9], atol=1e-6)
-    np.testing.assert_allclose(brought.sum(0), 1, atol=1e-6)
 
 
 def test_what_surely_moves_with_its_class_is_held_to_it_whatever_its_colours() -> None:

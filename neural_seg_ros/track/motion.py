@@ -6,9 +6,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# There and back again may end so far off: a share of the frame's longer side, and one of the way.
-OFF, OFF_SHARE = 0.0035, 0.05
-
 
 def backward_flow(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Where every pixel of ``now`` was in ``before``: displacements (h, w, 2) in pixels, x and y.
@@ -30,24 +27,8 @@ def warped(
     return np.stack([cv2.remap(channel, x, y, cv2.INTER_LINEAR, borderMode=border) for channel in channels])
 
 
-def doubt(flow: NDArray[np.float32], forward: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How little a backward flow (h, w, 2) is to be relied on, (h, w) in [0, 1]: the share of pixels around each from
-    which there and back again, by the forward flow from frame to frame, leads elsewhere. What was hidden is among them.
-    """
-    there = np.moveaxis(warped(np.moveaxis(forward, -1, 0), flow), 0, -1)
-    off, long = (np.hypot(vectors[..., 0], vectors[..., 1]) for vectors in (flow + there, flow))
-    lost = off > OFF * max(flow.shape[:2]) + OFF_SHARE * long
-    return np.asarray(cv2.blur(lost.astype(np.float32), (3, 3)), np.float32)
-
-
-def moved(
-    probabilities: NDArray[np.float32], flow: NDArray[np.float32], doubted: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Class probabilities (C, h, w) of the frame before, at their places in this one; they sum to 1 over C.
-
-    doubted: (h, w), how far any class is as likely there as any other.
-    """
+def moved(probabilities: NDArray[np.float32], flow: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Class probabilities (C, h, w) of the frame before, at their places in this one; they sum to 1 over C."""
     out = warped(probabilities, flow)
     out /= out.sum(0)
-    out += doubted * (np.float32(1 / len(out)) - out)
     return out

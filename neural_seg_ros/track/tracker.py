@@ -22,7 +22,7 @@ from neural_seg_ros.track.clean import all_but_one, far_or_specks
 from neural_seg_ros.track.evidence import Colours, colour_bins, motion_evidence, weighed
 from neural_seg_ros.track.learner import Learner
 from neural_seg_ros.track.memory import Memory, windows_of_tensor, windows_to_tensor
-from neural_seg_ros.track.motion import backward_flow, doubt, moved
+from neural_seg_ros.track.motion import backward_flow, moved
 from neural_seg_ros.track.presence import Presence, place_of_colours
 from neural_seg_ros.track.samples import Known, inputs_of, sample
 from neural_seg_ros.track.windows import Window, merged, paste, view, windows_of
@@ -119,7 +119,7 @@ class Tracker:
         if before.shape != frame.shape:
             before, answer = resize_image(before, *frame.shape[:2]), _at_size(answer, frame.shape[:2])
         flow = backward_flow(before, frame)
-        answer = moved(answer, flow, doubt(flow, backward_flow(frame, before)))
+        answer = moved(answer, flow)
         found = colour_bins(frame)
         colour = self._colours.evidence(found, self._surround)
         motion = motion_evidence(flow, answer, self._surround)
