@@ -149,7 +149,7 @@ def _figures(scenario: str, options: argparse.Namespace) -> dict[str, object]:
         "longest wait [s]": [round(_longest_wait(heard.arrivals), 2) for heard in cameras.values()],
         "frames in [Hz]": [float(heard.status["input rate [Hz]"]) for heard in cameras.values()],
         "steps [1/s]": [float(heard.status["fit rate [steps/s]"]) for heard in cameras.values()],
-        "click p50 [ms]": [float(heard.status["click latency p50 [ms]"]) for heard in cameras.values()],
+        "click p50 [ms]": [float(heard.status["click latency p50 [ms]"] or "nan") for heard in cameras.values()],
         "cores used": round(cores, 2),
         "memory [MB]": round(sum(memory) if scenario == "separate" else memory[0]),
     }
