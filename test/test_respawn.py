@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.ros, pytest.mark.slow]
 KILLS = 20
 HEIGHT, WIDTH = 48, 64
 LOST = 0.1  # seconds of annotations that a kill may cost
-# Of all kills so many may lose more than that, and none more than STALLED.
+# Of the kills while a node starts so many may lose more than that, and none more than STALLED.
 LATE, STALLED = 2, 0.5
 PERIOD = 0.04  # seconds between annotations
 RECENT = 15  # annotations before the end, whose waits count
@@ -250,7 +250,8 @@ def test_a_node_killed_20_times_has_all_annotations_but_those_of_the_last_100_ms
             new = len(user.when)
             with fresh_probe(ros_domain) as probe:
                 # Most are killed while they take up what was kept.
-                waited = user.annotate(probe, draw.uniform(0.1, 0.8), process, restored=life % 5 == 4)
+                restored = life % 5 == 4
+                waited = user.annotate(probe, draw.uniform(0.1, 0.8), process, restored=restored)
                 killed = time.monotonic()
                 kill(process)
             numbers = kept_annotations(folder)
@@ -262,7 +263,7 @@ def test_a_node_killed_20_times_has_all_annotations_but_those_of_the_last_100_ms
             print(f"life {life}: lost {1000 * lost:.0f} ms, waited {1000 * waited:.0f} ms, has {len(survived)}")
             # On a machine that is busy with other things, what it had no core for cannot be asked of it.
             late += lost > LOST + waited
-            assert lost <= STALLED + waited, ages
+            assert lost <= (LOST if restored else STALLED) + waited, ages
         # While a node starts, a library that is loaded may hold Python's lock for longer than that.
         assert late <= LATE
         check_last(nursery, ros_domain, folder, survived)

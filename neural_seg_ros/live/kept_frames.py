@@ -56,7 +56,7 @@ class KeptFrames:
             return last[1]
         try:
             pixels = frame.decode()
-        except Exception:
+        except Exception:  # whoever executes the command decodes it too, and reports that
             return None
         kept = self._write(frame.stamp, pixels)
         self._asked = None if kept is None else (frame, kept)
