@@ -58,3 +58,23 @@ def test_describing_a_session_needs_no_torch() -> None:
     code = "import sys, neural_seg_ros; neural_seg_ros.SessionConfig(); print('torch' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert answer.stdout.strip() == "False"
+
+
+def test_a_session_imports_all_that_it_needs_before_it_begins() -> None:
+    """What is imported later holds up all threads of a node that listens by then."""
+    code = """
+import sys
+import numpy as np
+from neural_seg_ros import Click, SessionConfig
+from neural_seg_ros.session import Session
+
+before, session, image = set(sys.modules), Session(SessionConfig()), np.zeros((32, 48, 3), np.uint8)
+for _ in range(2):
+    session.observe(image)
+    session.annotate(Click(3, 3, 1))
+    session.result()
+print(len(set(sys.modules) - before))
+"""
+    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    # Before torch's compiler was imported with the session, it and sympy were 879.
+    assert int(answer.stdout) < 20

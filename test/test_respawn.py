@@ -37,8 +37,6 @@ pytestmark = [pytest.mark.ros, pytest.mark.slow]
 KILLS = 20
 HEIGHT, WIDTH = 48, 64
 LOST = 0.1  # seconds of annotations that a kill may cost
-# Of the kills while a node starts so many may lose more than that, and none more than STALLED.
-LATE, STALLED = 2, 0.5
 PERIOD = 0.04  # seconds between annotations
 RECENT = 15  # annotations before the end, whose waits count
 GREETING = HEIGHT * WIDTH - 1  # the number of the last pixel, which is clicked until a node hears it
@@ -243,7 +241,6 @@ def test_a_node_killed_20_times_has_all_annotations_but_those_of_the_last_100_ms
     folder = tmp_path / "autosave" / "segmenter"
     nursery, user = Nursery(arguments), User(folder)
     survived: set[int] = set()
-    late = 0
     try:
         for life in range(KILLS):
             process = nursery.node()
@@ -262,10 +259,7 @@ def test_a_node_killed_20_times_has_all_annotations_but_those_of_the_last_100_ms
             lost = max(ages, default=0.0)
             print(f"life {life}: lost {1000 * lost:.0f} ms, waited {1000 * waited:.0f} ms, has {len(survived)}")
             # On a machine that is busy with other things, what it had no core for cannot be asked of it.
-            late += lost > LOST + waited
-            assert lost <= (LOST if restored else STALLED) + waited, ages
-        # While a node starts, a library that is loaded may hold Python's lock for longer than that.
-        assert late <= LATE
+            assert lost <= LOST + waited, ages
         check_last(nursery, ros_domain, folder, survived)
     finally:
         nursery.close()

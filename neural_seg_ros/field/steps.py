@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 import torch
+
+# The first optimiser would import it, for a second, and in a node that holds up what comes meanwhile.
+import torch._dynamo
 from torch import Tensor, nn
 
 from neural_seg_ros.config import FieldConfig

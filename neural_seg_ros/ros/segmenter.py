@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import sys
 from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -332,10 +334,14 @@ def _spin(node: Segmenter) -> None:
     executor.spin()
 
 
+@cache
 def _session_class() -> type[Session]:
     # torch takes seconds to import. Here that happens in the worker, so that the node answers to SIGINT meanwhile.
     from neural_seg_ros.session import Session
 
+    # What was imported stays. Every full collection would look through it and hold all threads up for 0.2 s.
+    gc.collect()
+    gc.freeze()
     return Session
 
 
