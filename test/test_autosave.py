@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -337,7 +338,6 @@ def damaged_line(content: bytes) -> bytes:
         (lambda content: encode({"format": "neural_seg_ros annotations", "version": 2}), "format"),
         (lambda content: content + encode(placed_record(99, [], [])), "keep"),
         (lambda content: content + encode({"session": {"base": "../x.safetensors", "count": 0}}), "file"),
-        (lambda content: content.replace(b"", b""), "missing"),
     ],
 )
 def test_a_damaged_log_is_moved_aside_with_one_line(node: Node, folder: Path, damage: Any, said: str) -> None:
@@ -347,8 +347,6 @@ def test_a_damaged_log_is_moved_aside_with_one_line(node: Node, folder: Path, da
     log = folder / "annotations.log"
     content = damage(log.read_bytes())
     log.write_bytes(content)
-    if said == "missing":
-        next(folder.glob("*.npy")).write_bytes(b"\x80\x04K\x01.")
     second = again(folder)
     assert second.annotations == []
     assert len(second.errors) == 1
@@ -486,6 +484,48 @@ def test_a_disk_that_fails_is_said_and_made_good(node: Node, monkeypatch: pytest
     assert "No space left" in node.errors[0]
     node.click(22, 1)
     assert [entry.shape.x for entry in node.written().placed] == [20, 21, 22]
+
+
+def test_what_fails_of_one_change_does_not_cost_the_next(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, busy, go_on = Keep.write_pixels, threading.Event(), threading.Event()
+
+    def broken(keep: Keep, pixels: Any) -> str:
+        if np.array_equal(pixels, picture(2)):
+            raise MemoryError("no room for this one")
+        return write(keep, pixels)
+
+    def slow() -> Any:
+        busy.set()
+        assert go_on.wait(SECONDS)
+        return picture(1)
+
+    monkeypatch.setattr(Keep, "write_pixels", broken)
+    for seed, look in ((1, slow), (2, lambda: picture(2)), (3, lambda: picture(3))):
+        node.autosave.ask("annotate", [Click(seed, 15, 1)], Frame(look, float(seed), None, 0, 0.0), None)
+        # What comes from now on comes in one batch.
+        assert busy.wait(SECONDS)
+    go_on.set()
+    node.live.close()
+    kept, _ = Keep(node.folder).read()
+    assert [asked.shapes[0].x for asked in kept.asked.values()] == [1, 3]
+    assert node.errors == ["no room for this one"]
+
+
+def test_a_damaged_picture_costs_its_own_annotations_alone(node: Node, folder: Path) -> None:
+    for seed in (1, 2, 3):
+        node.show(seed)
+        node.click(20 + seed, seed)
+    kept = node.written()
+    node.crash()
+    (folder / f"{kept.placed[1].frame.pixels}.npy").write_bytes(b"\x80\x04K\x01.")  # a pickle
+    second = again(folder)
+    assert second.xs == [21, 23]
+    assert "took up 2 annotations on 2 frames" in second.notices[0]
+    assert "1 refused" in second.notices[0]
+    assert "damaged" in second.notices[0]
+    assert not second.errors
+    second.crash()
+    assert again(folder).xs == [21, 23]
 
 
 def test_the_log_does_not_grow_with_what_was_taken_back(node: Node, folder: Path) -> None:

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_seg_ros.annotations import Annotation, Mask
+from neural_seg_ros.live.changes import Ask, Begin, Change, Event, Now
 from neural_seg_ros.live.inbox import Frame
 from neural_seg_ros.live.keep import Keep
 from neural_seg_ros.live.kept import (
@@ -46,57 +46,6 @@ _SYNC_AGAIN, _TRY_AGAIN = 0.1, 1.0
 _GROWTH, _SLACK = 4, 2**18
 
 
-@dataclass(frozen=True)
-class Now:
-    """A session's annotations, and the frame that the newest of them are on.
-
-    frame_number  of that frame, as in ``Placed``
-    frame         (H, W, 3) uint8, None before the first
-    keys          what was drawn under a key, by ``id`` of the annotation
-    """
-
-    placed: tuple[Placed, ...]
-    frame_number: int
-    stamp: float
-    frame: NDArray[np.uint8] | None
-    keys: Mapping[int, int]
-
-
-@dataclass(frozen=True)
-class _Ask:
-    number: int
-    do: str
-    annotations: tuple[Annotation, ...]
-    frame: Frame | None
-    key: int | None
-
-
-@dataclass(frozen=True)
-class _Change:
-    """A command was executed, or will not be (then without ``now``)."""
-
-    number: int
-    now: Now | None
-
-
-@dataclass(frozen=True)
-class _Begin:
-    """A session took the place of the one before.
-
-    base    whose annotations are the first ``count``
-    frames  of the others, by frame number
-    done    commands that it knows of
-    aside   move what was kept before out of the way
-    """
-
-    now: Now
-    base: str | None = None
-    count: int = 0
-    frames: Mapping[int, KeptFrame] = field(default_factory=dict)
-    done: frozenset[int] = frozenset()
-    aside: bool = False
-
-
 class Autosave:
     """Keeps a session's annotations in a folder; every method may be called from any thread.
 
@@ -116,7 +65,7 @@ class Autosave:
         self.kept = kept
         self._keep, self._source, self._limit, self._beat, self._failed = keep, source, megabytes * 2**20, beat, failed
         self._numbers = count(max(kept.asked, default=0) + 1)
-        self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         # What the records say, and the annotations it is about; these may go before what undo took is let go.
         self._now = Kept(kept.base, list(kept.placed), dict(kept.asked), kept.attempts + (not kept.empty))
         self._placed: tuple[Placed, ...] = ()
@@ -141,12 +90,12 @@ class Autosave:
     def ask(self, do: str, annotations: Sequence[Annotation], frame: Frame | None, key: int | None) -> int:
         """A command came; ``frame`` is the one it would go to by now. Gives its number."""
         number = next(self._numbers)
-        self._events.put(_Ask(number, do, tuple(annotations), frame, key))
+        self._events.put(Ask(number, do, tuple(annotations), frame, key))
         return number
 
     def answered(self, number: int, now: Now | None = None) -> None:
         """A command was executed, and this is the session now; without that, it will not be executed."""
-        self._events.put(_Change(number, now))
+        self._events.put(Change(number, now))
 
     def begin(self, now: Now, base: Path | None = None) -> None:
         """A new session, or that of a file, is in the place of the one before."""
@@ -156,17 +105,17 @@ class Autosave:
                 name = self._keep.take_base(base)
             except OSError as error:
                 self._failed(error)
-        self._events.put(_Begin(now, name, len(now.placed)))
+        self._events.put(Begin(now, name, len(now.placed)))
 
     def restored(self, now: Now, frames: Mapping[int, KeptFrame], base: Sequence[Placed]) -> None:
         """What was kept is in the session, which began with ``base``: annotations of the base that it had then."""
         count = _common(base, now.placed)
         done = frozenset(self.kept.asked)
-        self._events.put(_Begin(now, self.kept.base if count else None, count, frames, done))
+        self._events.put(Begin(now, self.kept.base if count else None, count, frames, done))
 
     def refused(self, now: Now) -> None:
         """What was kept cannot be taken up: it is moved aside."""
-        self._events.put(_Begin(now, done=frozenset(self.kept.asked), aside=True))
+        self._events.put(Begin(now, done=frozenset(self.kept.asked), aside=True))
 
     def pixels(self, name: str) -> NDArray[np.uint8]:
         """Those of a kept frame. Raises SessionFileError."""
@@ -202,29 +151,29 @@ class Autosave:
                 self._behind = True
                 self._failed(error)
 
-    def _next(self, seconds: float) -> list[Any]:
+    def _next(self, seconds: float) -> list[Event | None]:
         """The events that wait; none after ``seconds``."""
-        events: list[Any] = []
+        events: list[Event | None] = []
         with suppress(queue.Empty):
             events.append(self._events.get(timeout=seconds))
             while True:
                 events.append(self._events.get_nowait())
         return events
 
-    def _write(self, events: Sequence[Any]) -> None:
+    def _write(self, events: Sequence[Event]) -> None:
         bases = {self._now.base}
-        done = {event.number for event in events if isinstance(event, _Change)}
+        done = {event.number for event in events if isinstance(event, Change)}
         records: list[Record] = []
         for event in events:
-            if isinstance(event, _Begin):
-                self._begin(event)
+            if isinstance(event, Begin):
                 bases.add(event.base)
-            elif isinstance(event, _Change):
-                records.extend(self._changed(event))
-            elif event.number not in done:
-                asked = Asked(event.do, _shapes(event.annotations), self._frames.offered(event.frame), event.key)
-                self._now.asked[event.number] = asked
-                records.append(asked_record(event.number, asked))
+            elif isinstance(event, Ask) and event.number in done:
+                continue
+            try:
+                records.extend(self._taken(event))
+            except Exception as error:  # those after it are others' changes
+                self._behind = True
+                self._failed(error)
         records.extend(self._shrink() if self._frames.written else ())
         records.extend([{"ended": True}] if self._now.ended else ())
         if records or self._behind:
@@ -232,7 +181,18 @@ class Autosave:
         self._forget(bases)
         self._sync()
 
-    def _changed(self, change: _Change) -> list[Record]:
+    def _taken(self, event: Event) -> list[Record]:
+        """The records of an event."""
+        if isinstance(event, Begin):
+            self._begin(event)
+            return []
+        if isinstance(event, Change):
+            return self._changed(event)
+        asked = Asked(event.do, _shapes(event.annotations), self._frames.offered(event.frame), event.key)
+        self._now.asked[event.number] = asked
+        return [asked_record(event.number, asked)]
+
+    def _changed(self, change: Change) -> list[Record]:
         waited = self._now.asked.pop(change.number, None) is not None
         answered = [change.number] if waited else []
         now = change.now
@@ -254,12 +214,11 @@ class Autosave:
         self._now.placed[kept:] = entries
         return [placed_record(kept, entries, answered)]
 
-    def _begin(self, begin: _Begin) -> None:
+    def _begin(self, begin: Begin) -> None:
         now = begin.now
         self._begun = True
         if begin.aside:
-            self._keep.move_aside()
-            self._frames.lose()
+            self._move_aside()
         asked = {} if begin.aside else {n: each for n, each in self._now.asked.items() if n not in begin.done}
         entries = [
             OF_BASE if at < begin.count else _entry(each, now, begin.frames) for at, each in enumerate(now.placed)
@@ -272,6 +231,14 @@ class Autosave:
         self._known = {id(each): (each, entry) for each, entry in zip(now.placed, entries, strict=True)}
         self._frames.begin(begin.frames)
         self._behind = True
+
+    def _move_aside(self) -> None:
+        try:
+            self._keep.move_aside()
+        except OSError as error:  # the session goes on all the same
+            self._failed(error)
+        else:
+            self._frames.lose()
 
     def _append(self, records: Sequence[Record]) -> None:
         """Write records, or all that they and those before them have come to."""

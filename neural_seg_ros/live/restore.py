@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neural_seg_ros.annotation_json import Shape
 from neural_seg_ros.annotations import Annotation
-from neural_seg_ros.errors import AnnotationError, SessionError
+from neural_seg_ros.errors import AnnotationError, SessionError, SessionFileError
 from neural_seg_ros.live.kept import Asked, Kept, KeptFrame
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def restore(
     The session learns of each annotated frame what it learnt when the next one came. Commands that nobody had executed
     are executed now.
 
-    pixels  gives (H, W, 3) uint8 by name; raises SessionFileError
+    pixels  gives (H, W, 3) uint8 by name; raises SessionFileError, which refuses what is on that frame
     erase   takes back what is in ``restored.drawn`` under a key
     """
     shown: KeptFrame | None = None
@@ -88,10 +88,12 @@ def restore(
         try:
             show(entry.frame)
             annotate(entry.shape, entry.key)
-        except (AnnotationError, SessionError) as error:  # of other parameters than those it was made with
+        # Of other parameters than those it was made with, or on a frame whose pixels are damaged.
+        except (AnnotationError, SessionError, SessionFileError) as error:
             restored.refused.append(str(error))
     for asked in kept.asked.values():
         try:
             execute(asked)
-        except (AnnotationError, SessionError) as error:  # as it would have been refused then
+        # As it would have been refused then.
+        except (AnnotationError, SessionError, SessionFileError) as error:
             restored.refused.append(str(error))

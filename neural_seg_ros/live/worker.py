@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from neural_seg_ros.annotations import Annotation, check_annotation
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import AnnotationError
-from neural_seg_ros.live.autosave import Now
+from neural_seg_ros.live.changes import Now
 from neural_seg_ros.live.config import LiveConfig
 from neural_seg_ros.live.inbox import Frame, Inbox, nearest
 from neural_seg_ros.live.kept import Kept
