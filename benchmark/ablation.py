@@ -149,7 +149,7 @@ class WithField(SessionLabeller):
 
     @property
     def _engine(self) -> Any:
-        return self._field._engine
+        return self._field._learning.engine
 
 
 class WithProbabilities(WithField):

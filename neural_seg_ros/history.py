@@ -55,6 +55,11 @@ class History:
         self._push(placed, now)
         return after
 
+    def clear(self) -> None:
+        """Forget all."""
+        self.placed.clear()
+        self.forget_states()
+
     def forget_states(self) -> None:
         """Keep the annotations alone: the states belong to another network or size."""
         self._before.clear()

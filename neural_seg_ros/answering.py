@@ -1,0 +1,170 @@
+"""The answer to the frame in view: to what was drawn on it, or what was carried to it from other frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from neural_seg_ros.annotations import Annotation
+from neural_seg_ros.answer import Estimate, make_answer
+from neural_seg_ros.answer.upsample import guided_upsampler
+from neural_seg_ros.config import SessionConfig
+from neural_seg_ros.field.snapshot import part_of
+from neural_seg_ros.learning import Learning
+from neural_seg_ros.likeliest import likeliest
+from neural_seg_ros.placed import extended
+from neural_seg_ros.result import FullSize, Result, empty_result, full_size_result
+from neural_seg_ros.session_file import estimate_from_tensors, estimate_to_tensors
+from neural_seg_ros.view import View
+
+# How much the field is held to an instant answer, against 1 for what the user drew.
+TAUGHT_WEIGHT = 0.1
+
+
+class Answering:
+    """Answers a view from what was learnt, and teaches the field the answer.
+
+    channels  the class id of each channel, in the order in which they came
+    """
+
+    def __init__(self, config: SessionConfig) -> None:
+        self._answer = make_answer(config.answer)
+        self.channels: tuple[int, ...] = ()
+        self._instant: Estimate | None = None
+        # What was known of this frame before the first annotation on it.
+        self._carried: Estimate | None = None
+        # Whether the field and the answer know of all annotations.
+        self._settled = True
+        # Whether somebody waits for a preview, and no longer than needed.
+        self._hurry = False
+
+    def observe(self, frame: NDArray[np.uint8]) -> None:
+        """A new frame, (H, W, 3) uint8 RGB."""
+        self._answer.observe(frame)
+        self._instant = self._carried = None
+
+    def remake(self, config: SessionConfig, frame: NDArray[np.uint8] | None) -> None:
+        """Answer in another way from now on; ``frame`` is the one in view."""
+        self._answer = make_answer(config.answer)
+        if frame is not None:
+            self._answer.observe(frame)
+
+    def prepare(self, wait: bool) -> None:
+        """Begin what the first annotation would have to wait for; with ``wait`` it is done when this returns."""
+        self._answer.prepare(wait)
+
+    @property
+    def prepared(self) -> bool:
+        """Whether ``prepare`` has nothing left to do."""
+        return self._answer.prepared
+
+    @property
+    def improves(self) -> bool:
+        """Whether an answer that is in no hurry would be better than the last one, which was."""
+        return self._settled and self._hurry and self._answer.improves(hurry=False)
+
+    def forget(self) -> None:
+        """Drop the answers and the classes."""
+        self.channels = ()
+        self._instant = self._carried = None
+        self._settled = True
+        self._answer.forget()
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that there is is answered."""
+        return self._settled and not self._answer.improves(self._hurry)
+
+    # -- what changes it -----------------------------------------------------------------------------------------------
+
+    def carry(self, learning: Learning) -> None:
+        """Keep what is known of this frame now, before the first annotation on it."""
+        self._carried = learning.following.estimate() or learning.estimate()
+
+    def carry_nothing(self) -> None:
+        """Nothing was known of this frame before."""
+        self._carried = None
+
+    def ask(self, classes: Sequence[int], unlabelled: int) -> None:
+        """There are other annotations; they are answered together when somebody looks or the fit goes on."""
+        self.channels = extended(self.channels, tuple(classes), unlabelled)
+        self._settled = False
+
+    def ask_again(self) -> None:
+        """Something else is known."""
+        self._settled = False
+
+    def settle(self, view: View, learning: Learning) -> None:
+        """Answer, and have the field learn the annotations, with what they imply and the answer."""
+        engine = learning.engine
+        self._settled = True
+        drawn = view.draw(self.channels, engine.shape)
+        labels, weights = drawn.labels, drawn.weights
+        # On a frame without annotations it would draw nothing, and have nothing to say.
+        instant = None
+        if view.annotations:
+            instant = self._answer.instant(
+                lambda size: view.draw(self.channels, size), self._remembered(view), self._hurry
+            )
+        self._instant = learning.following.estimate() if instant is None else instant
+        if self._instant is not None:
+            size = engine.shape[::-1]
+            taught = np.stack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in self._instant.probabilities])
+            labels = np.where(weights == 1, labels, likeliest(taught)[0])
+            weights = np.maximum(weights, TAUGHT_WEIGHT)
+        engine.set_annotations(torch.from_numpy(labels), torch.from_numpy(weights), len(self.channels))
+
+    # -- what it is ----------------------------------------------------------------------------------------------------
+
+    def result(self, view: View, learning: Learning, stamp: float, hurry: bool | None = None) -> Result:
+        """The labels at full size; ``hurry``: as a preview or not, None as the last one was."""
+        self._hurry = self._hurry if hurry is None else hurry
+        if not self.settled:
+            self.settle(view, learning)
+        unlabelled = view.config.unlabelled
+        if not view.classes:
+            return empty_result(view.frame, stamp, unlabelled)
+        estimate = self._answer.final(self._instant, learning.estimate)
+        shown = view.shown
+        probabilities = estimate.probabilities[[self.channels.index(class_id) for class_id in shown]]
+        upsampler = guided_upsampler(view.frame, estimate.image, probabilities)
+        source = FullSize(upsampler, estimate.doubt, *view.certain(), shown)
+        return full_size_result(source, stamp, unlabelled)
+
+    def saved(self, annotations: Sequence[Annotation]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """All of it as JSON values and tensors; ``annotations`` are those of the frame in view."""
+        answer, arrays = self._answer.saved(annotations)
+        tensors = {f"answer.{name}": torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+        tensors |= estimate_to_tensors("carried", self._carried) | estimate_to_tensors("instant", self._instant)
+        values = {"channels": self.channels, "settled": self._settled, "hurry": self._hurry, "answer": answer}
+        return values, tensors
+
+    def restore(
+        self,
+        values: Mapping[str, Any],
+        tensors: Mapping[str, Tensor],
+        frame: NDArray[np.uint8],
+        annotations: Sequence[Annotation],
+    ) -> None:
+        """As it was when ``saved`` gave this."""
+        self.channels = tuple(values["channels"])
+        arrays = {name: tensor.numpy() for name, tensor in part_of(tensors, "answer").items()}
+        self._answer.restore(values["answer"], arrays, annotations)
+        self._carried, self._instant = (estimate_from_tensors(name, tensors, frame) for name in ("carried", "instant"))
+        self._settled, self._hurry = bool(values["settled"]), bool(values["hurry"])
+
+    def _remembered(self, view: View) -> Estimate | None:
+        """What was carried to this frame of the classes that are shown."""
+        if self._carried is None:
+            return None
+        # An undo may have taken back the class of the last channels.
+        shown, probabilities = view.shown, self._carried.probabilities[: len(self.channels)].copy()
+        known = self.channels[: len(probabilities)]
+        probabilities[[channel for channel, class_id in enumerate(known) if class_id not in shown]] = 0
+        return Estimate(self._carried.image, probabilities)
