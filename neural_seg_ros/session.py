@@ -213,7 +213,7 @@ class Session:
     @property
     def improves(self) -> bool:
         """Whether ``result`` would give better labels than the last ``preview``, without new annotations or steps."""
-        return self._settled and self._hurry and self._answer.improves(hurry=False)
+        return self._settled and self._hurry and self._answer_improves(hurry=False)
 
     def _labels(self) -> Result:
         frame, engine = self._observed()
@@ -468,7 +468,7 @@ class Session:
 
     def _settle(self) -> None:
         """Answer this frame, and draw its annotations, with what they imply and the answer, into the engine's masks."""
-        if self._settled and not self._answer.improves(self._hurry):
+        if self._settled and not self._answer_improves(self._hurry):
             return
         _, engine = self._observed()
         self._settled = True
@@ -483,6 +483,10 @@ class Session:
             labels = np.where(weights == 1, labels, likeliest(taught)[0])
             weights = np.maximum(weights, TAUGHT_WEIGHT)
         engine.set_annotations(torch.from_numpy(labels), torch.from_numpy(weights), len(self._channels))
+
+    def _answer_improves(self, hurry: bool) -> bool:
+        # The answer to annotations that were all taken back is kept, but is not this frame's.
+        return bool(self._annotated_here) and self._answer.improves(hurry)
 
     def _draw(self, size: tuple[int, int]) -> Drawn:
         """The annotations made on this very frame, and what is presumed, at (height, width)."""

@@ -106,7 +106,7 @@ class Detections(Node):
         self._endpoints = Endpoints(
             self, DETECTIONS, self._log, exists=lambda topic: topic.exists({"use_confidence": confident})
         )
-        self._labels = LabelNames(self._endpoints, self._name_topics, self._log)
+        self._labels = LabelNames(self._endpoints, self._name_topics)
         self.matched = MatchedImages(
             self,
             mask_topics(confident),
