@@ -39,6 +39,8 @@ class Answering:
         self._instant: Estimate | None = None
         # What was known of this frame before the first annotation on it.
         self._carried: Estimate | None = None
+        # Whether anything is annotated on this frame.
+        self._here = False
         # Whether the field and the answer know of all annotations.
         self._settled = True
         # Whether somebody waits for a preview, and no longer than needed.
@@ -47,6 +49,7 @@ class Answering:
     def observe(self, frame: NDArray[np.uint8]) -> None:
         """A new frame, (H, W, 3) uint8 RGB."""
         self._answer.observe(frame)
+        self._here = False
         self._instant = self._carried = None
 
     def remake(self, config: SessionConfig, frame: NDArray[np.uint8] | None) -> None:
@@ -67,11 +70,12 @@ class Answering:
     @property
     def improves(self) -> bool:
         """Whether an answer that is in no hurry would be better than the last one, which was."""
-        return self._settled and self._hurry and self._answer.improves(hurry=False)
+        return self._settled and self._hurry and self._improves(hurry=False)
 
     def forget(self) -> None:
         """Drop the answers and the classes."""
         self.channels = ()
+        self._here = False
         self._instant = self._carried = None
         self._settled = True
         self._answer.forget()
@@ -79,7 +83,7 @@ class Answering:
     @property
     def settled(self) -> bool:
         """Whether all that there is is answered."""
-        return self._settled and not self._answer.improves(self._hurry)
+        return self._settled and not self._improves(self._hurry)
 
     # -- what changes it -----------------------------------------------------------------------------------------------
 
@@ -91,9 +95,13 @@ class Answering:
         """Nothing was known of this frame before."""
         self._carried = None
 
-    def ask(self, classes: Sequence[int], unlabelled: int) -> None:
-        """There are other annotations; they are answered together when somebody looks or the fit goes on."""
-        self.channels = extended(self.channels, tuple(classes), unlabelled)
+    def ask(self, classes: tuple[int, ...], unlabelled: int, here: bool) -> None:
+        """There are other annotations; they are answered together when somebody looks or the fit goes on.
+
+        here: some are on the frame in view
+        """
+        self.channels = extended(self.channels, classes, unlabelled)
+        self._here = here
         self._settled = False
 
     def ask_again(self) -> None:
@@ -156,8 +164,13 @@ class Answering:
         self.channels = tuple(values["channels"])
         arrays = {name: tensor.numpy() for name, tensor in part_of(tensors, "answer").items()}
         self._answer.restore(values["answer"], arrays, annotations)
+        self._here = bool(annotations)
         self._carried, self._instant = (estimate_from_tensors(name, tensors, frame) for name in ("carried", "instant"))
         self._settled, self._hurry = bool(values["settled"]), bool(values["hurry"])
+
+    def _improves(self, hurry: bool) -> bool:
+        # The answer to annotations that were all taken back is kept, but is not this frame's.
+        return self._here and self._answer.improves(hurry)
 
     def _remembered(self, view: View) -> Estimate | None:
         """What was carried to this frame of the classes that are shown."""

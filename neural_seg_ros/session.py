@@ -357,8 +357,9 @@ class Session:
 
     def _apply_annotations(self) -> None:
         """Take the annotations as they are now."""
-        self._answering.ask(self.classes, self.config.unlabelled)
-        if self._annotated_here:
+        here = bool(self._annotated_here)
+        self._answering.ask(self.classes, self.config.unlabelled, here)
+        if here:
             self._learning.ask()
 
     def _settle(self) -> None:

@@ -20,6 +20,7 @@ from neural_seg_ros.canvas import (
     Freeze,
     Plane,
     Pointer,
+    Pulse,
     Question,
     Say,
     Tool,
@@ -404,8 +405,51 @@ def test_what_waited_in_vain_is_dropped_and_the_next_asks_again() -> None:
 def test_a_segmenter_that_comes_back_is_asked_again() -> None:
     question = Question(patience=10.0)
     question.ask(0.0)
+    assert not question.forget(), "it was not known to have the frame"
+    question.ask(0.0)
     question.answered()
-    question.forget()
+    assert question.forget()
     assert question.given_up(1e6) is None, "nothing is waited for"
     assert question.draw(draw(1), 20.0) == ([], True)
     assert question.answered() == [draw(1)]
+
+
+def test_what_was_sent_to_nobody_is_sent_to_who_comes_in_the_place_or_said_to_be_dropped() -> None:
+    question = Question(patience=10.0)
+    question.ask(0.0)
+    question.draw(draw(1), 1.0)
+    assert question.answered() == [draw(1)]
+    question.alive()
+    question.draw(draw(2), 2.0)
+    question.forget()
+    question.draw(draw(3), 3.0)
+    question.ask_another(4.0)
+    assert question.answered() == [draw(2), draw(3)], "it had the first"
+    question.ask_another(20.0)
+    assert question.waiting == 2
+    assert question.given_up(29.0) is None
+    assert question.given_up(31.0) == 2
+    question.ask(40.0)
+    question.answered()
+    question.draw(draw(4), 41.0)
+    question.ask(42.0)
+    question.forget()
+    assert question.answered() == [], "drawn on the frame before"
+
+
+def test_a_segmenter_of_another_session_is_noticed_and_one_that_falls_silent() -> None:
+    pulse = Pulse()
+    assert not pulse.silent(100.0), "it may give no signs at all"
+    assert [pulse.beat(began, now) for now, began in enumerate((None, 5.5, 5.5, None, 5.5, 7.5, 7.5), 1)] == [
+        False,
+        False,
+        False,
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert not pulse.silent(9.0)
+    assert pulse.silent(10.5)
+    pulse.beat(7.5, 11.0)
+    assert not pulse.silent(12.0)

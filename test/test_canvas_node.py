@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from geometry_msgs.msg import Point, PointStamped
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rviz_client import RvizClient
-from segmenter_rig import HEIGHT, WIDTH, header, overrides
+from segmenter_rig import HEIGHT, TINY, WIDTH, header, overrides
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
@@ -266,11 +268,78 @@ def test_a_segmenter_that_was_started_again_gets_nothing_for_a_frame_it_never_ha
     rviz = rig.open(1.0)
     rviz.drag(SIZE, (20.0, 15.0))
     probe.until(lambda: rig.canvas._question._known, what="an answer")
+    probe.until(lambda: not rig.canvas._question._unconfirmed, what="a sign of life")
     probe.remove(rig.segmenter)
     assert rig.canvas._annotations.get_subscription_count(), "one still listens, as a recorder would"
     probe.until(lambda: not rig.canvas._question._known, what="a segmenter that is gone")
     rviz.drag(SIZE, (30.0, 20.0))
     rig.until_text("1 drawn on it are not sent")
+
+
+def process_of_a_segmenter(folder: Path) -> subprocess.Popen[str]:
+    """A segmenter as users start it, in the domain of the test."""
+    given = {**TINY, "session_directory": folder}
+    arguments = [item for name, value in given.items() for item in ("-p", f"{name}:={value}")]
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    return subprocess.Popen(
+        [sys.executable, "-m", "neural_seg_ros.ros.segmenter", "--ros-args", *arguments],
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_a_segmenter_that_was_killed_and_started_again_gets_clicks_on_frames_that_it_has_alone(
+    probe: Any, tmp_path: Path
+) -> None:
+    canvas = probe.add(Canvas(parameter_overrides=parameters(rate=20.0, patience=2.0)))
+    camera = probe.node.create_publisher(Image, "/image", 10)
+    masks = probe.listen(Image, "/segmenter/mask")
+    drawn: list[ImageMarker] = []
+    probe.node.create_subscription(ImageMarker, "/segmenter/annotation", drawn.append, qos.ANNOTATION_INPUT)
+    second, due = 0, 0.0
+
+    def masked(pixel: tuple[int, int], class_id: int, newer_than: int = 0) -> bool:
+        """Whether a mask has a pixel of a class, while the camera goes on."""
+        nonlocal second, due
+        if time.monotonic() >= due:
+            second, due = second + 1, time.monotonic() + 0.1
+            camera.publish(from_array(picture(second), "rgb8", header(float(second))))
+        x, y = pixel
+        return any(m.header.stamp.sec > newer_than and m.data[y * WIDTH + x] == class_id for m in masks)
+
+    def freeze() -> None:
+        """While the camera stands still, as a press on a frame that goes meanwhile is refused."""
+        rviz.choose("freeze")
+        probe.until(lambda: rviz.shows("frozen") and rviz.sequence == canvas._server._sequence, what="a frozen frame")
+
+    process = process_of_a_segmenter(tmp_path)
+    try:
+        rviz = RvizClient(probe).init()
+        probe.until(lambda: masked((0, 0), 255) and rviz.markers and canvas._feed._overlay, what="a mask")
+        freeze()
+        rviz.drag(SIZE, (20.0, 15.0))
+        probe.until(lambda: masked((20, 15), 1), what="an answer to a click")
+        probe.until(lambda: not canvas._question._unconfirmed, what="a sign of life")
+        control, known, last, killed = rviz.control, len(drawn), second, time.monotonic()
+        process.kill()
+        process.communicate()
+        masks.clear()
+        process = process_of_a_segmenter(tmp_path)
+        rviz.drag(SIZE, (30.0, 20.0))
+        probe.until(lambda: masked((0, 0), 255, last) or rviz.control != control, what="another frame on the canvas")
+        probe.until(lambda: rviz.shows("the segmenter was started again without it"), what="that it is said")
+        assert rviz.shows("1 drawn on it are not sent")
+        assert rviz.control != control
+        assert not any(marker.action == ImageMarker.ADD for marker in drawn[known + 1 :]), "but that into the void"
+        print(f"noticed {time.monotonic() - killed:.1f} s after the kill")
+        assert probe.node.count_publishers("/segmenter/mask") == 2, "the one that was killed is still in the graph"
+        rviz.choose("2")
+        freeze()
+        rviz.drag(SIZE, (48.0, 34.0))
+        probe.until(lambda: masked((48, 34), 2, last), what="an answer to a click")
+        assert drawn[-1].header.stamp.sec > last
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_press_on_a_frame_that_is_gone_is_refused(rig: Rig) -> None:

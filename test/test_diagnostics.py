@@ -31,6 +31,7 @@ KEYS = {
     "stamp": float,
     "node": str,
     "state": str,
+    "began": float,
     "level": str,
     "message": str,
     "enabled": bool,

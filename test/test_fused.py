@@ -141,6 +141,18 @@ def test_a_preview_of_a_frame_that_was_not_prepared_comes_first_and_the_result_i
     np.testing.assert_array_equal(session.result().labels, prepared.labels)
 
 
+def test_an_answer_that_was_taken_back_is_not_waited_for(session: Session) -> None:
+    session.annotate(Click(25, 25, 1))
+    session.preview()
+    assert session.improves
+    session.undo()
+    session.preview()
+    assert not session.improves, "or a live node would hold the frame for ever"
+    session.redo()
+    session.preview()
+    assert session.improves
+
+
 def test_a_result_is_the_same_whether_it_was_previewed_or_not(session: Session, frame: NDArray[np.uint8]) -> None:
     other = Session(CONFIG)
     other.observe(frame)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import random
 import zlib
 from collections.abc import Callable
@@ -23,16 +24,20 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import ImageMarker
 
+from neural_seg_ros.annotation_message import MAX_BYTES
 from neural_seg_ros.errors import ImageError
 from neural_seg_ros.image_message import ENCODINGS, to_rgb
 from neural_seg_ros.ros.conversion import from_array
 from neural_seg_ros.ros.diagnostics import resident_bytes
+from neural_seg_ros.ros.qos import ANNOTATION_INPUT
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
 MESSAGES, BATCH = 1000, 50
 # What all of them together may leave behind, of which the allocator keeps some.
 MEGABYTES = 64
+# And a thousand more of the same.
+FLAT = 24
 NUMBERS = (0.0, -1.0, -0.5, 1e-320, 3.7, 63.4, 63.5, 1e6, 1e30, -1e30, float("nan"), float("inf"), float("-inf"))
 WORDS = (
     "",
@@ -241,6 +246,33 @@ def test_after_a_thousand_malformed_messages_a_click_is_answered(probe: Any, tmp
     assert set(counted.errors) == {ImageError}
     assert len(counted.errors) > MESSAGES / 4
     show_and_click(rig, publishers[topic], 6.0)
+
+
+def test_memory_is_flat_once_the_history_has_held_huge_markers(probe: Any, tmp_path: Path) -> None:
+    rig = Rig(probe, session_directory=str(tmp_path), autosave=False).connected()
+    topic = "/segmenter/annotation"
+    publisher = probe.node.create_publisher(ImageMarker, topic, ANNOTATION_INPUT)
+    probe.until(lambda: publisher.get_subscription_count())
+    counted = Counted(rig.node._inputs)
+    show_and_click(rig, rig.camera, 5.0)
+    # Twice what is accepted at most, and a little more than that.
+    huge = [serialize_message(ImageMarker(ns="0", points=[Point()] * count)) for count in (88_000, 44_000)]
+    assert min(map(len, huge)) > MAX_BYTES
+    sizes = [resident_bytes()]
+    for thousand in range(1, 4):
+        for number in range(MESSAGES):
+            publisher.publish(huge[number % len(huge)])
+            wanted = (thousand - 1) * MESSAGES + number + 1
+            if wanted % ANNOTATION_INPUT.depth == 0:
+                probe.until(lambda wanted=wanted: counted.heard[topic] >= wanted, what="that all are heard")
+        gc.collect()
+        sizes.append(resident_bytes())
+    grown = [(after - before) / 2**20 for before, after in itertools.pairwise(sizes)]
+    print("grown by", *(f"{megabytes:+.1f}" for megabytes in grown), "MiB")
+    # One history is the publisher's, in this process too; each place keeps the size of the largest that it held.
+    assert grown[0] < 2 * ANNOTATION_INPUT.depth * max(map(len, huge)) / 2**20 + MEGABYTES
+    assert max(grown[1:]) < FLAT
+    show_and_click(rig, rig.camera, 6.0)
 
 
 def show_and_click(rig: Rig, camera: Any, second: float) -> None:

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportError)
 
 from rcl_interfaces.srv import ListParameters
-from rclpy.parameter import Parameter
-from segmenter_rig import overrides
+from shipped_nodes import RUNNING, Start
 
-from neural_seg_ros.ros.camera import CAMERA, Camera
-from neural_seg_ros.ros.canvas import Canvas
-from neural_seg_ros.ros.canvas_interface import CANVAS, CanvasTopics
-from neural_seg_ros.ros.detections import DETECTIONS, Detections
 from neural_seg_ros.ros.interface import Interface, Service, Topic, type_name
 from neural_seg_ros.ros.interface_file import NODES, interface_file
-from neural_seg_ros.ros.labelled_cloud import LABELLED_CLOUD, LabelledCloud
-from neural_seg_ros.ros.multi_segmenter import MULTI_SEGMENTER, MultiSegmenter
 from neural_seg_ros.ros.qos_parameters import PUBLISHER, SUBSCRIPTION, policies
-from neural_seg_ros.ros.segmenter import Segmenter
-from neural_seg_ros.ros.segmenter_interface import SEGMENTER
-from neural_seg_ros.video import write_image
 
 pytestmark = pytest.mark.ros
 
@@ -51,62 +39,12 @@ LIFECYCLE_SERVICES = {
     ("get_state", "lifecycle_msgs/srv/GetState"),
     ("get_transition_graph", "lifecycle_msgs/srv/GetAvailableTransitions"),
 }
-# Subscribed to by the transform listener, where tf2_ros is installed.
-TF = {("/tf", "tf2_msgs/msg/TFMessage"), ("/tf_static", "tf2_msgs/msg/TFMessage")}
-
-Start = Callable[[Path], Any]
-
-
-def segmenter(_: Path) -> Segmenter:
-    return Segmenter(parameter_overrides=overrides({}))
-
-
-def compressed(_: Path) -> Segmenter:
-    return Segmenter(parameter_overrides=overrides({"image_transport": "compressed"}))
-
-
-def camera(folder: Path) -> Camera:
-    write_image(folder / "0.png", np.zeros((48, 64, 3), np.uint8))
-    return Camera(parameter_overrides=[Parameter("video", value=str(folder))])
-
-
-def canvas(_: Path) -> Canvas:
-    return Canvas()
-
-
-def canvas_of_another_segmenter(_: Path) -> Canvas:
-    given = {"segmenter": "/arm/segmenter", "image_transport": "compressed"}
-    return Canvas(parameter_overrides=[Parameter(name, value=value) for name, value in given.items()])
-
-
-def multi_segmenter(_: Path) -> MultiSegmenter:
-    return MultiSegmenter(
-        ["--ros-args", "-p", "autostart:=false"], parameter_overrides=[Parameter("cameras", value=["front"])]
-    )
-
-
-def labelled_cloud(_: Path) -> LabelledCloud:
-    node = LabelledCloud()
-    node.matched.listen(True)
-    return node
-
-
-def detections(_: Path) -> Detections:
-    node = Detections(parameter_overrides=[Parameter("use_confidence", value=False)])
-    node.matched.listen(True)
-    return node
-
-
-RUNNING = [
-    (SEGMENTER, segmenter),
-    (SEGMENTER, compressed),
-    (MULTI_SEGMENTER, multi_segmenter),
-    (CANVAS, canvas),
-    (CanvasTopics("/arm/segmenter").interface, canvas_of_another_segmenter),
-    (LABELLED_CLOUD, labelled_cloud),
-    (DETECTIONS, detections),
-    (CAMERA, camera),
-]
+# What tf2_ros makes where it is installed: subscriptions, and a service.
+TF = {
+    ("/tf", "tf2_msgs/msg/TFMessage"),
+    ("/tf_static", "tf2_msgs/msg/TFMessage"),
+    ("/tf2_frames", "tf2_msgs/srv/FrameGraph"),
+}
 
 
 def test_the_file_is_up_to_date() -> None:

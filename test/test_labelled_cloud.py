@@ -41,7 +41,8 @@ class Rig(ConsumerRig):
         self.depths = probe.listen(Image, "/labelled_cloud/depth", qos_profile_sensor_data)
         self.infos = probe.listen(CameraInfo, "/labelled_cloud/camera_info", qos_profile_sensor_data)
         self.log: list[str] = []
-        self.node.matched._log = self.node._labels._log = self.node._log = self
+        # The one log of the node, of its topics, and of what they are for.
+        self.node._log.refused, self.node._log.warning = self.refused, self.warning
         self.connect("/segmenter/mask", "/depth", "/camera_info", "/segmenter/labels")
         probe.until(lambda: self.node._points.get_subscription_count() and self.node._depth.get_subscription_count())
         probe.until(self.node._depth_info.get_subscription_count)

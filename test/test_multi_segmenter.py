@@ -182,6 +182,29 @@ def test_a_launch_file_may_name_the_node_and_its_namespace(probe: Any, tmp_path:
     rear.show()
 
 
+def test_a_segmenter_that_cannot_be_destroyed_keeps_no_other_alive(
+    probe: Any, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(probe, arguments)
+    front, rear = segmenters = rig.node.segmenters
+    for segmenter in segmenters:
+        probe.executor.remove_node(segmenter)
+    destroy = front.destroy_node
+
+    def fail() -> None:
+        raise RuntimeError("no end")
+
+    monkeypatch.setattr(front, "destroy_node", fail)
+    worker = rear._live._thread
+    try:
+        with pytest.raises(RuntimeError, match="no end"):
+            probe.remove(rig.node)
+        assert (rear._live, worker.is_alive()) == (None, False)
+        probe.until(lambda: "multi_segmenter" not in probe.node.get_node_names(), 10, "that its own node is gone")
+    finally:
+        destroy()
+
+
 @pytest.mark.parametrize("names", [None, ["front", "front"], ["front", "re ar"], [""]])
 def test_names_that_are_not_accepted_are_refused(ros: Any, names: list[str] | None) -> None:
     given = [] if names is None else [Parameter("cameras", value=names)]

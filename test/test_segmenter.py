@@ -291,6 +291,25 @@ def test_labels_are_there_for_who_comes_late(rig: Rig) -> None:
     assert json.loads(heard[-1].data) == {"1": "dog", "5": "cat"}
 
 
+@pytest.mark.parametrize("forgets", ["reset", "clear", "undo"])
+def test_a_class_that_is_forgotten_is_named_no_more(rig: Rig, forgets: str) -> None:
+    if have_vision_msgs():
+        pytest.skip("labels are vision_msgs/LabelInfo here")
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    heard = rig.probe.listen(String, "/segmenter/labels", latched)
+
+    def named(names: dict[str, str]) -> bool:
+        return bool(heard) and json.loads(heard[-1].data) == names
+
+    rig.show(1.0)
+    rig.click(20, 15, 1.0)
+    rig.until_labelled(1.0)
+    rig.probe.until(lambda: named({"0": "background", "1": "1"}), what="the class that is clicked")
+    assert rig.trigger(forgets).success
+    rig.show(2.0)
+    rig.probe.until(lambda: named({"0": "background"}), 10, "names without it")
+
+
 def test_what_is_lost_is_told_when_it_changes_and_to_who_comes_late(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     lost: tuple[int, ...] = ()
     monkeypatch.setattr("neural_seg_ros.session.Session.lost", property(lambda session: lost))

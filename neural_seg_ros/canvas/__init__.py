@@ -5,6 +5,7 @@ from neural_seg_ros.canvas.geometry import Plane, Triangles, triangles
 from neural_seg_ros.canvas.gestures import Dropped, Event, Gesture, Gestures, Pointer
 from neural_seg_ros.canvas.menu import Entry, caption, choose, class_entry, entries
 from neural_seg_ros.canvas.pen import Pen, Tool
+from neural_seg_ros.canvas.pulse import Pulse
 from neural_seg_ros.canvas.question import Question
 from neural_seg_ros.canvas.surface import cells, texture, with_suggestion
 
@@ -22,6 +23,7 @@ __all__ = [
     "Pen",
     "Plane",
     "Pointer",
+    "Pulse",
     "Question",
     "Say",
     "Tool",

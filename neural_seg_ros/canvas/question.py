@@ -8,13 +8,18 @@ from neural_seg_ros.canvas.board import Draw
 
 
 class Question:
-    """Asked when a frame is frozen, answered by any result of that frame, given up after ``patience`` seconds."""
+    """Asked when a frame is frozen, answered by any result of that frame, given up after ``patience`` seconds.
+
+    What was sent since the segmenter's last sign of life may have met none: it waits again where the segmenter turns
+    out to be gone. Sent twice it does no harm, as it replaces what has its key.
+    """
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
         self._known = False
         self._until = math.inf
         self._waiting: list[Draw] = []
+        self._unconfirmed: list[Draw] = []
 
     @property
     def waiting(self) -> int:
@@ -26,14 +31,28 @@ class Question:
         self._known = False
         self._until = now + self._patience
         self._waiting.clear()
+        self._unconfirmed.clear()
 
-    def forget(self) -> None:
-        """The segmenter is gone: what comes back may not have the frame."""
-        self._known = False
+    def ask_another(self, now: float) -> None:
+        """Another segmenter is asked for the same frame at ``now`` seconds."""
+        self.forget()
+        self._until = now + self._patience
+
+    def alive(self) -> None:
+        """The segmenter gives a sign of life: it has what was sent so far."""
+        self._unconfirmed.clear()
+
+    def forget(self) -> bool:
+        """The segmenter is gone: what comes back may not have the frame. Gives whether it was known to have it."""
+        known, self._known = self._known, False
+        self._waiting[:0] = self._unconfirmed
+        self._unconfirmed.clear()
+        return known
 
     def draw(self, draw: Draw, now: float) -> tuple[list[Draw], bool]:
         """What may be sent now that something is drawn, and whether the segmenter is to be asked once more."""
         if self._known:
+            self._unconfirmed.append(draw)
             return [draw], False
         self._waiting.append(draw)
         again = self._until == math.inf
@@ -45,6 +64,7 @@ class Question:
         """The segmenter has the frame; what may be sent now."""
         self._known, self._until = True, math.inf
         waiting, self._waiting = self._waiting, []
+        self._unconfirmed += waiting
         return waiting
 
     def given_up(self, now: float) -> int | None:

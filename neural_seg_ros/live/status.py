@@ -19,6 +19,7 @@ _SAMPLES = 256
 class LiveStatus:
     """A snapshot of a live session. Times are seconds, rates are per second over the last 5 s, -1 is not known.
 
+    began         when the session was made, seconds of the system's clock
     frames_in     frames offered while enabled
     processed     frames taken by the worker: fitted, or recognised as a still scene
     dropped       frames never fitted: replaced by a newer one before the worker took them, or stale
@@ -38,6 +39,7 @@ class LiveStatus:
     """
 
     enabled: bool
+    began: float
     frames_in: int
     processed: int
     dropped: int
@@ -110,6 +112,7 @@ class Counters:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
+        self._began = time.time()
         self._counts = dict.fromkeys(("frames_in", "processed", "dropped", "stale", "masks_out", "errors"), 0)
         self._last_error = ""
         self._in, self._out, self._steps, self._dropped, self._errors = (Rate(clock) for _ in range(5))
@@ -185,6 +188,7 @@ class Counters:
             steps, loss, psnr = self._fit
             return LiveStatus(
                 enabled=enabled,
+                began=self._began,
                 **self._counts,
                 last_error=self._last_error,
                 fps_in=self._in.value(),

@@ -69,6 +69,8 @@ class Canvas(Node):
         self._frame: KeyFrame | None = None
         self._said = ""
         self._dirty = False
+        # The segmenter that had the frozen frame is gone, and another was asked for it.
+        self._asked_another = False
         self._next_frame = 0.0
         self._touched = time.monotonic()
         # Its own in this run: what an earlier one drew must not be replaced.
@@ -81,7 +83,7 @@ class Canvas(Node):
             command: self.create_client(service.kind, service.name) for command, service in topics.commands.items()
         }
         image = topics.image(config.image_transport)
-        self._feed = Feed(endpoints, topics, image, self._on_overlay, self._on_change)
+        self._feed = Feed(endpoints, topics, image, self._on_overlay, self._on_change, self._on_sign)
         endpoints.subscription(topics.clicked_point, self._on_clicked_point)
         # The server of the package lets through what it raises.
         self._server = marker_server(self, endpoints, log.guard(FEEDBACK.name, self._on_feedback))
@@ -133,11 +135,20 @@ class Canvas(Node):
             return
         answered = self._feed.answer(self._frame)
         if answered is not None:
-            self._frame, self._dirty = answered, True
+            self._frame, self._dirty, self._asked_another = answered, True, False
             self._send(self._question.answered())
 
     def _on_change(self) -> None:
         self._dirty = True
+
+    def _on_sign(self, another: bool) -> None:
+        if not another:
+            self._question.alive()
+        elif self._board.frozen:
+            self._asked_another = True
+            self._question.ask_another(time.monotonic())
+            self._say("segmenter started again: it is asked whether it has the frozen frame")
+            self._look()
 
     def _pixel(self, point: Vector) -> tuple[float, float] | None:
         return None if self._frame is None else self._frame.plane.pixel(point)
@@ -156,7 +167,7 @@ class Canvas(Node):
                 self._say(action.text)
 
     def _freeze(self) -> None:
-        self._said, self._dirty = "", True
+        self._said, self._dirty, self._asked_another = "", True, False
         if self._frame is not None and stamp_of(self._frame.header) is None:
             self._say("frozen frame: the camera's images have no stamp, so that nothing that is drawn finds its frame")
         self._question.ask(time.monotonic())
@@ -184,7 +195,7 @@ class Canvas(Node):
 
     def _call(self, command: Command) -> None:
         client = self._commands[command]
-        if not client.service_is_ready():
+        if not (client.service_is_ready() and self._lives(time.monotonic())):
             name = self.resolve_service_name(client.srv_name)
             self._say(f"{command.value}: {name} is not there; is the segmenter running?")
             return
@@ -219,17 +230,27 @@ class Canvas(Node):
             self._show()
 
     def _wait(self, now: float) -> None:
-        # Who records the annotations subscribes to them too, but only a segmenter has its services.
-        if not self._commands[Command.UNDO].service_is_ready():
-            self._question.forget()
+        if not self._lives(now) and self._question.forget():
+            self._say("segmenter gone: what is drawn waits for one that has the frozen frame")
         dropped = self._question.given_up(now)
-        if dropped is not None:
-            lost = f"; {dropped} drawn on it are not sent" if dropped else ""
+        if dropped is None:
+            return
+        lost = f"; {dropped} drawn on it are not sent" if dropped else ""
+        if self._asked_another:
+            # It never will.
+            self._board.go_on()
+            self._say(f"frozen frame: the segmenter was started again without it{lost}. Follows the camera again")
+        else:
             self._say(
                 f"frozen frame: no answer within {self._config.patience:g} s{lost}. Is the segmenter running and "
                 "enabled, with the same camera, and is the frame among its recent ones (live.ring)? "
                 "Unfreeze for a newer frame"
             )
+
+    def _lives(self, now: float) -> bool:
+        """Whether there is a segmenter: one that was killed has its services for a while, but gives no sign of life."""
+        # Who records the annotations subscribes to them too, but only a segmenter has its services.
+        return bool(self._commands[Command.UNDO].service_is_ready()) and not self._feed.pulse.silent(now)
 
     def _follow(self, now: float) -> None:
         if not self._server.watched():

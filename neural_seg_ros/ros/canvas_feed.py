@@ -9,13 +9,15 @@ from typing import Any
 
 from geometry_msgs.msg import PointStamped
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import String
 
 from neural_seg_ros.annotation_message import stamp_of
 from neural_seg_ros.annotations import Point
-from neural_seg_ros.canvas import Plane
+from neural_seg_ros.canvas import Plane, Pulse
 from neural_seg_ros.consumers.label_names import label_names
 from neural_seg_ros.ros.canvas_interface import CanvasTopics
 from neural_seg_ros.ros.conversion import to_rgb
+from neural_seg_ros.ros.diagnostics import began_at
 from neural_seg_ros.ros.endpoints import Endpoints
 from neural_seg_ros.ros.interface import Topic
 from neural_seg_ros.video import RgbImage
@@ -59,10 +61,11 @@ class KeyFrame:
 
 
 class Feed:
-    """Subscribes to the camera's images, and to a segmenter's overlay, suggestions and labels.
+    """Subscribes to the camera's images, and to a segmenter's overlay, suggestions, labels and status.
 
     on_overlay  called with every overlay
     on_change   called when there is another suggestion, or other names
+    on_sign     called with every sign of life, and whether it is another session's than the last
     """
 
     def __init__(
@@ -72,10 +75,13 @@ class Feed:
         image: Topic,
         on_overlay: Callable[[], None],
         on_change: Callable[[], None],
+        on_sign: Callable[[bool], None],
     ) -> None:
+        self.pulse = Pulse()
         self.class_names: Mapping[int, str] = {}
         self._told_overlay = on_overlay
         self._told_change = on_change
+        self._told_sign = on_sign
         self._image: _Arrived | None = None
         self._overlay: _Arrived | None = None
         self._suggestion: PointStamped | None = None
@@ -84,6 +90,7 @@ class Feed:
             (topics.overlay, self._on_overlay),
             (topics.suggestion, self._on_suggestion),
             (topics.labels, self._on_labels),
+            (topics.status, self._on_status),
         ):
             endpoints.subscription(topic, callback)
 
@@ -137,3 +144,6 @@ class Feed:
     def _on_labels(self, message: Any) -> None:
         self.class_names = label_names(message)
         self._told_change()
+
+    def _on_status(self, message: String) -> None:
+        self._told_sign(self.pulse.beat(began_at(message.data), time.monotonic()))

@@ -23,6 +23,7 @@ class CanvasTopics:
         self.overlay = of_segmenter(offered.RESULTS["overlay"], "the frame, as the segmenter draws it")
         self.suggestion = of_segmenter(offered.SUGGESTION, "the pixel that is ringed")
         self.labels = of_segmenter(offered.LABELS, "names of the classes, for the menu")
+        self.status = of_segmenter(offered.STATUS, "whether it lives, and is the one that has the frozen frame")
         self.annotation = of_segmenter(
             offered.MARKER, "what is drawn, with the frame's own header; REMOVE where the frame is to be answered again"
         )
@@ -49,6 +50,7 @@ class CanvasTopics:
                 self.overlay,
                 self.suggestion,
                 self.labels,
+                self.status,
                 self.clicked_point,
                 marker_server.FEEDBACK,
             ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -73,12 +73,19 @@ DETECTED = Topic(
     kind_text="vision_msgs/msg/Detection2DArray, else std_msgs/msg/String",
 )
 
+REGIONS = Topic(
+    "~/roi/class_<id>",
+    RegionOfInterest,
+    qos.OUTPUT,
+    "for every class that `classes` takes and that has a name or is listed by its id: box of its largest instance",
+)
+
 DETECTIONS = Interface(
     node="detections",
-    about="Takes the segmenter's masks, gives boxes, and on `~/roi/class_<id>` a `sensor_msgs/msg/RegionOfInterest` "
-    "for every class that `classes` takes and that has a name or is listed by its id: see [consumers](consumers.md).",
+    about="Takes the segmenter's masks, gives boxes and regions of interest: see [consumers](consumers.md).",
     inputs=(MASKS, CONFIDENCES, LABELS),
     outputs=(DETECTED,),
+    families=(REGIONS,),
     options=(("", DetectionsConfig()),),
 )
 
@@ -99,7 +106,7 @@ class Detections(Node):
         self._endpoints = Endpoints(
             self, DETECTIONS, self._log, exists=lambda topic: topic.exists({"use_confidence": confident})
         )
-        self._labels = LabelNames(self._endpoints, self._name_topics, self._log)
+        self._labels = LabelNames(self._endpoints, self._name_topics)
         self.matched = MatchedImages(
             self,
             mask_topics(confident),
@@ -133,7 +140,7 @@ class Detections(Node):
             self._on_listener(None)
         for class_id in wanted[:_MOST_TOPICS]:
             if class_id not in self._regions:
-                topic = Topic(f"~/roi/class_{class_id}", RegionOfInterest, qos.OUTPUT, "box of the largest instance")
+                topic = replace(REGIONS, name=REGIONS.name.replace("<id>", str(class_id)))
                 self._regions[class_id] = self._endpoints.publisher(topic, matched=self._on_listener)
 
     def _on_listener(self, event: Any) -> None:

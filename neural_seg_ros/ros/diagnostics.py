@@ -13,6 +13,7 @@ import psutil
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from neural_seg_ros.errors import ConfigError, short
 from neural_seg_ros.live import HealthConfig
 from neural_seg_ros.live.health import Level, Problem, problems
 from neural_seg_ros.live.status import LiveStatus, percentile
@@ -128,6 +129,7 @@ def status_text(report: Report, stamp: Time) -> str:
         "state": report.state,
         "level": level.name,
         "message": message,
+        "began": status and status.began,
         "enabled": status is not None and status.enabled,
         "device": report.device,
         "memory_mb": round(report.memory / _MEGA, 1),
@@ -146,6 +148,20 @@ def status_text(report: Report, stamp: Time) -> str:
         "mismatches": [found.text for found in report.mismatches],
     }
     return json.dumps(figures, allow_nan=False)
+
+
+def began_at(text: str) -> float | None:
+    """When the session of a ``status_text`` began; None where it has none.
+
+    Raises ConfigError for a text that is no status.
+    """
+    try:
+        status = json.loads(text)
+    except (ValueError, RecursionError):
+        status = None
+    if not isinstance(status, dict) or not isinstance(status.get("began"), (int, float, type(None))):
+        raise ConfigError(f"status: got {short(text)}, accepted: the JSON of a segmenter's status")
+    return status.get("began")
 
 
 def resident_bytes() -> int:

@@ -59,23 +59,27 @@ class Service:
 class Interface:
     """Topics, services and parameters of a node.
 
-    node        its default name
-    about       a sentence for the documentation
-    clients     services of other nodes that it calls
-    options     (prefix, configuration) whose options are the node's parameters, with its defaults
-    more        parameters beside these
-    is_managed  whether it has a lifecycle
+    node              its default name
+    about             a sentence for the documentation
+    families          outputs that it makes while it runs, ``<id>`` in place of what tells their names apart
+    clients           services of other nodes that it calls
+    options           (prefix, configuration) whose options are the node's parameters, with its defaults
+    more              parameters beside these
+    is_managed        whether it has a lifecycle
+    hears_transforms  whether it listens to TF, where tf2_ros is installed
     """
 
     node: str
     about: str
     inputs: tuple[Topic, ...] = ()
     outputs: tuple[Topic, ...] = ()
+    families: tuple[Topic, ...] = ()
     services: tuple[Service, ...] = ()
     clients: tuple[Service, ...] = ()
     options: tuple[tuple[str, Any], ...] = ()
     more: tuple[Option, ...] = ()
     is_managed: bool = False
+    hears_transforms: bool = False
 
     def parameters(self) -> list[tuple[Option, Any]]:
         """(option with its full name, default) of every parameter of the node's own."""

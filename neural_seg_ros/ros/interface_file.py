@@ -27,7 +27,8 @@ _HEAD = """\
 Written by `python -m neural_seg_ros.ros.interface_file > docs/interface.md` from the very definitions that the nodes
 use; tests compare it with these and with running nodes. Names are relative to the node: `~/mask` of `/segmenter` is
 `/segmenter/mask`. Outputs without a subscriber cost nothing. What every ROS 2 node has is not listed (`/rosout`,
-`/parameter_events`, services for parameters, with a lifecycle those for it, with tf2_ros `/tf` and `/tf_static`).
+`/parameter_events`, with simulated time `/clock`, services for parameters, with a lifecycle those for it), nor what
+tf2_ros gives the segmenter where it is installed (`/tf`, `/tf_static`, the service `tf2_frames`).
 
 The quality of service of every topic listed here is overridden by parameters, fixed once the node runs, for
 {policies},
@@ -65,7 +66,8 @@ def quality_text(profile: QoSProfile) -> str:
 def _node(interface: Interface) -> str:
     lifecycle = " It has a lifecycle." if interface.is_managed else ""
     blocks = [f"## {interface.node}\n\n{interface.about}{lifecycle}\n"]
-    for title, topics in (("Subscribes to", interface.inputs), ("Publishes", interface.outputs)):
+    published = (*interface.outputs, *interface.families)
+    for title, topics in (("Subscribes to", interface.inputs), ("Publishes", published)):
         if topics:
             blocks.append(_table((title, "type", "quality of service", ""), map(_topic, topics)))
     for title, services in (("Service", interface.services), ("Calls", interface.clients)):

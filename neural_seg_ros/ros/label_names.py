@@ -6,11 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from neural_seg_ros.consumers.label_names import label_names
-from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.ros import qos, segmenter_interface
 from neural_seg_ros.ros.endpoints import Endpoints
 from neural_seg_ros.ros.interface import Topic
-from neural_seg_ros.ros.throttled import ThrottledLog
 
 LABELS = Topic(
     "segmenter/labels",
@@ -24,9 +22,9 @@ LABELS = Topic(
 class LabelNames:
     """``names`` is the newest ``{id: name}``; ``changed`` is called after it has become another."""
 
-    def __init__(self, endpoints: Endpoints, changed: Callable[[], None], log: ThrottledLog) -> None:
+    def __init__(self, endpoints: Endpoints, changed: Callable[[], None]) -> None:
         self.names: dict[int, str] = {}
-        self._changed, self._log = changed, log
+        self._changed = changed
         self._subscription: Any = endpoints.subscription(LABELS, self._on_labels)
 
     @property
@@ -35,11 +33,7 @@ class LabelNames:
         return str(self._subscription.topic_name)
 
     def _on_labels(self, message: Any) -> None:
-        try:
-            names = label_names(message)
-        except ConfigError as error:
-            self._log.refused(self.topic_name, error)
-            return
+        names = label_names(message)
         if names != self.names:
             self.names = names
             self._changed()

@@ -130,7 +130,7 @@ class LabelledCloud(Node):
         endpoints = Endpoints(
             self, LABELLED_CLOUD, self._log, exists=lambda topic: topic.exists({"use_confidence": confident})
         )
-        self._labels = LabelNames(endpoints, self._tables.clear, self._log)
+        self._labels = LabelNames(endpoints, self._tables.clear)
         self._info_subscription = endpoints.subscription(CAMERA_INFO, self._on_camera_info)
         self.matched = MatchedImages(
             self,

@@ -96,7 +96,8 @@ class MatchedImages:
         )
         self.configure(config)
         # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
-        node.create_timer(_LOOK_SECONDS, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        look = log.guard(MASK, self._look)
+        node.create_timer(_LOOK_SECONDS, look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def configure(self, config: BufferConfig) -> None:
         """Wait as long as ``config`` says from now on."""
@@ -120,20 +121,14 @@ class MatchedImages:
         return str(self._node.resolve_topic_name(topic))
 
     def _on_image(self, topic: ImageTopic, message: Image) -> None:
-        try:
-            match = self._put(topic, message)
-            self._give_up()
-            if match is not None:
-                self._matched(match)
-        except Exception as error:  # beyond here it would end the node
-            self._log.refused(topic.name, error)
+        match = self._put(topic, message)
+        self._give_up()
+        if match is not None:
+            self._matched(match)
 
     def _look(self) -> None:
-        try:
-            for match in self._matcher.overdue(time.monotonic()):
-                self._matched(match)
-        except Exception as error:  # beyond here it would end the node
-            self._log.refused(MASK, error)
+        for match in self._matcher.overdue(time.monotonic()):
+            self._matched(match)
         self._give_up()
 
     def _matched(self, match: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ import re
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from rclpy.executors import MultiThreadedExecutor
@@ -78,11 +79,12 @@ class MultiSegmenter(Node):
             raise
 
     def destroy_node(self) -> None:
-        """End the segmenters, then this node."""
+        """End the segmenters, then this node; what one of them raises is raised when all are ended."""
         segmenters, self.segmenters = self.segmenters, []
-        for segmenter in segmenters:
-            segmenter.destroy_node()
-        super().destroy_node()
+        with ExitStack() as last_first:
+            last_first.callback(super().destroy_node)
+            for segmenter in reversed(segmenters):
+                last_first.callback(segmenter.destroy_node)
 
     def _cameras(self) -> list[str]:
         declared = self.declare_parameter(CAMERAS.name, Parameter.Type.STRING_ARRAY, descriptor(CAMERAS))

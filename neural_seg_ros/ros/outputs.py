@@ -86,10 +86,9 @@ class Outputs:
             self._endpoints.destroy(publisher)
 
     def _name_classes(self, classes: Iterable[int], header: Header) -> None:
-        """Publish the names again where a class has come into use."""
-        known = self._classes
-        self._classes = known.union(classes)
-        if not self._classes <= known | self._class_names.keys():
+        """Publish the names again where a class that has none came into use, or went."""
+        known, self._classes = self._classes, frozenset(classes)
+        if not (known ^ self._classes) <= self._class_names.keys():
             self.publish_labels(self._class_names, header)
 
     def _named(self, names: Iterable[str]) -> list[Any]:

@@ -1,0 +1,136 @@
+"""Writes config/sros2_policy.xml: python -m neural_seg_ros.ros.policy_file > config/sros2_policy.xml"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from xml.sax.saxutils import escape, quoteattr
+
+from neural_seg_ros.ros import segmenter_interface as offered
+from neural_seg_ros.ros.interface import Interface, Service, Topic
+from neural_seg_ros.ros.interface_file import NODES
+from neural_seg_ros.ros.multi_segmenter import MULTI_SEGMENTER
+from neural_seg_ros.ros.segmenter_interface import SEGMENTER
+
+_VERSION = "0.2.0"
+_FOLDER = "/neural_seg"
+_CAMERAS = ("front", "rear")
+_INDENT = "  "
+_COLUMNS = 120
+_HEAD = f"""\
+SROS2: what each node of neural_seg_ros may do; "{_FOLDER}/consumer" is for a node of yours that takes masks.
+Written by python -m neural_seg_ros.ros.policy_file from the definitions that the nodes use; docs/security.md says how
+it is used. Names are those without remapping, below the profile's ns, those with ~ below its node too: in another
+namespace write another ns, and where a topic is remapped its name."""
+# What rclpy gives every node, and every node with a lifecycle.
+_HEARS = ("/clock", "/parameter_events")
+_TELLS = ("/parameter_events", "/rosout")
+_SERVES = (
+    "~/describe_parameters",
+    "~/get_parameter_types",
+    "~/get_parameters",
+    "~/list_parameters",
+    "~/set_parameters",
+    "~/set_parameters_atomically",
+    "~/get_type_description",
+)
+_MANAGED_TELLS = ("~/transition_event",)
+_MANAGED_SERVES = (
+    "~/change_state",
+    "~/get_state",
+    "~/get_available_states",
+    "~/get_available_transitions",
+    "~/get_transition_graph",
+)
+# What tf2_ros gives a node that listens to TF: the buffer has a service of its own.
+_TF_HEARS = ("/tf", "/tf_static")
+_TF_SERVES = ("tf2_frames",)
+
+_TAKEN = (*(offered.RESULTS[name] for name in ("mask", "confidence")), offered.LABELS, offered.LOST, offered.STATUS)
+# A node of somebody else, as an example.
+CONSUMER = Interface(
+    node="consumer",
+    about="",
+    inputs=tuple(replace(topic, name=topic.name.replace("~", SEGMENTER.node, 1)) for topic in _TAKEN),
+)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What one node may do: its namespace, and names as it asks for them, ``*`` for any text in them."""
+
+    namespace: str
+    node: str
+    subscribe: tuple[str, ...]
+    publish: tuple[str, ...]
+    reply: tuple[str, ...]
+    request: tuple[str, ...]
+
+
+def profile(interface: Interface, namespace: str = "/") -> Profile:
+    """What a node needs that has this interface, and its default name."""
+    managed, transforms = interface.is_managed, interface.hears_transforms
+    families = [topic.name.replace("<id>", "*") for topic in interface.families]
+    return Profile(
+        namespace,
+        interface.node,
+        subscribe=(*_names(interface.inputs), *_HEARS, *(_TF_HEARS if transforms else ())),
+        publish=(*_names(interface.outputs), *families, *(_MANAGED_TELLS if managed else ()), *_TELLS),
+        reply=(
+            *_names(interface.services),
+            *(_MANAGED_SERVES if managed else ()),
+            *_SERVES,
+            *(_TF_SERVES if transforms else ()),
+        ),
+        request=_names(interface.clients),
+    )
+
+
+def enclaves() -> dict[str, tuple[Profile, ...]]:
+    """The nodes of each process, by the process's enclave."""
+    found: dict[str, tuple[Profile, ...]] = {interface.node: (profile(interface),) for interface in (*NODES, CONSUMER)}
+    # Each camera of the one process is a node, and a process has one enclave.
+    found[MULTI_SEGMENTER.node] += tuple(profile(SEGMENTER, f"/{camera}") for camera in _CAMERAS)
+    return {f"{_FOLDER}/{node}": profiles for node, profiles in found.items()}
+
+
+def policy_file() -> str:
+    """The text of config/sros2_policy.xml."""
+    body = [line for path, profiles in enclaves().items() for line in _enclave(path, profiles)]
+    comment = textwrap.fill(_HEAD, _COLUMNS, initial_indent="<!-- ", subsequent_indent=" " * 5)
+    policy = _element("policy", {"version": _VERSION}, _element("enclaves", {}, body))
+    return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', f"{comment} -->", *policy, ""])
+
+
+def _names(offers: Iterable[Topic | Service]) -> tuple[str, ...]:
+    return tuple(offer.name for offer in offers)
+
+
+def _enclave(path: str, profiles: Iterable[Profile]) -> list[str]:
+    body = [line for one in profiles for line in _profile(one)]
+    return _element("enclave", {"path": path}, _element("profiles", {}, body))
+
+
+def _profile(of: Profile) -> list[str]:
+    rules = (
+        ("topic", "subscribe", of.subscribe),
+        ("topic", "publish", of.publish),
+        ("service", "reply", of.reply),
+        ("service", "request", of.request),
+    )
+    body = [line for kind, rule, names in rules if names for line in _rule(kind, rule, names)]
+    return _element("profile", {"ns": of.namespace, "node": of.node}, body)
+
+
+def _rule(kind: str, rule: str, names: Iterable[str]) -> list[str]:
+    return _element(f"{kind}s", {rule: "ALLOW"}, [f"<{kind}>{escape(name)}</{kind}>" for name in names])
+
+
+def _element(tag: str, attributes: Mapping[str, str], body: Iterable[str]) -> list[str]:
+    head = " ".join([tag, *(f"{name}={quoteattr(value)}" for name, value in attributes.items())])
+    return [f"<{head}>", *(_INDENT + line for line in body), f"</{tag}>"]
+
+
+if __name__ == "__main__":
+    print(policy_file(), end="")
