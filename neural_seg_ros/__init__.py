@@ -5,6 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+# By default the threads of OpenMP and of OpenBLAS wait for each other in busy loops: beside a camera driver on the same
+# cores that makes a step of the fit several times slower, and beside contours both (docs/benchmarks/latency.md). Read
+# when torch, or NumPy and SciPy, are first imported, so this must come before them; a value that the user has set wins.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Two to that power of processor cycles, not 2^26 or more: some microseconds.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "14")
+
 from neural_seg_ros.annotations import Annotation, Box, Click, Mask, Region, Stroke
 from neural_seg_ros.config import FieldConfig, FitConfig, SessionConfig
 from neural_seg_ros.errors import NeuralSegError
@@ -12,11 +19,6 @@ from neural_seg_ros.errors import NeuralSegError
 if TYPE_CHECKING:
     from neural_seg_ros.result import Result
     from neural_seg_ros.session import Session
-
-# By default OpenMP's threads wait for each other in busy loops: beside a camera driver on the same cores that makes a
-# step of the fit several times slower (docs/benchmarks/latency.md). Read when torch is first imported; a value that
-# the user has set wins.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
 

@@ -12,7 +12,7 @@ from scipy.ndimage import label
 
 from neural_seg_ros.cli.main import run
 from neural_seg_ros.config import ContourConfig
-from neural_seg_ros.contours import Contours, find_contours
+from neural_seg_ros.contours import Contours, affinity, find_contours, recipe
 from neural_seg_ros.errors import ConfigError, ImageError
 from neural_seg_ros.label_file import read_labels
 from neural_seg_ros.video import write_image
@@ -124,6 +124,35 @@ def test_the_same_image_gives_the_same_contours(scene: NDArray[np.uint8], method
     first, second = (find_contours(scene, ContourConfig(method)) for _ in range(2))
     assert np.array_equal(first.thin, second.thin)
     assert np.array_equal(segments(first, 0.3), segments(second, 0.3))
+
+
+def test_lines_are_thinned_only_when_they_are_asked_for_and_once(
+    scene: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[NDArray[np.bool_]] = []
+
+    def thin(lines: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        calls.append(lines)
+        return lines
+
+    monkeypatch.setattr(recipe, "thin", thin)
+    contours = find_contours(scene, FAST)
+    segments(contours, 0.4)
+    assert not calls
+    assert contours.thin is contours.thin
+    assert len(calls) == 1
+
+
+def test_affinities_of_few_and_of_many_regions_are_the_same(
+    scene: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = (np.arange(90)[:, None] // 10 * 12 + np.arange(120) // 10).astype(np.int32)
+    look = affinity.coded(scene, affinity.Look())
+    contour = np.random.default_rng(0).random(ids.shape, np.float32)
+    few = affinity.affinities(ids, 108, look, contour).toarray()
+    monkeypatch.setattr(affinity, "MOST_DENSE", 0)
+    assert np.allclose(affinity.affinities(ids, 108, look, contour).toarray(), few)
+    assert np.array_equal(few, few.T)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 200), (51, 37), (700, 900)])

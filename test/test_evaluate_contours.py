@@ -75,11 +75,11 @@ def test_a_detector_that_knows_the_truth_and_one_that_finds_nothing(root):
     def knowing(image):
         ids = (image[..., 0] > 100).astype(np.int32)
         thin = borders_of(ids).astype(np.float32)
-        return Contours(thin, thin, lambda threshold: ids)
+        return Contours(thin, lambda: thin, lambda threshold: ids)
 
     def blind(image):
         nothing = np.zeros(image.shape[:2], np.float32)
-        return Contours(nothing, nothing)
+        return Contours(nothing, lambda: nothing)
 
     samples = [item.load() for item in contour_items(root)]
     report = report_of([measure(d.__name__, d, sample, 9) for sample in samples for d in (knowing, blind)])

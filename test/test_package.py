@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.metadata
+import os
 import re
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -136,3 +138,24 @@ def test_executables_are_installed_and_lead_to_a_function(executable: str) -> No
         pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportError)
     assert callable(entry.load())
     assert Path(sys.executable).with_name(executable).is_file()
+
+
+# Says what each variable was when NumPy, whose libraries read them, began to be loaded.
+WATCH = """
+import os, sys
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numpy":
+            print(os.environ.get("OMP_WAIT_POLICY"), os.environ.get("OPENBLAS_THREAD_TIMEOUT"))
+sys.meta_path.insert(0, Watch())
+import neural_seg_ros
+"""
+
+
+@pytest.mark.parametrize(("given", "read"), [({}, "PASSIVE 14"), ({"OPENBLAS_THREAD_TIMEOUT": "20"}, "PASSIVE 20")])
+def test_how_threads_wait_is_said_before_numpy_is_loaded(given: dict[str, str], read: str) -> None:
+    ours = ("OMP_WAIT_POLICY", "OPENBLAS_THREAD_TIMEOUT")
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    command = [sys.executable, "-c", WATCH]
+    done = subprocess.run(command, env={**environment, **given}, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == read, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -20,6 +21,8 @@ NEAREST, FARTHEST = 2.0, 16.0
 POWER = 1.25
 FADING = 0.15
 DEVIATION_SIGMA = 2.0
+# Sums over pairs of so many regions are faster made in a full matrix of theirs; of more, it would take much memory.
+MOST_DENSE = 2048
 
 
 @dataclass(frozen=True)
@@ -66,14 +69,9 @@ def information(
     P being counted over pairs of pixels NEAREST to FARTHEST px apart and smoothed over looks ``centres`` (C, D) by a
     Gaussian of ``bandwidth``.
     """
-    height, width = codes.shape
-    generator = np.random.default_rng(seed)
-    angle, distance = generator.uniform(0, 2 * np.pi, SAMPLES), generator.uniform(NEAREST, FARTHEST, SAMPLES)
-    y, x = generator.integers(height, size=SAMPLES), generator.integers(width, size=SAMPLES)
-    to_y, to_x = y + np.rint(distance * np.sin(angle)).astype(int), x + np.rint(distance * np.cos(angle)).astype(int)
-    inside = (to_y >= 0) & (to_x >= 0) & (to_y < height) & (to_x < width)
     count = len(centres)
-    pairs = codes[y[inside], x[inside]] * count + codes[to_y[inside], to_x[inside]]
+    first, second = _neighbours(*codes.shape, seed)
+    pairs = codes.take(first) * count + codes.take(second)
     counted = np.bincount(pairs, minlength=count * count).reshape(count, count).astype(np.float64)
     squared = np.square(centres[:, None].astype(np.float64) - centres[None]).sum(-1)
     kernel = np.exp(-squared / (2 * bandwidth**2))
@@ -82,6 +80,18 @@ def information(
     joint /= joint.sum()
     single = joint.sum(1)
     return np.asarray(joint**POWER / (single[:, None] * single[None] + 1e-12), np.float32)
+
+
+@lru_cache(maxsize=2)
+def _neighbours(height: int, width: int, seed: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """At most SAMPLES pairs of pixels NEAREST to FARTHEST px apart, as flat indices: a camera's frames share them."""
+    generator = np.random.default_rng(seed)
+    angle, distance = generator.uniform(0, 2 * np.pi, SAMPLES), generator.uniform(NEAREST, FARTHEST, SAMPLES)
+    y, x = generator.integers(height, size=SAMPLES), generator.integers(width, size=SAMPLES)
+    to_y, to_x = y + np.rint(distance * np.sin(angle)).astype(int), x + np.rint(distance * np.cos(angle)).astype(int)
+    inside = (to_y >= 0) & (to_x >= 0) & (to_y < height) & (to_x < width)
+    first, second = (y * width + x)[inside], (to_y * width + to_x)[inside]
+    return first.astype(np.int32), second.astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -109,20 +119,31 @@ def affinities(ids: NDArray[np.int32], count: int, look: Coded, contour: NDArray
     height, width = ids.shape
     fitting = [(dy, dx) for dy, dx in _offsets() if dy < height - 1 and abs(dx) < width - 1]
     heads, tails, weights = [], [], []
+    rows, together = look.codes * len(look.together), look.together.ravel()
     for turn, (dy, dx) in enumerate(fitting):
         # A quarter of the pixels, another with every offset, says as much.
         phase = slice(turn % 2, None, 2), slice(turn // 2 % 2, None, 2)
         here, there = _shifted(dy, dx)
         passed = np.exp(_strongest_between(contour, dy, dx, phase) / -FADING)
-        weights.append((passed * look.together[look.codes[here][phase], look.codes[there][phase]]).ravel())
+        weights.append((passed * together.take(rows[here][phase] + look.codes[there][phase])).ravel())
         heads.append(ids[here][phase].ravel())
         tails.append(ids[there][phase].ravel())
-    pairs = np.concatenate(heads), np.concatenate(tails)
-    matrix = coo_matrix((np.concatenate(weights).astype(np.float64), pairs), shape=(count, count)).tocsr()
+    matrix = _summed(np.concatenate(heads), np.concatenate(tails), np.concatenate(weights), count)
     return matrix + matrix.T
 
 
-def _offsets() -> list[tuple[int, int]]:
+def _summed(heads: NDArray[np.int32], tails: NDArray[np.int32], weights: NDArray[np.float32], count: int) -> csr_matrix:
+    """The sums (count, count) of weights (N,) that go from one to another."""
+    if count > MOST_DENSE:
+        return coo_matrix((weights.astype(np.float64), (heads, tails)), shape=(count, count)).tocsr()
+    sums = np.bincount(heads.astype(np.int64) * count + tails, weights, minlength=count * count)
+    filled = np.flatnonzero(sums != 0)
+    starts = np.searchsorted(filled, np.arange(count + 1) * count)
+    return csr_matrix((sums[filled], filled % count, starts), shape=(count, count))
+
+
+@lru_cache(maxsize=1)
+def _offsets() -> tuple[tuple[int, int], ...]:
     """OFFSETS different (dy, dx) of a half disc, the nearer the denser."""
     reach = np.arange(-RADIUS, RADIUS + 1)
     everything = [
@@ -130,7 +151,7 @@ def _offsets() -> list[tuple[int, int]]:
     ]
     generator = np.random.default_rng(0)
     chosen = generator.permutation(len(everything))[:OFFSETS]
-    return [everything[i] for i in sorted(chosen)]
+    return tuple(everything[i] for i in sorted(chosen))
 
 
 Slices = tuple[slice, slice]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,15 @@ class Contours:
     """The contours of an (H, W, 3) image, and the segments that they enclose.
 
     strength  (H, W) float32 in [0, 1], as wide as the detector leaves them
-    thin      (H, W) float32 in [0, 1], a pixel wide
+    thinned   gives ``thin``
     segments  ids (H, W) int32 from 0 on at a threshold in [0, 1]: the higher, the fewer; None where contours are all
     """
 
     strength: NDArray[np.float32]
-    thin: NDArray[np.float32]
+    thinned: Callable[[], NDArray[np.float32]]
     segments: Callable[[float], NDArray[np.int32]] | None = None
+
+    @cached_property
+    def thin(self) -> NDArray[np.float32]:
+        """(H, W) float32 in [0, 1], a pixel wide; made when it is asked for."""
+        return self.thinned()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -24,6 +26,7 @@ LEAST_SHARE = 1e-3
 COARSE = 3.0
 
 Stack = NDArray[np.float32]
+Plane = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,11 @@ class Gradients:
         x, y = normals.T
         weights = np.stack([x * x, 2 * x * y, y * y])
         flat = self.tensors.reshape(*self.tensors.shape[:2], -1)
-        squared = [((cue[:, first] + cue[:, second]) * weights).sum(0) / 2 for cue in flat]
-        return np.asarray(np.sqrt(np.maximum(np.stack(squared), 0)), np.float32)
+        squared = np.zeros((len(flat), len(first)), np.float32)
+        for cue, total in zip(flat, squared, strict=True):
+            for part, weight in zip(cue, weights, strict=True):
+                total += (part.take(first) + part.take(second)) * weight
+        return np.asarray(np.sqrt(np.maximum(squared / 2, 0)), np.float32)
 
     def strongest(self) -> NDArray[np.float32]:
         """The mean over cues (h, w) of the difference along the steepest direction of each."""
@@ -56,12 +62,10 @@ def gradients(image: NDArray[np.uint8]) -> Gradients:
     n^T J n needs no more than the tensor J = sum d d^T / (4 m).
     """
     lab = lab_of(image)
-    light = _soft_bins(lab[..., 0], 0, 100, LIGHT_BINS)
-    colours = [_soft_bins(lab[..., channel], -COLOUR_RANGE, COLOUR_RANGE, COLOUR_BINS) for channel in (1, 2)]
-    tensors = [_tensor(stack, sigma) for stack in (light, *colours) for sigma in SCALES]
-    textons = _one_hot(texton_ids(lab))
-    tensors += [_tensor(textons, sigma) for sigma in TEXTON_SCALES]
-    return Gradients(np.stack(tensors))
+    tensors = _tensors(_soft_bins(lab[..., 0], 0, 100, LIGHT_BINS), SCALES)
+    for channel in (1, 2):
+        tensors += _tensors(_soft_bins(lab[..., channel], -COLOUR_RANGE, COLOUR_RANGE, COLOUR_BINS), SCALES)
+    return Gradients(np.stack(tensors + _tensors(_one_hot(texton_ids(lab)), TEXTON_SCALES)))
 
 
 def texton_ids(lab: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -89,31 +93,45 @@ def _filters() -> list[NDArray[np.float32]]:
     return [np.asarray(kernel / np.abs(kernel).sum(), np.float32) for kernel in centred]
 
 
-def _soft_bins(values: NDArray[np.float32], low: float, high: float, bins: int) -> Stack:
-    """Shares (bins, h, w) that sum to 1: a value counts for the two nearest bins."""
+def _soft_bins(values: NDArray[np.float32], low: float, high: float, bins: int) -> Iterator[Plane]:
+    """Shares (h, w) of each bin that has any, all of which sum to 1: a value counts for the two nearest bins."""
     place = np.clip((values - low) / (high - low), 0, 1) * (bins - 1)
-    return np.asarray(np.maximum(0, 1 - np.abs(place - np.arange(bins, dtype=np.float32)[:, None, None])), np.float32)
+    for centre in range(math.floor(place.min()), math.ceil(place.max()) + 1):
+        yield np.asarray(np.maximum(0, 1 - np.abs(place - np.float32(centre))), np.float32)
 
 
-def _one_hot(ids: NDArray[np.int64]) -> Stack:
-    return np.asarray(ids == np.arange(ids.max() + 1)[:, None, None], np.float32)
+def _one_hot(ids: NDArray[np.int64]) -> Iterator[Plane]:
+    """Where (h, w) each id is."""
+    for one in range(int(ids.max()) + 1):
+        yield np.asarray(ids == one, np.float32)
 
 
-def _tensor(stack: Stack, sigma: float) -> NDArray[np.float32]:
-    """J (3, h, w) of a stack (bins, h, w) of shares."""
-    height, width = stack.shape[1:]
-    shrink = 1 if sigma < COARSE else 2 if sigma < 2 * COARSE else 4
-    size = max(2, -(-width // shrink)), max(2, -(-height // shrink))
-    sums = np.zeros((3, size[1], size[0]), np.float32)
-    for share in stack:
-        if share.max() <= 0:
-            continue
-        small = share if shrink == 1 else cv2.resize(share, size, interpolation=cv2.INTER_AREA)
-        mean = cv2.GaussianBlur(small, (0, 0), sigma / shrink)
-        gain = np.float32(sigma / shrink * np.sqrt(2 * np.pi))
-        x, y = (cv2.Sobel(mean, cv2.CV_32F, dx, 1 - dx, ksize=1, scale=0.5) * gain for dx in (1, 0))
-        weight = 1 / (4 * (mean + LEAST_SHARE))
-        sums += np.stack([x * x * weight, x * y * weight, y * y * weight])
-    if shrink == 1:
-        return sums
-    return np.stack([cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR) for part in sums])
+def _tensors(shares: Iterable[Plane], sigmas: Sequence[float]) -> list[NDArray[np.float32]]:
+    """J (3, h, w) of the shares (h, w) of some bins, at each scale."""
+    sums: dict[float, NDArray[np.float32]] = {}
+    # Plane by plane, they stay in the processor's cache.
+    for share in shares:
+        sizes: dict[int, Plane] = {1: share}
+        for sigma in sigmas:
+            shrink = 1 if sigma < COARSE else 2 if sigma < 2 * COARSE else 4
+            if shrink not in sizes:
+                sizes[shrink] = _shrunk(share, shrink)
+            small = sizes[shrink]
+            mean = cv2.GaussianBlur(small, (0, 0), sigma / shrink)
+            gain = np.float32(sigma / shrink * np.sqrt(2 * np.pi))
+            x, y = (cv2.Sobel(mean, cv2.CV_32F, dx, 1 - dx, ksize=1, scale=0.5) * gain for dx in (1, 0))
+            weight = 1 / (4 * (mean + LEAST_SHARE))
+            total = sums.setdefault(sigma, np.zeros((3, *small.shape), np.float32))
+            for part, product in zip(total, (x * x, x * y, y * y), strict=True):
+                product *= weight
+                part += product
+    height, width = share.shape
+    return [
+        np.stack([cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR) for part in sums[sigma]])
+        for sigma in sigmas
+    ]
+
+
+def _shrunk(share: Plane, times: int) -> Plane:
+    height, width = (max(2, -(-side // times)) for side in share.shape)
+    return np.asarray(cv2.resize(share, (width, height), interpolation=cv2.INTER_AREA), np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import higra as hg
@@ -49,12 +50,16 @@ def merge(image: NDArray[np.uint8], arcs: Arcs, strengths: NDArray[np.float64]) 
         return Hierarchy(hg.Tree(np.zeros(1, np.int64)), np.zeros(1), np.zeros(0))
     graph = hg.UndirectedGraph(arcs.count)
     graph.add_edges(arcs.edges[:, 0], arcs.edges[:, 1])
+    lab = lab_of(image)
+    texture = texture_of(lab)
     tree, altitudes = hg.binary_partition_tree_average_linkage(graph, strengths, arcs.lengths)
     merged = np.arange(arcs.count, tree.num_vertices())
-    altitudes[merged] = (altitudes[merged] + LOOK_WEIGHT * _unlike(image, arcs, tree, merged)) / (1 + LOOK_WEIGHT)
+    looks = looks_of(lab, texture, arcs.ids, arcs.count)
+    altitudes[merged] = (altitudes[merged] + LOOK_WEIGHT * _unlike(looks, arcs, tree, merged)) / (1 + LOOK_WEIGHT)
     altitudes = _rising(tree, altitudes)
     divisions = altitudes.copy()
-    divisions[merged] *= np.minimum(1, _explained(image, arcs, tree, merged) / FULL_SHARE) ** SHARE_POWER
+    values = np.concatenate([lab, TEXTURE_WEIGHT * texture], axis=-1)
+    divisions[merged] *= np.minimum(1, _explained(values, arcs, tree, merged) / FULL_SHARE) ** SHARE_POWER
     return Hierarchy(tree, _rising(tree, divisions), np.asarray(hg.saliency(tree, altitudes)))
 
 
@@ -64,11 +69,13 @@ def _rising(tree: hg.Tree, altitudes: NDArray[np.float64]) -> NDArray[np.float64
     return np.asarray(hg.accumulate_and_max_sequential(tree, altitudes, leaves, hg.Accumulators.max))
 
 
-def _explained(image: NDArray[np.uint8], arcs: Arcs, tree: hg.Tree, merged: NDArray[np.int64]) -> NDArray[np.float64]:
-    """By what share of the image's variance in colour and texture its pixels are nearer to the means of a node's
-    children than to its own (Ward 1963)."""
-    lab, flat = lab_of(image), arcs.ids.ravel()
-    values = np.concatenate([lab, TEXTURE_WEIGHT * texture_of(lab)], axis=-1).reshape(len(flat), -1)
+def _explained(
+    values: NDArray[np.float32], arcs: Arcs, tree: hg.Tree, merged: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """By what share of the variance of ``values`` (h, w, C) the pixels are nearer to the means of a node's children
+    than to its own (Ward 1963)."""
+    flat = arcs.ids.ravel()
+    values = values.reshape(len(flat), -1)
     columns = (np.ones(len(values)), *values.T)
     moments = np.stack([np.bincount(flat, column, minlength=arcs.count) for column in columns], axis=1)
     areas, *sums = np.asarray(hg.accumulate_sequential(tree, moments, hg.Accumulators.sum)).T
@@ -78,14 +85,15 @@ def _explained(image: NDArray[np.uint8], arcs: Arcs, tree: hg.Tree, merged: NDAr
     return np.asarray(between / max(float(values.var(0).sum()) * len(values), 1e-9))
 
 
-def _unlike(image: NDArray[np.uint8], arcs: Arcs, tree: hg.Tree, merged: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The chi-square distance in [0, 1] of colour and of texture histograms, their mean, between a node's children."""
+def _unlike(
+    looks: Sequence[NDArray[np.float32]], arcs: Arcs, tree: hg.Tree, merged: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The chi-square distance in [0, 1] between a node's children of histograms (R, bins), the mean of all of them."""
     areas = np.bincount(arcs.ids.ravel(), minlength=arcs.count).astype(np.float64)
     first, second = tree.child(0, merged), tree.child(1, merged)
     distance = np.zeros(len(merged))
-    kinds = looks_of(lab_of(image), arcs.ids, arcs.count)
-    for looks in kinds:
-        sums = hg.accumulate_sequential(tree, looks * areas[:, None], hg.Accumulators.sum)
+    for histograms in looks:
+        sums = hg.accumulate_sequential(tree, histograms * areas[:, None], hg.Accumulators.sum)
         shares = sums / sums.sum(1, keepdims=True)
         distance += (np.square(shares[first] - shares[second]) / (shares[first] + shares[second] + 1e-9)).sum(1) / 2
-    return distance / len(kinds)
+    return distance / len(looks)

@@ -100,6 +100,9 @@ def _agreement(segmentations: NDArray[np.int32]) -> NDArray[np.float32]:
 def _drawn(arcs: Arcs, hierarchy: Hierarchy) -> Contours:
     """The hierarchy at full size, whose arcs are those that it was made of."""
     drawn = arcs.drawn(hierarchy.arcs)
-    lines = np.where(thin(drawn > 0), drawn, 0).astype(np.float32)
     wide = np.asarray(cv2.dilate(drawn, np.ones((3, 3), np.uint8)), np.float32)
-    return Contours(wide, lines, lambda threshold: hierarchy.segments(threshold)[arcs.ids])
+    return Contours(wide, lambda: _thinned(drawn), lambda threshold: hierarchy.segments(threshold)[arcs.ids])
+
+
+def _thinned(drawn: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.where(thin(drawn > 0), drawn, 0).astype(np.float32)

@@ -87,7 +87,7 @@ def thesis_contours(image: NDArray[np.uint8], config: HeadsConfig | None = None,
     inner[kept] = suppressed(strength)[kept]
     labels = fitted[len(LEVELS) - 1].labels[MARGIN:-MARGIN, MARGIN:-MARGIN]
     segments = _connected(np.asarray(cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST), np.int32))
-    return Contours(strength, inner, lambda threshold: segments)
+    return Contours(strength, lambda: inner, lambda threshold: segments)
 
 
 @dataclass(frozen=True)

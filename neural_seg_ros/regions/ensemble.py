@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -48,20 +50,23 @@ class Ensemble:
         height, width = self._image.shape[:2]
         # Most of the work is done without Python's lock.
         with ThreadPoolExecutor(max(1, cv2.getNumThreads()), "segments") as threads:
-            for each in threads.map(lambda task: _segments(*task), self._tasks[len(self._made) : count]):
+            for each in threads.map(
+                lambda task: _segments(*task), islice(self._tasks, max(0, count - len(self._made)))
+            ):
                 full = cv2.resize(each, (width, height), interpolation=cv2.INTER_NEAREST)
                 self._made.append(np.asarray(full, np.int32))
         return np.stack(self._made[:count])
 
     @cached_property
-    def _tasks(self) -> list[Task]:
+    def _tasks(self) -> Iterator[Task]:
+        """What is still to be made, in order."""
         height, width = self._image.shape[:2]
         small_size = max(8, round(width * SHRINK)), max(8, round(height * SHRINK))
         small = np.asarray(cv2.resize(self._image, small_size, interpolation=cv2.INTER_AREA), np.uint8)
         sources = [lab_of(source) for source in _sources(small)]
         texture = texture_of(sources[0])
         generator = np.random.default_rng(0)
-        return [_task(member, sources, texture, generator) for member in range(MEMBERS)]
+        return (_task(member, sources, texture, generator) for member in range(MEMBERS))
 
 
 def _task(

@@ -100,7 +100,7 @@ class RegionFinder:
         edges, edge_of_pair = edges_of(flat[pairs[0]], flat[pairs[1]], count)
         lengths = np.bincount(edge_of_pair, minlength=len(edges)).astype(np.float32)
         contrast = np.linalg.norm(colours[edges[:, 0]] - colours[edges[:, 1]], axis=1) / LARGE_DIFFERENCE
-        looks = looks_of(lab, ids, count)
+        looks = looks_of(lab, texture_of(lab), ids, count)
         nobody = np.empty((0, count), np.int32)
         base = Regions(ids, areas, centroids, edges, lengths, np.minimum(1, contrast), nobody, looks)
         return base, pairs, edge_of_pair
@@ -112,12 +112,15 @@ def prepare_regions(image: NDArray[np.uint8]) -> Regions:
 
 
 def looks_of(
-    lab: NDArray[np.float32], ids: NDArray[np.int32], count: int
+    lab: NDArray[np.float32], texture: NDArray[np.float32], ids: NDArray[np.int32], count: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Histograms (count, bins) float32 of regions (h, w) in Lab (h, w, 3): of colour, and of colour with texture."""
+    """Histograms (count, bins) float32 of regions (h, w) in Lab (h, w, 3): of colour, and of colour with texture.
+
+    ``texture`` is what ``texture_of`` says of the Lab image.
+    """
     colour = lab * LAB_WEIGHTS
-    texture = np.concatenate([colour, TEXTURE_WEIGHT * texture_of(lab)], axis=-1)
-    return histograms(colour, ids, count, COLOUR_SPREAD), histograms(texture, ids, count, TEXTURE_SPREAD)
+    both = np.concatenate([colour, TEXTURE_WEIGHT * texture], axis=-1)
+    return histograms(colour, ids, count, COLOUR_SPREAD), histograms(both, ids, count, TEXTURE_SPREAD)
 
 
 def _mean(values: NDArray[Any], flat: NDArray[np.int32], areas: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -77,11 +77,12 @@ def measure(name: str, detector: Detector, sample: ContourSample, thresholds: in
     """A detector on one image; ``name`` is what it is called in reports."""
     began = time.perf_counter()
     contours = detector(sample.image)
+    thin = contours.thin
     seconds = time.perf_counter() - began
     places = thresholds_of(thresholds)
-    counts = counts_of(contours.thin, sample.boundaries, places)
+    counts = counts_of(thin, sample.boundaries, places)
     agreed = None
     if contours.segments is not None:
         agreed = agreement(contours.segments, sample.segmentations, places)
-    picture = np.asarray(np.rint(255 * contours.thin), np.uint8)
+    picture = np.asarray(np.rint(255 * thin), np.uint8)
     return Run(name, sample.name, counts, agreed, seconds, picture)

@@ -25,13 +25,13 @@ def roberts(image: NDArray[np.uint8]) -> Contours:
     rising = cv2.filter2D(grey, -1, np.array([[1, 0], [0, -1]], np.float32), anchor=(0, 0))
     falling = cv2.filter2D(grey, -1, np.array([[0, 1], [-1, 0]], np.float32), anchor=(0, 0))
     size = np.stack([falling - rising, -(falling + rising)]) / 2
-    return Contours(_strength(np.hypot(*size)), _strength(_thinned(*size)))
+    return Contours(_strength(np.hypot(*size)), lambda: _strength(_thinned(*size)))
 
 
 def sobel(image: NDArray[np.uint8]) -> Contours:
     """Sobel's operator on the grey image, blurred."""
     right, down = _blurred_gradient(image)
-    return Contours(_strength(np.hypot(right, down)), _strength(_thinned(right, down)))
+    return Contours(_strength(np.hypot(right, down)), lambda: _strength(_thinned(right, down)))
 
 
 def canny(image: NDArray[np.uint8]) -> Contours:
@@ -46,7 +46,7 @@ def canny(image: NDArray[np.uint8]) -> Contours:
     for level in np.linspace(0, 1, LEVELS + 1, dtype=np.float32)[1:]:
         lines = label(thin >= np.sqrt(LOWER) * level)
         kept[np.isin(lines, lines[thin >= level])] = level
-    return Contours(strength, kept)
+    return Contours(strength, lambda: kept)
 
 
 def _grey(image: NDArray[np.uint8]) -> Values:

@@ -60,7 +60,7 @@ def slic_rag(image: NDArray[np.uint8]) -> Contours:
     neighbours = graph.rag_mean_color(lab, superpixels)
     levels = [_merged(superpixels, neighbours, STEP * number).astype(np.int32) for number in range(1, LEVELS + 1)]
     strength = np.asarray(np.mean([thin(borders_of(ids)) for ids in levels], axis=0), np.float32)
-    return Contours(strength, strength, lambda threshold: levels[min(int(threshold * LEVELS), LEVELS - 1)])
+    return Contours(strength, lambda: strength, lambda threshold: levels[min(int(threshold * LEVELS), LEVELS - 1)])
 
 
 def split_merge(image: NDArray[np.uint8]) -> Contours:

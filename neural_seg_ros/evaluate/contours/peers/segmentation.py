@@ -18,7 +18,7 @@ def contours_of(segments: NDArray[Any]) -> Contours:
     """The borders of segments (H, W), all with a strength of 1; the segments are the same at every threshold."""
     ids = segments.astype(np.int32)
     borders = thin(borders_of(ids)).astype(np.float32)
-    return Contours(borders, borders, lambda threshold: ids)
+    return Contours(borders, lambda: borders, lambda threshold: ids)
 
 
 def pieces_of(classes: NDArray[Any], least: int) -> NDArray[np.int32]:
