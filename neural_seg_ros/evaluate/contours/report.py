@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from neural_seg_ros.video import write_image
 TITLE = "Contours"
 COLUMNS = 4
 ISO_F = np.arange(0.1, 1, 0.1)
+# One for each of the ten colours, then the next.
+MARKERS = [marker for marker in "os^D" for _ in range(10)]
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,11 @@ def _plot(path: Path, report: Report) -> None:
         recall = np.linspace(f / (2 - f), 1, 200)
         axes.plot(recall, f * recall / (2 * recall - f), color="tab:green", alpha=0.25, linewidth=0.8)
         axes.text(0.99, f / (2 - f), f"F .{round(10 * f)}", color="tab:green", fontsize=7, ha="right", va="bottom")
-    for name, entry in sorted(report.figures.items(), key=lambda item: -item[1]["ods"]):
+    ranked = sorted(report.figures.items(), key=lambda item: -item[1]["ods"])
+    # There may be more detectors than colours.
+    for (name, entry), marker in zip(ranked, cycle(MARKERS), strict=False):
         label = f"{name}, F {entry['ods']:.3f}"
-        (point,) = axes.plot(entry["recall"], entry["precision"], marker="o", linestyle="", label=label)
+        (point,) = axes.plot(entry["recall"], entry["precision"], marker=marker, linestyle="", label=label)
         curve = entry["curve"]
         some = [pair for pair in zip(curve["recall"], curve["precision"], strict=True) if pair != (0, 0)]
         axes.plot(*zip(*some, strict=True), color=point.get_color())
