@@ -314,7 +314,14 @@ def test_a_segmenter_that_was_killed_and_started_again_gets_clicks_on_frames_tha
     process = process_of_a_segmenter(tmp_path)
     try:
         rviz = RvizClient(probe).init()
-        probe.until(lambda: masked((0, 0), 255) and rviz.markers and canvas._feed._overlay, what="a mask")
+
+        def shows_what_the_segmenter_has() -> bool:
+            """Not a frame of before it lived."""
+            return bool(
+                masked((0, 0), 255) and rviz.markers and canvas._frame.header.stamp.sec >= masks[0].header.stamp.sec
+            )
+
+        probe.until(shows_what_the_segmenter_has, what="a frame that has a mask")
         freeze()
         rviz.drag(SIZE, (20.0, 15.0))
         probe.until(lambda: masked((20, 15), 1), what="an answer to a click")
