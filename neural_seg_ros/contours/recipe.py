@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from skimage.morphology import thin
 
 from neural_seg_ros.contours.affinity import Look, affinities, coded
+from neural_seg_ros.contours.aligned import carried
 from neural_seg_ros.contours.arcs import Arcs, arcs_of, find_arcs
 from neural_seg_ros.contours.detected import Contours
 from neural_seg_ros.contours.gradients import gradients
@@ -33,14 +34,18 @@ class Recipe:
 
     members  segmentations of the ensemble
     looks    ways to compare pixels, each with a spectral step of its own
+    scales   of the image whose hierarchies by FAST count as well
     """
 
     members: int
     looks: tuple[Look, ...]
+    scales: tuple[float, ...] = ()
 
 
-BEST = Recipe(MEMBERS, (Look(), Look(texture=0.0), Look(texture=0.0, blur=2.0, bandwidth=0.4, codes=64)))
 FAST = Recipe(FEW_MEMBERS, (Look(texture=0.0, codes=64),))
+BEST = Recipe(
+    MEMBERS, (Look(), Look(texture=0.0), Look(texture=0.0, blur=2.0, bandwidth=0.4, codes=64)), scales=(0.7, 1.4)
+)
 
 
 def region_contours(image: NDArray[np.uint8], recipe: Recipe, size: int, seed: int) -> Contours:
@@ -57,6 +62,14 @@ def region_contours(image: NDArray[np.uint8], recipe: Recipe, size: int, seed: i
 
 def find_hierarchy(image: NDArray[np.uint8], recipe: Recipe, seed: int = 0) -> tuple[Arcs, Hierarchy]:
     """The arcs of an (h, w, 3) uint8 RGB image and the hierarchy of the regions between them."""
+    arcs, strengths = _find_strengths(image, recipe, seed)
+    for scale in recipe.scales:
+        strengths = strengths + carried(*find_hierarchy(_scaled(image, scale), FAST, seed), arcs)
+    return arcs, merge(image, arcs, _normalised(strengths, 1.0))
+
+
+def _find_strengths(image: NDArray[np.uint8], recipe: Recipe, seed: int) -> tuple[Arcs, NDArray[np.float64]]:
+    """The arcs of an (h, w, 3) uint8 RGB image and their strengths (E,) in [0, 1] before anything is merged."""
     tensors = gradients(image)
     agreement = _agreement(Ensemble(image).first(recipe.members))
     ridges = _normalised(tensors.strongest(), LEAST_GRADIENT) + _normalised(agreement, LEAST_AGREEMENT)
@@ -69,7 +82,14 @@ def find_hierarchy(image: NDArray[np.uint8], recipe: Recipe, seed: int = 0) -> t
     for look in recipe.looks:
         joined = affinities(arcs.ids, arcs.count, coded(image, look, seed), contour)
         spectral += _normalised(spectral_strength(joined, arcs.edges), LEAST_AGREEMENT)
-    return arcs, merge(image, arcs, _normalised(local + _normalised(spectral, LEAST_AGREEMENT), 1.0))
+    return arcs, _normalised(local + _normalised(spectral, LEAST_AGREEMENT), 1.0)
+
+
+def _scaled(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    height, width = (max(MIN_SIDE, round(side * scale)) for side in image.shape[:2])
+    # What is linear between two pixels has edges that blur and gradients that step.
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
 
 
 def _without_texture(arcs: Arcs, strengths: NDArray[np.float64]) -> NDArray[np.float64]:
