@@ -34,17 +34,19 @@ class Recipe:
 
     members  segmentations of the ensemble
     looks    ways to compare pixels, each with a spectral step of its own
-    scales   of the image whose hierarchies by FAST count as well
+    scales   sizes of the image whose hierarchies, found by FAST, count as well, and how much beside a weight of 1
     """
 
     members: int
     looks: tuple[Look, ...]
-    scales: tuple[float, ...] = ()
+    scales: tuple[tuple[float, float], ...] = ()
 
 
 FAST = Recipe(FEW_MEMBERS, (Look(texture=0.0, codes=64),))
 BEST = Recipe(
-    MEMBERS, (Look(), Look(texture=0.0), Look(texture=0.0, blur=2.0, bandwidth=0.4, codes=64)), scales=(0.7, 1.4)
+    MEMBERS,
+    (Look(), Look(texture=0.0), Look(texture=0.0, blur=2.0, bandwidth=0.4, codes=64)),
+    scales=((1.4, 1.0), (0.7, 0.5)),
 )
 
 
@@ -63,8 +65,8 @@ def region_contours(image: NDArray[np.uint8], recipe: Recipe, size: int, seed: i
 def find_hierarchy(image: NDArray[np.uint8], recipe: Recipe, seed: int = 0) -> tuple[Arcs, Hierarchy]:
     """The arcs of an (h, w, 3) uint8 RGB image and the hierarchy of the regions between them."""
     arcs, strengths = _find_strengths(image, recipe, seed)
-    for scale in recipe.scales:
-        strengths = strengths + carried(*find_hierarchy(_scaled(image, scale), FAST, seed), arcs)
+    for scale, weight in recipe.scales:
+        strengths = strengths + weight * carried(*find_hierarchy(_scaled(image, scale), FAST, seed), arcs)
     return arcs, merge(image, arcs, _normalised(strengths, 1.0))
 
 
