@@ -15,6 +15,7 @@ from neural_seg_ros.contours.arcs import Arcs, arcs_of, find_arcs
 from neural_seg_ros.contours.detected import Contours
 from neural_seg_ros.contours.gradients import gradients
 from neural_seg_ros.contours.hierarchy import Hierarchy, merge
+from neural_seg_ros.contours.rarity import by_rarity
 from neural_seg_ros.contours.spectral import spectral_strength
 from neural_seg_ros.image import MIN_SIDE, field_shape, resize_image
 from neural_seg_ros.regions.ensemble import FEW_MEMBERS, MEMBERS, Ensemble
@@ -35,11 +36,13 @@ class Recipe:
     members  segmentations of the ensemble
     looks    ways to compare pixels, each with a spectral step of its own
     scales   sizes of the image whose hierarchies, found by FAST, count as well, and how much beside a weight of 1
+    rarity   whether a contour is stronger where few others are
     """
 
     members: int
     looks: tuple[Look, ...]
     scales: tuple[tuple[float, float], ...] = ()
+    rarity: bool = False
 
 
 FAST = Recipe(FEW_MEMBERS, (Look(texture=0.0, codes=64),))
@@ -47,6 +50,7 @@ BEST = Recipe(
     MEMBERS,
     (Look(), Look(texture=0.0), Look(texture=0.0, blur=2.0, bandwidth=0.4, codes=64)),
     scales=((1.4, 1.0), (0.7, 0.5)),
+    rarity=True,
 )
 
 
@@ -67,7 +71,8 @@ def find_hierarchy(image: NDArray[np.uint8], recipe: Recipe, seed: int = 0) -> t
     arcs, strengths = _find_strengths(image, recipe, seed)
     for scale, weight in recipe.scales:
         strengths = strengths + weight * carried(*find_hierarchy(_scaled(image, scale), FAST, seed), arcs)
-    return arcs, merge(image, arcs, _normalised(strengths, 1.0))
+    hierarchy = merge(image, arcs, _normalised(strengths, 1.0))
+    return arcs, by_rarity(hierarchy, arcs) if recipe.rarity else hierarchy
 
 
 def _find_strengths(image: NDArray[np.uint8], recipe: Recipe, seed: int) -> tuple[Arcs, NDArray[np.float64]]:
