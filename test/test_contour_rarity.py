@@ -7,7 +7,7 @@ import pytest
 
 from neural_seg_ros.contours.arcs import Arcs, arcs_of
 from neural_seg_ros.contours.hierarchy import Hierarchy, merge
-from neural_seg_ros.contours.rarity import COMMON_LENGTH, RARITY_WEIGHT, by_rarity
+from neural_seg_ros.contours.rarity import COMMON_LENGTH, RARITY_POWER, by_rarity
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_each_arc_against_the_definition(found: tuple[Arcs, Hierarchy]) -> None:
     common = COMMON_LENGTH * np.sqrt(arcs.ids.size)
     for strength, changed in zip(before.arcs, after.arcs, strict=True):
         rarity = max(0.0, 1 - arcs.lengths[before.arcs > strength].sum() / common)
-        assert changed == pytest.approx(strength ** (1 - RARITY_WEIGHT) * rarity**RARITY_WEIGHT)
+        assert changed == pytest.approx(strength * rarity**RARITY_POWER)
 
 
 def test_order_and_ends_stay(found: tuple[Arcs, Hierarchy]) -> None:
@@ -35,7 +35,7 @@ def test_order_and_ends_stay(found: tuple[Arcs, Hierarchy]) -> None:
     assert (np.diff(after.altitudes[order]) >= 0).all()
     assert (after.divisions <= after.altitudes).all()
     assert after.arcs.min() >= 0
-    assert after.arcs.max() == pytest.approx(before.arcs.max() ** (1 - RARITY_WEIGHT))
+    assert after.arcs.max() == pytest.approx(before.arcs.max())
     for threshold in (0.3, 0.6):
         same = after.segments(threshold)[arcs.edges]
         assert (after.arcs[same[:, 0] != same[:, 1]] > threshold).all()
