@@ -24,12 +24,13 @@ class Hierarchy:
     """Segments of R regions at any threshold.
 
     tree       the binary tree of what is merged, its first R nodes the regions
-    divisions  (N,) float64 in [0, 1]: strength of the contour over which a node's children are merged, 0 for regions;
-               less where a division says little about the image as a whole
+    altitudes  (N,) float64 in [0, 1]: strength of the contour over which a node's children are merged, 0 for regions
+    divisions  (N,) float64 in [0, 1]: the same, less where a division says little about the image as a whole
     arcs       (E,) float64 in [0, 1] the strength at which the regions on both sides of each arc become one
     """
 
     tree: hg.Tree
+    altitudes: NDArray[np.float64]
     divisions: NDArray[np.float64]
     arcs: NDArray[np.float64]
 
@@ -47,7 +48,7 @@ def merge(image: NDArray[np.uint8], arcs: Arcs, strengths: NDArray[np.float64]) 
     look alike, however strong the lines in it are.
     """
     if arcs.count == 1:
-        return Hierarchy(hg.Tree(np.zeros(1, np.int64)), np.zeros(1), np.zeros(0))
+        return Hierarchy(hg.Tree(np.zeros(1, np.int64)), np.zeros(1), np.zeros(1), np.zeros(0))
     graph = hg.UndirectedGraph(arcs.count)
     graph.add_edges(arcs.edges[:, 0], arcs.edges[:, 1])
     lab = lab_of(image)
@@ -60,7 +61,7 @@ def merge(image: NDArray[np.uint8], arcs: Arcs, strengths: NDArray[np.float64]) 
     divisions = altitudes.copy()
     values = np.concatenate([lab, TEXTURE_WEIGHT * texture], axis=-1)
     divisions[merged] *= np.minimum(1, _explained(values, arcs, tree, merged) / FULL_SHARE) ** SHARE_POWER
-    return Hierarchy(tree, _rising(tree, divisions), np.asarray(hg.saliency(tree, altitudes)))
+    return Hierarchy(tree, altitudes, _rising(tree, divisions), np.asarray(hg.saliency(tree, altitudes)))
 
 
 def _rising(tree: hg.Tree, altitudes: NDArray[np.float64]) -> NDArray[np.float64]:

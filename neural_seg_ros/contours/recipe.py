@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from skimage.morphology import thin
 
 from neural_seg_ros.contours.affinity import Look, affinities, coded
+from neural_seg_ros.contours.aligned import carried
 from neural_seg_ros.contours.arcs import Arcs, arcs_of, find_arcs
 from neural_seg_ros.contours.detected import Contours
 from neural_seg_ros.contours.gradients import gradients
 from neural_seg_ros.contours.hierarchy import Hierarchy, merge
+from neural_seg_ros.contours.rarity import by_rarity
 from neural_seg_ros.contours.spectral import spectral_strength
 from neural_seg_ros.image import MIN_SIDE, field_shape, resize_image
 from neural_seg_ros.regions.ensemble import FEW_MEMBERS, MEMBERS, Ensemble
@@ -33,14 +35,23 @@ class Recipe:
 
     members  segmentations of the ensemble
     looks    ways to compare pixels, each with a spectral step of its own
+    scales   sizes of the image whose hierarchies, found by FAST, count as well, and how much beside a weight of 1
+    rarity   whether a contour is stronger where few others are
     """
 
     members: int
     looks: tuple[Look, ...]
+    scales: tuple[tuple[float, float], ...] = ()
+    rarity: bool = False
 
 
-BEST = Recipe(MEMBERS, (Look(), Look(texture=0.0), Look(texture=0.0, blur=2.0, bandwidth=0.4, codes=64)))
 FAST = Recipe(FEW_MEMBERS, (Look(texture=0.0, codes=64),))
+BEST = Recipe(
+    MEMBERS,
+    (Look(), Look(texture=0.0), Look(texture=0.0, blur=2.0, bandwidth=0.4, codes=64)),
+    scales=((1.4, 1.0), (0.7, 0.5)),
+    rarity=True,
+)
 
 
 def region_contours(image: NDArray[np.uint8], recipe: Recipe, size: int, seed: int) -> Contours:
@@ -57,6 +68,15 @@ def region_contours(image: NDArray[np.uint8], recipe: Recipe, size: int, seed: i
 
 def find_hierarchy(image: NDArray[np.uint8], recipe: Recipe, seed: int = 0) -> tuple[Arcs, Hierarchy]:
     """The arcs of an (h, w, 3) uint8 RGB image and the hierarchy of the regions between them."""
+    arcs, strengths = _find_strengths(image, recipe, seed)
+    for scale, weight in recipe.scales:
+        strengths = strengths + weight * carried(*find_hierarchy(_scaled(image, scale), FAST, seed), arcs)
+    hierarchy = merge(image, arcs, _normalised(strengths, 1.0))
+    return arcs, by_rarity(hierarchy, arcs) if recipe.rarity else hierarchy
+
+
+def _find_strengths(image: NDArray[np.uint8], recipe: Recipe, seed: int) -> tuple[Arcs, NDArray[np.float64]]:
+    """The arcs of an (h, w, 3) uint8 RGB image and their strengths (E,) in [0, 1] before anything is merged."""
     tensors = gradients(image)
     agreement = _agreement(Ensemble(image).first(recipe.members))
     ridges = _normalised(tensors.strongest(), LEAST_GRADIENT) + _normalised(agreement, LEAST_AGREEMENT)
@@ -69,7 +89,14 @@ def find_hierarchy(image: NDArray[np.uint8], recipe: Recipe, seed: int = 0) -> t
     for look in recipe.looks:
         joined = affinities(arcs.ids, arcs.count, coded(image, look, seed), contour)
         spectral += _normalised(spectral_strength(joined, arcs.edges), LEAST_AGREEMENT)
-    return arcs, merge(image, arcs, _normalised(local + _normalised(spectral, LEAST_AGREEMENT), 1.0))
+    return arcs, _normalised(local + _normalised(spectral, LEAST_AGREEMENT), 1.0)
+
+
+def _scaled(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    height, width = (max(MIN_SIDE, round(side * scale)) for side in image.shape[:2])
+    # What is linear between two pixels has edges that blur and gradients that step.
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
 
 
 def _without_texture(arcs: Arcs, strengths: NDArray[np.float64]) -> NDArray[np.float64]:
