@@ -13,7 +13,7 @@ from torch.nn import functional
 from neural_seg_ros.contours.detected import Contours
 from neural_seg_ros.contours.heads import Heads, pin_loss, random_pins
 from neural_seg_ros.contours.nms import suppressed
-from neural_seg_ros.contours.thesis import HeadsConfig, HeadsFit, fit_features, thesis_contours
+from neural_seg_ros.contours.thesis import HeadsConfig, HeadsFit, fit_features, fit_heads, shift_of, thesis_contours
 from neural_seg_ros.contours.transform import contour_loss, differing, differing_pairs, drawn, next_centre
 from neural_seg_ros.errors import ConfigError, ImageError
 
@@ -170,11 +170,22 @@ def test_the_same_seed_gives_the_same() -> None:
 
 
 def test_more_networks_are_averaged() -> None:
-    one, other, both = (
-        thesis_contours(two_colours(), replace(FEW_STEPS, seed=seed, networks=networks), "cpu").strength
-        for seed, networks in ((0, 1), (1, 1), (0, 2))
-    )
-    np.testing.assert_allclose(both, (one + other) / 2, atol=1e-6)
+    one, both = (thesis_contours(two_colours(), replace(FEW_STEPS, networks=n), "cpu").strength for n in (1, 2))
+    other = 2 * both - one
+    assert not np.allclose(other, one)
+    assert other.min() > -1e-6
+    assert other.max() < 1 + 1e-6
+
+
+def test_contours_of_an_image_that_is_moved_are_where_they_were() -> None:
+    shifts = [shift_of(number, 4) for number in range(5)]
+    assert shifts == [(0, 0), (4, 4), (4, 0), (0, 4), (0, 0)]
+    for shift in shifts[:2]:
+        fitted = fit_heads(two_colours(), SMALL, 3, torch.device("cpu"), shift)
+        # Four mirrored pixels on every side.
+        assert fitted.right.shape == (48, 67)
+        assert fitted.down.shape == (47, 68)
+        assert abs(fitted.right[8:-8, 10:-10].mean(0).argmax() + 10 - (4 + 23)) <= 1
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (9, 200), (37, 53)])

@@ -80,7 +80,11 @@ def thesis_contours(image: NDArray[np.uint8], config: HeadsConfig | None = None,
     small = resize_image(image, *field_shape(height, width, config.size, config.field(max(LEVELS)).least_side))
     window = (MARGIN, MARGIN, small.shape[1], small.shape[0])
     seeds = [replace(config, seed=(config.seed + number) % 2**31) for number in range(config.networks)]
-    fitted = [fit_heads(small, seed, levels, where) for seed in seeds for levels in LEVELS]
+    fitted = [
+        fit_heads(small, seed, levels, where, shift_of(number, levels))
+        for number, seed in enumerate(seeds)
+        for levels in LEVELS
+    ]
     strength = np.mean([drawn(each.right, each.down, window, (height, width)) for each in fitted], axis=0)
     inner = np.zeros_like(strength)
     kept = (slice(FRAME, height - FRAME), slice(FRAME, width - FRAME))
@@ -105,13 +109,26 @@ class FittedHeads:
     labels: NDArray[np.uint8]
 
 
-def fit_heads(image: NDArray[np.uint8], config: HeadsConfig, levels: int, device: torch.device) -> FittedHeads:
-    """Fit one network and then its heads to an (h, w, 3) uint8 RGB image, at its size.
+def shift_of(number: int, levels: int) -> tuple[int, int]:
+    """(down, right) in pixels by which the image is moved for a network of so many levels.
+
+    The nearest-neighbour decoder draws in blocks (thesis 3.4.3): with the next their borders fall elsewhere.
+    """
+    half = 2 ** (levels - 1) // 2
+    return ((0, 0), (half, half), (half, 0), (0, half))[number % 4]
+
+
+def fit_heads(
+    image: NDArray[np.uint8], config: HeadsConfig, levels: int, device: torch.device, shift: tuple[int, int] = (0, 0)
+) -> FittedHeads:
+    """Fit one network and then its heads to an (h, w, 3) uint8 RGB image, at its size, moved by (down, right).
 
     As heads teach the network nothing, they are as well fitted after it, and see features that stand still.
     """
-    mirrored = np.asarray(cv2.copyMakeBorder(image, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_REFLECT), np.uint8)
-    heads = HeadsFit(fit_features(mirrored, config, levels, device), config)
+    down, right = shift
+    margins = (MARGIN + down, MARGIN, MARGIN + right, MARGIN)
+    mirrored = np.asarray(cv2.copyMakeBorder(image, *margins, cv2.BORDER_REFLECT), np.uint8)
+    heads = HeadsFit(fit_features(mirrored, config, levels, device)[:, down:, right:], config)
     for step in range(config.alone + config.together):
         heads.step(together=step >= config.alone)
     return heads.fitted()
