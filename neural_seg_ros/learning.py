@@ -109,13 +109,17 @@ class Learning:
         yield from _in_slices(left, self.following.train)
         yield from _in_slices(of_field, self._fit_field)
 
+    def step(self, of_field: int, of_tracker: int, look: Callable[[], None]) -> None:
+        """Make all of ``steps``."""
+        for _ in self.steps(of_field, of_tracker, look):
+            pass
+
     def fit_for(self, seconds: float, look: Callable[[], None]) -> int:
         """Make steps for so long; returns how many."""
         deadline = time.monotonic() + seconds
         made = 0
         while time.monotonic() < deadline:
-            for _ in self.steps(1, 1, look):
-                pass
+            self.step(1, 1, look)
             made += 1
             self.engine.synchronise()
         return made

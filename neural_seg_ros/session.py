@@ -116,16 +116,18 @@ class Session:
             field_steps, tracker_steps = self._learning.due, ALL
         else:
             field_steps = tracker_steps = int(steps)
-        self._step(field_steps, tracker_steps)
+        self._learning.step(field_steps, tracker_steps, self._settle)
         return field_steps
 
     def fit_slices(self) -> Iterator[None]:
         """What ``fit()`` does, a few steps at a time; who stops in between leaves steps due."""
-        return self._steps(self._learning.due, ALL)
+        self._observed()
+        return self._learning.steps(self._learning.due, ALL, self._settle)
 
     def advance(self, steps: int) -> None:
         """Make up to ``steps`` of the field's steps that are due."""
-        self._step(min(steps, self._learning.due), 0)
+        self._observed()
+        self._learning.step(min(steps, self._learning.due), 0, self._settle)
 
     def train(self, steps: int) -> int:
         """Make up to ``steps`` of the tracker's steps that are due; returns how many were made.
@@ -366,14 +368,6 @@ class Session:
         """Answer the frame in view, unless it is."""
         if not self._answering.settled:
             self._answering.settle(self._view, self._learning)
-
-    def _step(self, field_steps: int, tracker_steps: int) -> None:
-        for _ in self._steps(field_steps, tracker_steps):
-            pass
-
-    def _steps(self, field_steps: int, tracker_steps: int) -> Iterator[None]:
-        self._observed()
-        return self._learning.steps(field_steps, tracker_steps, self._settle)
 
     def _learn_annotated(self) -> None:
         """Teach the tracker the annotated frame that is left."""
