@@ -12,6 +12,8 @@ class Question:
 
     What was sent since the segmenter's last sign of life may have met none: it waits again where the segmenter turns
     out to be gone. Sent twice it does no harm, as it replaces what has its key.
+
+    of_another  the segmenter that had the frame is gone, and another is asked for it
     """
 
     def __init__(self, patience: float) -> None:
@@ -20,6 +22,7 @@ class Question:
         self._until = math.inf
         self._waiting: list[Draw] = []
         self._unconfirmed: list[Draw] = []
+        self.of_another = False
 
     @property
     def waiting(self) -> int:
@@ -28,7 +31,7 @@ class Question:
 
     def ask(self, now: float) -> None:
         """A frame is frozen, and the segmenter asked for it at ``now`` seconds. What waited for another is dropped."""
-        self._known = False
+        self._known = self.of_another = False
         self._until = now + self._patience
         self._waiting.clear()
         self._unconfirmed.clear()
@@ -36,6 +39,7 @@ class Question:
     def ask_another(self, now: float) -> None:
         """Another segmenter is asked for the same frame at ``now`` seconds."""
         self.forget()
+        self.of_another = True
         self._until = now + self._patience
 
     def alive(self) -> None:
@@ -62,7 +66,7 @@ class Question:
 
     def answered(self) -> list[Draw]:
         """The segmenter has the frame; what may be sent now."""
-        self._known, self._until = True, math.inf
+        self._known, self._until, self.of_another = True, math.inf, False
         waiting, self._waiting = self._waiting, []
         self._unconfirmed += waiting
         return waiting

@@ -69,8 +69,6 @@ class Canvas(Node):
         self._frame: KeyFrame | None = None
         self._said = ""
         self._dirty = False
-        # The segmenter that had the frozen frame is gone, and another was asked for it.
-        self._asked_another = False
         self._next_frame = 0.0
         self._touched = time.monotonic()
         # Its own in this run: what an earlier one drew must not be replaced.
@@ -135,7 +133,7 @@ class Canvas(Node):
             return
         answered = self._feed.answer(self._frame)
         if answered is not None:
-            self._frame, self._dirty, self._asked_another = answered, True, False
+            self._frame, self._dirty = answered, True
             self._send(self._question.answered())
 
     def _on_change(self) -> None:
@@ -145,7 +143,6 @@ class Canvas(Node):
         if not another:
             self._question.alive()
         elif self._board.frozen:
-            self._asked_another = True
             self._question.ask_another(time.monotonic())
             self._say("segmenter started again: it is asked whether it has the frozen frame")
             self._look()
@@ -167,7 +164,7 @@ class Canvas(Node):
                 self._say(action.text)
 
     def _freeze(self) -> None:
-        self._said, self._dirty, self._asked_another = "", True, False
+        self._said, self._dirty = "", True
         if self._frame is not None and stamp_of(self._frame.header) is None:
             self._say("frozen frame: the camera's images have no stamp, so that nothing that is drawn finds its frame")
         self._question.ask(time.monotonic())
@@ -236,7 +233,7 @@ class Canvas(Node):
         if dropped is None:
             return
         lost = f"; {dropped} drawn on it are not sent" if dropped else ""
-        if self._asked_another:
+        if self._question.of_another:
             # It never will.
             self._board.go_on()
             self._say(f"frozen frame: the segmenter was started again without it{lost}. Follows the camera again")
