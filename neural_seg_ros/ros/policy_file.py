@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from xml.sax.saxutils import escape, quoteattr
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from neural_seg_ros.ros import segmenter_interface as offered
 from neural_seg_ros.ros.interface import Interface, Service, Topic
@@ -16,7 +16,6 @@ from neural_seg_ros.ros.segmenter_interface import SEGMENTER
 _VERSION = "0.2.0"
 _FOLDER = "/neural_seg"
 _CAMERAS = ("front", "rear")
-_INDENT = "  "
 _COLUMNS = 120
 _HEAD = f"""\
 SROS2: what each node of neural_seg_ros may do; "{_FOLDER}/consumer" is for a node of yours that takes masks.
@@ -97,39 +96,33 @@ def enclaves() -> dict[str, tuple[Profile, ...]]:
 
 def policy_file() -> str:
     """The text of config/sros2_policy.xml."""
-    body = [line for path, profiles in enclaves().items() for line in _enclave(path, profiles)]
+    policy = Element("policy", version=_VERSION)
+    under = SubElement(policy, "enclaves")
+    for path, profiles in enclaves().items():
+        enclave = SubElement(SubElement(under, "enclave", path=path), "profiles")
+        for one in profiles:
+            _add(enclave, one)
+    indent(policy)
     comment = textwrap.fill(_HEAD, _COLUMNS, initial_indent="<!-- ", subsequent_indent=" " * 5)
-    policy = _element("policy", {"version": _VERSION}, _element("enclaves", {}, body))
-    return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', f"{comment} -->", *policy, ""])
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{comment} -->\n{tostring(policy, encoding="unicode")}\n'
 
 
 def _names(offers: Iterable[Topic | Service]) -> tuple[str, ...]:
     return tuple(offer.name for offer in offers)
 
 
-def _enclave(path: str, profiles: Iterable[Profile]) -> list[str]:
-    body = [line for one in profiles for line in _profile(one)]
-    return _element("enclave", {"path": path}, _element("profiles", {}, body))
-
-
-def _profile(of: Profile) -> list[str]:
-    rules = (
+def _add(profiles: Element, of: Profile) -> None:
+    node = SubElement(profiles, "profile", ns=of.namespace, node=of.node)
+    for kind, rule, names in (
         ("topic", "subscribe", of.subscribe),
         ("topic", "publish", of.publish),
         ("service", "reply", of.reply),
         ("service", "request", of.request),
-    )
-    body = [line for kind, rule, names in rules if names for line in _rule(kind, rule, names)]
-    return _element("profile", {"ns": of.namespace, "node": of.node}, body)
-
-
-def _rule(kind: str, rule: str, names: Iterable[str]) -> list[str]:
-    return _element(f"{kind}s", {rule: "ALLOW"}, [f"<{kind}>{escape(name)}</{kind}>" for name in names])
-
-
-def _element(tag: str, attributes: Mapping[str, str], body: Iterable[str]) -> list[str]:
-    head = " ".join([tag, *(f"{name}={quoteattr(value)}" for name, value in attributes.items())])
-    return [f"<{head}>", *(_INDENT + line for line in body), f"</{tag}>"]
+    ):
+        if names:
+            allowed = SubElement(node, f"{kind}s", {rule: "ALLOW"})
+            for name in names:
+                SubElement(allowed, kind).text = name
 
 
 if __name__ == "__main__":
