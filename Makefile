@@ -23,7 +23,7 @@ STAMP := $(VENV)/.installed-$(ROS)
 # Plugins that a sourced ROS 2 brings for pytest are made for older versions of it, and no test needs one.
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
 
-.PHONY: help venv demo test lint types format benchmark clean
+.PHONY: help venv demo test lint types format generated benchmark clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -59,6 +59,11 @@ types: venv  ## static types
 format: venv  ## format the code in place
 	$(BIN)/python -m ruff check --fix
 	$(BIN)/python -m ruff format
+
+generated: venv  ## write docs/interface.md, config/segmenter.yaml and config/sros2_policy.xml from the code
+	$(BIN)/python -m neural_seg_ros.ros.generated.interface_md > docs/interface.md
+	$(BIN)/python -m neural_seg_ros.ros.generated.parameters_yaml > config/segmenter.yaml
+	$(BIN)/python -m neural_seg_ros.ros.generated.sros2_policy > config/sros2_policy.xml
 
 benchmark: venv  ## latency, memory and the speed of a step on this machine, into benchmark_out; IMAGE=FILE is another picture
 	$(BIN)/neural-seg benchmark latency $(if $(IMAGE),--image '$(IMAGE)') --out benchmark_out/latency

@@ -65,12 +65,12 @@ setup(
     entry_points={
         "console_scripts": [
             f"camera = {NAME}.ros.camera:main",
-            f"canvas = {NAME}.ros.canvas:main",
-            f"detections = {NAME}.ros.detections:main",
-            f"labelled_cloud = {NAME}.ros.labelled_cloud:main",
-            f"multi_segmenter = {NAME}.ros.multi_segmenter:main",
+            f"canvas = {NAME}.ros.canvas.node:main",
+            f"detections = {NAME}.ros.consumers.detections:main",
+            f"labelled_cloud = {NAME}.ros.consumers.labelled_cloud:main",
+            f"multi_segmenter = {NAME}.ros.segmenter.multi_segmenter:main",
             f"neural-seg = {NAME}.cli.main:main",
-            f"segmenter = {NAME}.ros.segmenter:main",
+            f"segmenter = {NAME}.ros.segmenter.node:main",
         ],
     },
 )

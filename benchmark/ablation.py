@@ -25,18 +25,16 @@ from numpy.typing import NDArray
 
 from neural_seg_ros import Session, SessionConfig
 from neural_seg_ros.annotations import Annotation
-from neural_seg_ros.evaluate.agreed import hard_items
-from neural_seg_ros.evaluate.clicks import FROM_CLICKS, clicks_to_quality
-from neural_seg_ros.evaluate.contestants import Contestant
-from neural_seg_ros.evaluate.datasets import Item, object_items, region_items
-from neural_seg_ros.evaluate.figures import summarise
-from neural_seg_ros.evaluate.labeller import Labelling
-from neural_seg_ros.evaluate.ours import SessionLabeller
-from neural_seg_ros.evaluate.play import Game, Plan, Run, Task, play
-from neural_seg_ros.evaluate.processes import each
-from neural_seg_ros.evaluate.regions import regions_game
-from neural_seg_ros.evaluate.table import Table
+from neural_seg_ros.evaluation.clicks.figures import summarise
+from neural_seg_ros.evaluation.clicks.games import FROM_CLICKS, clicks_to_quality, regions_game
+from neural_seg_ros.evaluation.clicks.play import Game, Plan, Run, Task, play
+from neural_seg_ros.evaluation.contestants import Contestant
+from neural_seg_ros.evaluation.datasets import Item, object_items, region_items
+from neural_seg_ros.evaluation.hard_objects import hard_items
+from neural_seg_ros.evaluation.labellers import Labelling, SessionLabeller
+from neural_seg_ros.evaluation.table import Table
 from neural_seg_ros.files import write_text
+from neural_seg_ros.jobs import each
 from neural_seg_ros.regions import FEW_MEMBERS, RegionFinder, Regions, prepare_regions
 from neural_seg_ros.regions.appearance import LEAST, appearance
 
@@ -47,7 +45,7 @@ PROBABILITIES, FEATURES = 0.25, 1 / 3
 LARGE_DIFFERENCE = 0.95
 # Modules whose names are replaced.
 GRAPH, CANDIDATES, EVIDENCE, VOTE, FUSED = (
-    f"neural_seg_ros.answer.{module}" for module in ("graph", "candidates", "evidence", "vote", "fused")
+    f"neural_seg_ros.click_answer.{module}" for module in ("graph", "candidates", "evidence", "vote", "fused")
 )
 FINDER = f"{FUSED}.RegionFinder"
 

@@ -23,18 +23,17 @@ import skimage.data
 from numpy.typing import NDArray
 
 from neural_seg_ros import Session, SessionConfig, Stroke
-from neural_seg_ros.draw import contact_sheet, overlay
-from neural_seg_ros.evaluate.calibration import Calibration
-from neural_seg_ros.evaluate.datasets import Sample, region_items
-from neural_seg_ros.evaluate.metrics import IGNORE, mean_iou
-from neural_seg_ros.evaluate.nearest import Labels
-from neural_seg_ros.evaluate.strokes import robot_strokes
-from neural_seg_ros.evaluate.table import Table
+from neural_seg_ros.annotations.rasterize import NOTHING, rasterise
+from neural_seg_ros.drawing import contact_sheet, overlay
+from neural_seg_ros.evaluation.clicks.calibration import Calibration
+from neural_seg_ros.evaluation.datasets import Sample, region_items
+from neural_seg_ros.evaluation.robot import robot_strokes
+from neural_seg_ros.evaluation.table import Table
 from neural_seg_ros.files import write_text
-from neural_seg_ros.image import resize_image
-from neural_seg_ros.rasterise import NOTHING, rasterise
-from neural_seg_ros.result import Result
-from neural_seg_ros.video import write_image
+from neural_seg_ros.images.arrays import Labels, resize_image
+from neural_seg_ros.images.files import write_image
+from neural_seg_ros.metrics import IGNORE, mean_iou
+from neural_seg_ros.session.result import Result
 
 EVERY, IMAGES = 4, 10
 OFF, THESIS = 0.0, 1e-3

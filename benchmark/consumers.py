@@ -27,19 +27,19 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header, String
 
-from neural_seg_ros.consumers import cloud, depth
-from neural_seg_ros.consumers.instances import find_instances
-from neural_seg_ros.consumers.rays import camera_rays
+from neural_seg_ros.images.camera_model import camera_rays
 from neural_seg_ros.live import Output
-from neural_seg_ros.result import Result
-from neural_seg_ros.ros.conversion import cloud_from_array, from_array
-from neural_seg_ros.ros.detections import Detections
-from neural_seg_ros.ros.endpoints import Endpoints
-from neural_seg_ros.ros.labelled_cloud import LabelledCloud
-from neural_seg_ros.ros.outputs import Outputs
-from neural_seg_ros.ros.segmenter_interface import SEGMENTER
-from neural_seg_ros.ros.throttled import ThrottledLog
-from neural_seg_ros.ros.transport import use_large_images
+from neural_seg_ros.ros.consumers import cloud, depth
+from neural_seg_ros.ros.consumers.detections import Detections
+from neural_seg_ros.ros.consumers.instances import find_instances
+from neural_seg_ros.ros.consumers.labelled_cloud import LabelledCloud
+from neural_seg_ros.ros.segmenter.interface import SEGMENTER
+from neural_seg_ros.ros.segmenter.outputs import Outputs
+from neural_seg_ros.ros.toolkit.conversion import cloud_from_array, from_array
+from neural_seg_ros.ros.toolkit.endpoints import Endpoints
+from neural_seg_ros.ros.toolkit.process import use_large_images
+from neural_seg_ros.ros.toolkit.throttled_log import ThrottledLog
+from neural_seg_ros.session.result import Result
 
 NAME = "benchmark"
 HEADERS = ("least", "p50", "p95", "CPU p50", "came")

@@ -12,12 +12,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 STOP_SECONDS = 30.0
+MODULES = {
+    "camera": "neural_seg_ros.ros.camera",
+    "detections": "neural_seg_ros.ros.consumers.detections",
+    "labelled_cloud": "neural_seg_ros.ros.consumers.labelled_cloud",
+    "multi_segmenter": "neural_seg_ros.ros.segmenter.multi_segmenter",
+    "segmenter": "neural_seg_ros.ros.segmenter.node",
+}
 
 
 @contextlib.contextmanager
 def node(name: str, arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a node of this package in its own process; ask it to stop in the end."""
-    process = subprocess.Popen([sys.executable, "-m", f"neural_seg_ros.ros.{name}", "--ros-args", *arguments])
+    process = subprocess.Popen([sys.executable, "-m", MODULES[name], "--ros-args", *arguments])
     try:
         yield process
     finally:

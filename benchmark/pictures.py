@@ -26,9 +26,9 @@ from rosbags.typesys import Stores, get_typestore
 
 from neural_seg_ros import Annotation, Box, Click, Session, SessionConfig, Stroke
 from neural_seg_ros.contours import find_contours
-from neural_seg_ros.draw import color_mask, confidence_image, contact_sheet, overlay
-from neural_seg_ros.image import field_shape, resize_image
-from neural_seg_ros.video import open_frames, read_image, write_image
+from neural_seg_ros.drawing import color_mask, confidence_image, contact_sheet, overlay
+from neural_seg_ros.images.arrays import field_shape, resize_image
+from neural_seg_ros.images.files import open_frames, read_image, write_image
 
 RgbImage = NDArray[np.uint8]
 

@@ -17,8 +17,8 @@ from neural_seg_ros.config import FieldConfig, FitConfig, SessionConfig
 from neural_seg_ros.errors import NeuralSegError
 
 if TYPE_CHECKING:
-    from neural_seg_ros.result import Result
     from neural_seg_ros.session import Session
+    from neural_seg_ros.session.result import Result
 
 __version__ = "0.1.0"
 
@@ -41,8 +41,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Session and Result bring torch with them; what only describes (options, annotations) starts without it.
     if name in ("Session", "Result"):
-        from neural_seg_ros.result import Result
         from neural_seg_ros.session import Session
+        from neural_seg_ros.session.result import Result
 
         return {"Session": Session, "Result": Result}[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

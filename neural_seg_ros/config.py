@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from neural_seg_ros.errors import ConfigError
+from neural_seg_ros.files import read_mapping
 from neural_seg_ros.options import flatten, from_flat, option, to_flat, validate
-from neural_seg_ros.yaml_file import read_mapping
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Named errors for everything that comes from outside. Each message says what was given and what is accepted."""
 
+from __future__ import annotations
+
 
 def short(text: str, most: int = 80) -> str:
     """A text from outside in quotes, as errors show it: in one line, with an end."""
@@ -36,3 +38,8 @@ class SessionFileError(NeuralSegError):
 
 class SourceError(NeuralSegError):
     """A video, image folder, annotation file, bag or data set cannot be read."""
+
+
+def error_text(error: BaseException) -> str:
+    """The message of an error made for users; of any other, its type too."""
+    return str(error) if isinstance(error, NeuralSegError) else f"{type(error).__name__}: {error}"

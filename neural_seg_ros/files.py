@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
+
+from neural_seg_ros.errors import NeuralSegError
 
 # There is no way but to set it, which is not for a time when other threads make files.
 _UMASK = os.umask(0o077)
@@ -63,3 +68,14 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read_mapping(path: str | Path, error: type[NeuralSegError], accepted: str) -> Mapping[str, Any]:
+    """The mapping in a YAML file. Raises ``error`` naming the file when it is anything else; ``accepted`` in words."""
+    try:
+        tree = yaml.safe_load(Path(path).read_text())
+    except (OSError, ValueError, yaml.YAMLError) as reason:
+        raise error(f"{path}: cannot be read as YAML: {' '.join(str(reason).split())}") from None
+    if not isinstance(tree, Mapping):
+        raise error(f"{path}: got {type(tree).__name__}, accepted: {accepted}")
+    return tree

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
+
+import cv2
 
 from neural_seg_ros.errors import ConfigError
 
 T = TypeVar("T")
 R = TypeVar("R")
-
 # The libraries read these once, when they are loaded.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -131,3 +134,33 @@ def _outcome(job: T, future: Any) -> Outcome[T, Any]:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def each(function: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Iterator[R]:
+    """``function`` of every task, in their order, by ``jobs`` processes; both must be picklable.
+
+    The first error of a task is raised and the tasks not yet begun are dropped.
+    """
+    with _one_thread(), _pool(min(jobs, len(tasks)) or 1) as pool:
+        yield from pool.map(function, tasks)
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    # A fork would inherit the locks of torch's and OpenCV's threads.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(processes, context, cv2.setNumThreads, (1,))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Processes started inside see one thread."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

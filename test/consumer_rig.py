@@ -12,8 +12,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
 
-from neural_seg_ros.ros.conversion import from_array
-from neural_seg_ros.ros.qos import LATCHED
+from neural_seg_ros.ros.toolkit.conversion import from_array
+from neural_seg_ros.ros.toolkit.qos import LATCHED
 
 HEIGHT, WIDTH = 24, 32
 FRAME = "camera_color_optical_frame"

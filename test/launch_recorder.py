@@ -18,6 +18,15 @@ from unittest import mock
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+# What ``python -m`` runs for each executable of setup.py.
+MODULES = {
+    "camera": "neural_seg_ros.ros.camera",
+    "canvas": "neural_seg_ros.ros.canvas.node",
+    "detections": "neural_seg_ros.ros.consumers.detections",
+    "labelled_cloud": "neural_seg_ros.ros.consumers.labelled_cloud",
+    "multi_segmenter": "neural_seg_ros.ros.segmenter.multi_segmenter",
+    "segmenter": "neural_seg_ros.ros.segmenter.node",
+}
 
 
 class LaunchContext:
@@ -191,7 +200,7 @@ def command(node: Node, folder: Path) -> list[str]:
         ros += ["--params-file", str(file)]
     for old, new in node.remappings:
         ros += ["-r", f"{old}:={new}"]
-    return [sys.executable, "-m", f"neural_seg_ros.ros.{node.executable}", *node.arguments, "--ros-args", *ros]
+    return [sys.executable, "-m", MODULES[node.executable], *node.arguments, "--ros-args", *ros]
 
 
 def describe(path: Path) -> LaunchDescription:

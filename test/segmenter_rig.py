@@ -14,8 +14,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from neural_seg_ros.ros.conversion import from_array
-from neural_seg_ros.ros.segmenter import Segmenter
+from neural_seg_ros.ros.segmenter.node import Segmenter
+from neural_seg_ros.ros.toolkit.conversion import from_array
 
 HEIGHT, WIDTH = 48, 64
 TINY = {

@@ -10,15 +10,15 @@ import numpy as np
 from rclpy.parameter import Parameter
 from segmenter_rig import TINY, overrides
 
+from neural_seg_ros.images.files import write_image
 from neural_seg_ros.ros.camera import CAMERA, Camera
-from neural_seg_ros.ros.canvas import Canvas
-from neural_seg_ros.ros.canvas_interface import CANVAS, CanvasTopics
-from neural_seg_ros.ros.detections import DETECTIONS, Detections
-from neural_seg_ros.ros.labelled_cloud import LABELLED_CLOUD, LabelledCloud
-from neural_seg_ros.ros.multi_segmenter import MULTI_SEGMENTER, MultiSegmenter
-from neural_seg_ros.ros.segmenter import Segmenter
-from neural_seg_ros.ros.segmenter_interface import SEGMENTER
-from neural_seg_ros.video import write_image
+from neural_seg_ros.ros.canvas.interface import CANVAS, CanvasTopics
+from neural_seg_ros.ros.canvas.node import Canvas
+from neural_seg_ros.ros.consumers.detections import DETECTIONS, Detections
+from neural_seg_ros.ros.consumers.labelled_cloud import LABELLED_CLOUD, LabelledCloud
+from neural_seg_ros.ros.segmenter.interface import SEGMENTER
+from neural_seg_ros.ros.segmenter.multi_segmenter import MULTI_SEGMENTER, MultiSegmenter
+from neural_seg_ros.ros.segmenter.node import Segmenter
 
 # Makes a node with rclpy's options; a folder of its own.
 Start = Callable[..., Any]

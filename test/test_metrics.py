@@ -3,14 +3,7 @@
 import numpy as np
 import pytest
 
-from neural_seg_ros.evaluate.metrics import (
-    IGNORE,
-    boundary_f,
-    clicks_needed,
-    error_rate,
-    iou,
-    mean_iou,
-)
+from neural_seg_ros.metrics import IGNORE, boundary_f, clicks_needed, error_rate, iou, mean_iou
 
 
 def square(size: int, top: int, left: int, side: int) -> np.ndarray:

@@ -15,8 +15,8 @@ from neural_seg_ros.cli import common
 if TYPE_CHECKING:
     import torch
 
-    from neural_seg_ros.evaluate.step_speed import StepSpeed
-    from neural_seg_ros.evaluate.table import Table
+    from neural_seg_ros.evaluation.speed.step_speed import StepSpeed
+    from neural_seg_ros.evaluation.table import Table
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed and memory.")
 
@@ -41,11 +41,11 @@ def latency(
     """Cold start, click to mask (p50, p95) on a still and on a moving camera, frame to mask, step time and memory."""
     import skimage.data
 
-    from neural_seg_ros.device import choose_device
-    from neural_seg_ros.evaluate.latency import Latency, measure_latency
-    from neural_seg_ros.image import resize_image
-    from neural_seg_ros.live.latency import LiveLatency, measure_live_latency
-    from neural_seg_ros.video import read_image
+    from neural_seg_ros.evaluation.speed.latency import Latency, measure_latency
+    from neural_seg_ros.evaluation.speed.live_latency import LiveLatency, measure_live_latency
+    from neural_seg_ros.images.arrays import resize_image
+    from neural_seg_ros.images.files import read_image
+    from neural_seg_ros.torch_setup import choose_device
 
     picture = resize_image(skimage.data.coffee() if image is None else read_image(image), height, width)
     still: dict[str, Latency] = {}
@@ -80,8 +80,8 @@ def step(
     """A step of the fit: engines side by side, roofline, PSNR in time, growth: JSON, table and plots."""
     import skimage.data
 
-    from neural_seg_ros.device import choose_device
-    from neural_seg_ros.evaluate.step_speed import WANTED_PSNR, measure_step_speed
+    from neural_seg_ros.evaluation.speed.step_speed import WANTED_PSNR, measure_step_speed
+    from neural_seg_ros.torch_setup import choose_device
 
     field = common.session_config(context, preset, settings=settings).field
     place = choose_device(device)
@@ -108,7 +108,7 @@ def _machine(device: torch.device) -> str:
 
 def _table(first: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
     """A row each of ``{first: {column: figure or text}}``, all with the same columns."""
-    from neural_seg_ros.evaluate.table import Table
+    from neural_seg_ros.evaluation.table import Table
 
     columns = list(next(iter(rows.values())))
     return Table((first, *columns), tuple((name, *map(_text, row.values())) for name, row in rows.items()))
@@ -132,7 +132,7 @@ def _write(out: Path, setting: str, metrics: Mapping[str, Any], tables: Mapping[
 
 def _step_tables(speed: StepSpeed, wanted: float) -> dict[str, Table]:
     """``{heading: table}`` of what was measured."""
-    from neural_seg_ros.evaluate.table import Table
+    from neural_seg_ros.evaluation.table import Table
 
     tables = {
         "Engines": _table("engine", {name: dataclasses.asdict(row) for name, row in speed.engines.items()}),
@@ -160,7 +160,7 @@ def _plot_waits(path: Path, still: Mapping[str, Any], moving: Mapping[str, Any])
     """Seconds that a user waits, a group of bars for each wait, a bar for each answer."""
     from matplotlib.figure import Figure
 
-    from neural_seg_ros.evaluate.report import write_figure
+    from neural_seg_ros.evaluation.clicks.report import write_figure
 
     waits = {
         "first mask": (still, "cold_start"),
@@ -187,7 +187,7 @@ def _plot_waits(path: Path, still: Mapping[str, Any], moving: Mapping[str, Any])
 def _plot_psnr(path: Path, speed: StepSpeed, wanted: float) -> None:
     from matplotlib.figure import Figure
 
-    from neural_seg_ros.evaluate.report import write_figure
+    from neural_seg_ros.evaluation.clicks.report import write_figure
 
     figure = Figure(figsize=(6.4, 4.0), dpi=120, layout="constrained")
     axes = figure.add_subplot(title="PSNR in time", xlabel="seconds", ylabel="PSNR (dB)", xscale="log")
@@ -202,7 +202,7 @@ def _plot_psnr(path: Path, speed: StepSpeed, wanted: float) -> None:
 def _plot_growth(path: Path, growth: Mapping[str, Mapping[int, float]]) -> None:
     from matplotlib.figure import Figure
 
-    from neural_seg_ros.evaluate.report import write_figure
+    from neural_seg_ros.evaluation.clicks.report import write_figure
 
     figure = Figure(figsize=(3.0 * len(growth), 3.0), dpi=120, layout="constrained")
     for axes, (what, series) in zip(figure.subplots(1, len(growth), sharey=True), growth.items(), strict=True):

@@ -11,14 +11,14 @@ import typer
 
 from neural_seg_ros.config import PRESETS, SessionConfig
 from neural_seg_ros.errors import ConfigError
+from neural_seg_ros.files import read_mapping
 from neural_seg_ros.options import flatten, from_flat, options_of, parse
-from neural_seg_ros.yaml_file import read_mapping
 
 if TYPE_CHECKING:
     from neural_seg_ros.jobs import Backend as JobsBackend
 
 T = TypeVar("T")
-_SESSION = "neural_seg_ros.session"
+_SESSION = "neural_seg_ros.session.session"
 
 
 def _read_config_file(context: typer.Context, path: Path | None) -> Path | None:

@@ -26,9 +26,9 @@ def contours(
     import numpy as np
 
     from neural_seg_ros.contours import find_contours
-    from neural_seg_ros.draw import color_mask, confidence_image
-    from neural_seg_ros.label_file import write_labels
-    from neural_seg_ros.video import read_image, write_image
+    from neural_seg_ros.drawing import color_mask, confidence_image
+    from neural_seg_ros.images.files import read_image, write_image
+    from neural_seg_ros.images.label_files import write_labels
 
     settled = ContourConfig(method, size, seed)
     if not 0 <= threshold <= 1:

@@ -22,8 +22,8 @@ from neural_seg_ros.errors import ConfigError, SourceError
 from neural_seg_ros.files import write_text
 
 if TYPE_CHECKING:
+    from neural_seg_ros.images.files import RgbImage, VideoWriter
     from neural_seg_ros.ros.demo import Recording
-    from neural_seg_ros.video import RgbImage, VideoWriter
 
 _CLIP = "carphone_pristine.mp4"
 # In pixels of the clip, 176x144: the head, and beside it the window and the jacket as background. The man moves, but
@@ -69,8 +69,8 @@ def demo(
     answer: common.Answer = None,
 ) -> None:
     """Play a clip as a camera over DDS, click on it from another process, and record overlay.mp4 and figures."""
-    from neural_seg_ros.ros.distribution import require_ros
-    from neural_seg_ros.ros.transport import use_large_images
+    from neural_seg_ros.ros.toolkit.distribution import require_ros
+    from neural_seg_ros.ros.toolkit.process import use_large_images
 
     require_ros()
     scene = choose_scene(video, click or [])
@@ -94,7 +94,7 @@ def choose_scene(video: Path | None, clicks: Sequence[str]) -> Scene:
 
     Raises SourceError when the video cannot be read, ConfigError when a click is not accepted.
     """
-    from neural_seg_ros.video import open_frames
+    from neural_seg_ros.images.files import open_frames
 
     path = default_clip() if video is None else video
     first = next(iter(open_frames(path)))
@@ -146,8 +146,8 @@ def own_domain(exported: str | None) -> int:
 
 def _run(scene: Scene, out: Path, seconds: float, answer: str | None) -> tuple[Recording, list[Tile]]:
     """Run camera, segmenter and clicks as processes and record here; all have ended when it returns or raises."""
+    from neural_seg_ros.images.files import VideoWriter
     from neural_seg_ros.ros.demo import IMAGE_TOPIC, INFO_TOPIC, record
-    from neural_seg_ros.video import VideoWriter
 
     out.mkdir(parents=True, exist_ok=True)
     # A path is quoted, as parameters are read as YAML.
@@ -158,7 +158,7 @@ def _run(scene: Scene, out: Path, seconds: float, answer: str | None) -> tuple[R
     clicks = [(at.x, at.y, at.class_id) for at in scene.clicks]
     commands = {
         "camera": ["neural_seg_ros.ros.camera", "--ros-args", *_parameters(played), *topics],
-        "segmenter": ["neural_seg_ros.ros.segmenter", "--ros-args", *chosen, "-r", f"image:={IMAGE_TOPIC}"],
+        "segmenter": ["neural_seg_ros.ros.segmenter.node", "--ros-args", *chosen, "-r", f"image:={IMAGE_TOPIC}"],
         "clicks": ["neural_seg_ros.ros.demo", json.dumps(clicks)],
     }
     with ExitStack() as stack:
@@ -252,9 +252,9 @@ class _Pictures:
 
 
 def _write_sheet(path: Path, tiles: Sequence[Tile]) -> None:
-    from neural_seg_ros.draw import contact_sheet
-    from neural_seg_ros.image import resize_image
-    from neural_seg_ros.video import write_image
+    from neural_seg_ros.drawing import contact_sheet
+    from neural_seg_ros.images.arrays import resize_image
+    from neural_seg_ros.images.files import write_image
 
     count = min(_TILES, len(tiles))
     shown = [tiles[number * (len(tiles) - 1) // max(1, count - 1)] for number in range(count)]

@@ -14,10 +14,10 @@ from neural_seg_ros.cli import common
 from neural_seg_ros.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
-    from neural_seg_ros.evaluate.datasets import Item
-    from neural_seg_ros.evaluate.play import Plan, Run
-    from neural_seg_ros.evaluate.report import Report
-    from neural_seg_ros.evaluate.tracking.play import Run as TrackingRun
+    from neural_seg_ros.evaluation.clicks.play import Plan, Run
+    from neural_seg_ros.evaluation.clicks.report import Report
+    from neural_seg_ros.evaluation.datasets import Item
+    from neural_seg_ros.evaluation.tracking.play import Run as TrackingRun
 
 T = TypeVar("T")
 
@@ -60,10 +60,11 @@ def clicks(
     config: common.Config = None,
 ) -> None:
     """Clicks one object needs (NoC@85, NoC@90, IoU per click), calibration, risk against coverage."""
-    from neural_seg_ros.evaluate.clicks import FROM_CLICKS, report_of
-    from neural_seg_ros.evaluate.contestants import choose
-    from neural_seg_ros.evaluate.peers import OBJECT_PEERS
-    from neural_seg_ros.evaluate.play import Plan
+    from neural_seg_ros.evaluation.clicks.games import FROM_CLICKS
+    from neural_seg_ros.evaluation.clicks.games import clicks_report as report_of
+    from neural_seg_ros.evaluation.clicks.peers import OBJECT_PEERS
+    from neural_seg_ros.evaluation.clicks.play import Plan
+    from neural_seg_ros.evaluation.contestants import choose
 
     settled = common.session_config(context, preset, settings=settings)
     contestants = choose(peers, answers, OBJECT_PEERS, settled, device)
@@ -92,10 +93,11 @@ def boxes(
     config: common.Config = None,
 ) -> None:
     """One object from a bounding box (boxes/, else the object's own + 5 %), beside the same object from clicks."""
-    from neural_seg_ros.evaluate.boxes import GAMES, report_of
-    from neural_seg_ros.evaluate.contestants import choose
-    from neural_seg_ros.evaluate.peers import BOX_PEERS
-    from neural_seg_ros.evaluate.play import Plan
+    from neural_seg_ros.evaluation.clicks.games import BOX_GAMES as GAMES
+    from neural_seg_ros.evaluation.clicks.games import boxes_report as report_of
+    from neural_seg_ros.evaluation.clicks.peers import BOX_PEERS
+    from neural_seg_ros.evaluation.clicks.play import Plan
+    from neural_seg_ros.evaluation.contestants import choose
 
     settled = common.session_config(context, preset, settings=settings)
     contestants = choose(peers, answers, BOX_PEERS, settled, device)
@@ -125,11 +127,12 @@ def regions(
     config: common.Config = None,
 ) -> None:
     """Clicks on many classes (mean IoU, calibration), on images/ and groundTruth/ as BSDS500 has them."""
-    from neural_seg_ros.evaluate.contestants import choose
-    from neural_seg_ros.evaluate.datasets import region_items
-    from neural_seg_ros.evaluate.peers import REGION_PEERS
-    from neural_seg_ros.evaluate.play import Plan
-    from neural_seg_ros.evaluate.regions import regions_game, report_of
+    from neural_seg_ros.evaluation.clicks.games import regions_game
+    from neural_seg_ros.evaluation.clicks.games import regions_report as report_of
+    from neural_seg_ros.evaluation.clicks.peers import REGION_PEERS
+    from neural_seg_ros.evaluation.clicks.play import Plan
+    from neural_seg_ros.evaluation.contestants import choose
+    from neural_seg_ros.evaluation.datasets import region_items
 
     settled = common.session_config(context, preset, settings=settings)
     contestants = choose(peers, answers, REGION_PEERS, settled, device)
@@ -161,11 +164,11 @@ def tracking(
     config: common.Config = None,
 ) -> None:
     """The first frame's objects through a sequence (J, F, recall, decay of DAVIS), on JPEGImages/ and Annotations/."""
-    from neural_seg_ros.evaluate.tracking.contestants import choose
-    from neural_seg_ros.evaluate.tracking.peers import missing_peers
-    from neural_seg_ros.evaluate.tracking.play import Failure, Plan, attempts
-    from neural_seg_ros.evaluate.tracking.report import report_of, write_report
-    from neural_seg_ros.evaluate.tracking.sequences import sequence_items
+    from neural_seg_ros.evaluation.tracking.contestants import choose
+    from neural_seg_ros.evaluation.tracking.peers import missing_peers
+    from neural_seg_ros.evaluation.tracking.play import Failure, Plan, attempts
+    from neural_seg_ros.evaluation.tracking.report import report_of, write_report
+    from neural_seg_ros.evaluation.tracking.sequences import sequence_items
     from neural_seg_ros.jobs import local_backend
 
     if missing_peers():
@@ -204,11 +207,11 @@ def contours(
     config: common.Config = None,
 ) -> None:
     """Contours and segments (ODS, OIS, AP, R50, covering, PRI, VI) on images/ and groundTruth/ as BSDS500 has them."""
-    from neural_seg_ros.evaluate.contours.contestants import choose
-    from neural_seg_ros.evaluate.contours.images import contour_items
-    from neural_seg_ros.evaluate.contours.play import Plan, detect
-    from neural_seg_ros.evaluate.contours.report import report_of, write_report
-    from neural_seg_ros.evaluate.processes import each
+    from neural_seg_ros.evaluation.contours.contestants import choose
+    from neural_seg_ros.evaluation.contours.images import contour_items
+    from neural_seg_ros.evaluation.contours.play import Plan, detect
+    from neural_seg_ros.evaluation.contours.report import report_of, write_report
+    from neural_seg_ros.jobs import each
 
     plan = Plan(tuple(contour_items(data, limit)), choose(peers, methods), longer_side, thresholds)
     tasks = plan.tasks()
@@ -219,8 +222,8 @@ def contours(
 
 
 def _objects(data: Path, objects: str, limit: int) -> tuple[Item, ...]:
-    from neural_seg_ros.evaluate.agreed import hard_items
-    from neural_seg_ros.evaluate.datasets import object_items
+    from neural_seg_ros.evaluation.datasets import object_items
+    from neural_seg_ros.evaluation.hard_objects import hard_items
 
     readers: dict[str, Callable[[Path, int], Sequence[Item]]] = {"grabcut": object_items, "hard": hard_items}
     if objects not in readers:
@@ -230,9 +233,9 @@ def _objects(data: Path, objects: str, limit: int) -> tuple[Item, ...]:
 
 def _evaluate(out: Path, plan: Plan, report_of: Callable[[Plan, Sequence[Run]], Report], jobs: int) -> None:
     """Play, report, and show the first table."""
-    from neural_seg_ros.evaluate.processes import each
-    from neural_seg_ros.evaluate.report import write_report
-    from neural_seg_ros.evaluate.together import groups_of, play_together
+    from neural_seg_ros.evaluation.clicks.play import groups_of, play_together
+    from neural_seg_ros.evaluation.clicks.report import write_report
+    from neural_seg_ros.jobs import each
 
     tasks, groups = plan.tasks(), groups_of(plan)
     played = each(play_together, [[tasks[number] for number in group] for group in groups], jobs or _cores())

@@ -74,8 +74,8 @@ def replay(
     The exit status is 1 where one of many replays failed.
     """
     from neural_seg_ros.jobs import local_backend, run_jobs
-    from neural_seg_ros.replay.batch import Batch, Task, plan, run_task
-    from neural_seg_ros.replay.replay import Continuation
+    from neural_seg_ros.offline.replay.batch import Batch, Task, plan, run_task
+    from neural_seg_ros.offline.replay.replay import Continuation
 
     settled = common.session_config(context, preset, answer, settings)
     batch = Batch(

@@ -25,15 +25,15 @@ def track(
     config: common.Config = None,
 ) -> None:
     """Label every frame from annotations on some: labels/00000.png ..., overlay.mp4 and metrics.json."""
-    from neural_seg_ros.annotation_file import read_annotation_file
-    from neural_seg_ros.draw import overlay
-    from neural_seg_ros.replay.figures import class_figures
-    from neural_seg_ros.replay.label_folder import open_label_folder
-    from neural_seg_ros.replay.run import run_session
-    from neural_seg_ros.replay.summary import Summary, row_of, write_metrics
-    from neural_seg_ros.replay.truth import open_truth_folder
+    from neural_seg_ros.annotations.yaml_file import read_annotation_file
+    from neural_seg_ros.drawing import overlay
+    from neural_seg_ros.images.files import VideoWriter, open_frames
+    from neural_seg_ros.offline.bags.ground_truth import open_truth_folder
+    from neural_seg_ros.offline.frame_metrics import class_figures
+    from neural_seg_ros.offline.outputs.label_folder import open_label_folder
+    from neural_seg_ros.offline.outputs.summary import Summary, row_of, write_metrics
+    from neural_seg_ros.offline.run import run_session
     from neural_seg_ros.session import Session
-    from neural_seg_ros.video import VideoWriter, open_frames
 
     settled = common.session_config(context, preset, answer, settings)
     entries = read_annotation_file(annotations)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from neural_seg_ros.config import ContourConfig
 from neural_seg_ros.contours.detected import Contours
 from neural_seg_ros.contours.recipe import BEST, FAST, Recipe, region_contours
-from neural_seg_ros.image import check_image
+from neural_seg_ros.images.arrays import check_image
 
 _Method = Callable[[NDArray[np.uint8], ContourConfig, str], Contours]
 
@@ -31,7 +31,7 @@ def _regions(recipe: Recipe) -> _Method:
 
 def _thesis(image: NDArray[np.uint8], config: ContourConfig, device: str) -> Contours:
     # Only this method needs torch.
-    from neural_seg_ros.contours.thesis import HeadsConfig, thesis_contours
+    from neural_seg_ros.contours.thesis.fit import HeadsConfig, thesis_contours
 
     # Larger fields take minutes, and are no better.
     return thesis_contours(image, HeadsConfig(size=min(config.size, HeadsConfig.size), seed=config.seed), device)

@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_seg_ros.regions.channels import lab_of
-from neural_seg_ros.regions.histograms import nearest, palette
+from neural_seg_ros.regions.pixel_features import lab_of, nearest, palette
 
 LIGHT_BINS, COLOUR_BINS, TEXTONS = 16, 24, 32
 COLOUR_RANGE = 70.0

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import cv2
 import higra as hg
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
 
 from neural_seg_ros.contours.arcs import Arcs
-from neural_seg_ros.regions.channels import lab_of, texture_of
 from neural_seg_ros.regions.graph import looks_of
+from neural_seg_ros.regions.pixel_features import lab_of, texture_of
 
 # What the looks of two segments say beside the contour between them.
 LOOK_WEIGHT = 0.2
@@ -98,3 +100,50 @@ def _unlike(
         shares = sums / sums.sum(1, keepdims=True)
         distance += (np.square(shares[first] - shares[second]) / (shares[first] + shares[second] + 1e-9)).sum(1) / 2
     return distance / len(looks)
+
+
+# How much rarity says beside strength; people draw about as much in any image.
+RARITY_POWER = 2 / 3
+# With this much contour at least as strong, in sides of a square image of that area, one more is not rare at all.
+COMMON_LENGTH = 60.0
+
+
+def by_rarity(hierarchy: Hierarchy, arcs: Arcs) -> Hierarchy:
+    """The same hierarchy, each strength s in [0, 1] become s r^RARITY_POWER.
+
+    r falls from 1 to 0 with the length of the contours stronger than s. The order of strengths stays, so that segments
+    are connected and nested as before, and their borders still are contours above the threshold.
+    """
+    order = np.argsort(hierarchy.arcs)
+    strengths, lengths = hierarchy.arcs[order], arcs.lengths[order]
+    stronger = np.append(np.cumsum(lengths[::-1])[::-1], 0)
+    common = COMMON_LENGTH * np.sqrt(arcs.ids.size)
+
+    def changed(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        rarity = np.maximum(0, 1 - stronger[np.searchsorted(strengths, values, side="right")] / common)
+        return np.asarray(values * rarity**RARITY_POWER)
+
+    altitudes, divisions, kept = (changed(v) for v in (hierarchy.altitudes, hierarchy.divisions, hierarchy.arcs))
+    return replace(hierarchy, altitudes=altitudes, divisions=divisions, arcs=kept)
+
+
+def carried(other: Arcs, hierarchy: Hierarchy, arcs: Arcs) -> NDArray[np.float64]:
+    """The strength (E,) in [0, 1] at which the regions of each of ``arcs`` become one in a hierarchy of ``other`` arcs.
+
+    ``other`` and ``arcs`` are of one image at two sizes. A region lies in the one of the others in which most of its
+    pixels do; two that lie in the same are not divided.
+    """
+    height, width = arcs.ids.shape
+    ids = np.asarray(cv2.resize(other.ids, (width, height), interpolation=cv2.INTER_NEAREST), np.int32)
+    first, second = majority(ids, arcs.ids)[arcs.edges].T
+    if not len(first):
+        return np.zeros(0)
+    return np.asarray(hierarchy.altitudes[hierarchy.tree.lowest_common_ancestor(first, second)])
+
+
+def majority(values: NDArray[np.int32], ids: NDArray[np.int32]) -> NDArray[np.int64]:
+    """The commonest of ``values`` (h, w) int32 >= 0 in each region (R,) of ``ids`` (h, w), the least of equals."""
+    shape = int(ids.max()) + 1, int(values.max()) + 1
+    # No table of all pairs: both may be thousands.
+    votes = coo_matrix((np.ones(ids.size, np.int32), (ids.ravel(), values.ravel())), shape=shape).tocsr()
+    return np.asarray(votes.argmax(1), np.int64).ravel()

@@ -9,15 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.morphology import thin
 
-from neural_seg_ros.contours.affinity import Look, affinities, coded
-from neural_seg_ros.contours.aligned import carried
+from neural_seg_ros.contours.affinity import Look, affinities, coded, spectral_strength
 from neural_seg_ros.contours.arcs import Arcs, arcs_of, find_arcs
 from neural_seg_ros.contours.detected import Contours
 from neural_seg_ros.contours.gradients import gradients
-from neural_seg_ros.contours.hierarchy import Hierarchy, merge
-from neural_seg_ros.contours.rarity import by_rarity
-from neural_seg_ros.contours.spectral import spectral_strength
-from neural_seg_ros.image import MIN_SIDE, field_shape, resize_image
+from neural_seg_ros.contours.hierarchy import Hierarchy, by_rarity, carried, merge
+from neural_seg_ros.images.arrays import MIN_SIDE, field_shape, resize_image
 from neural_seg_ros.regions.ensemble import FEW_MEMBERS, MEMBERS, Ensemble
 
 # Scans and cameras leave frames around images: the strongest contours there are, and none that anybody means.

@@ -1,0 +1,1 @@
+"""The convolutional neural field and its fit."""

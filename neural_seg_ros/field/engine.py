@@ -11,17 +11,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neural_seg_ros.config import FieldConfig
-from neural_seg_ros.field.buffers import CLOSED, Buffers
-from neural_seg_ros.field.codes import make_code
-from neural_seg_ros.field.intake import Intake
 from neural_seg_ros.field.losses import consistency_target, probabilities, psnr
-from neural_seg_ros.field.network import FieldNetwork, head
-from neural_seg_ros.field.precision import compute_dtype, computing
-from neural_seg_ros.field.seeded import only_deterministic, seeded
-from neural_seg_ros.field.snapshot import part_of
-from neural_seg_ros.field.steps import Field, MakeSteps, Step, amsgrad, make_steps, outputs_of, set_rates
-from neural_seg_ros.field.transfer import Fetched, Transfer
+from neural_seg_ros.field.network import FieldNetwork, head, make_code
+from neural_seg_ros.field.steps import (
+    CLOSED,
+    Buffers,
+    Field,
+    MakeSteps,
+    Step,
+    amsgrad,
+    make_steps,
+    outputs_of,
+    set_rates,
+)
+from neural_seg_ros.field.transfer import Fetched, Intake, Transfer
 from neural_seg_ros.options import to_flat
+from neural_seg_ros.torch_setup import compute_dtype, computing, only_deterministic, part_of, seeded
 
 # The class head grows by doubling, so that a new class rarely touches the optimiser.
 FIRST_CLASSES = 8

@@ -41,3 +41,49 @@ def _in_a_new_thread(call: Callable[[], None]) -> None:
     thread = threading.Thread(target=call)
     thread.start()
     thread.join()
+
+
+class Trainer:
+    """Makes steps in a thread of its own, between ``go`` and ``rest``, while there are any to make."""
+
+    def __init__(self, step: Callable[[], int], failed: Callable[[Exception], None]) -> None:
+        """step: makes one and returns 1, or 0 where none is due; failed: told what it raised, whereupon it rests."""
+        self._step, self._failed = step, failed
+        # It takes seconds, which the worker has and whoever imports this may not have.
+        import torch
+
+        # Until it is closed, the thread that made it and its own compute side by side.
+        self._threads = torch.get_num_threads()
+        self._half = max(1, self._threads // 2)
+        compute_with(self._half)
+        self._going = threading.Event()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="neural_seg_trainer")
+        self._thread.start()
+
+    def go(self) -> None:
+        """Make the steps that are due. Those that become due later want another call."""
+        self._going.set()
+
+    def rest(self) -> None:
+        """Make no more steps for now; one may still be under way."""
+        self._going.clear()
+
+    def close(self) -> None:
+        """End, after the step that is under way; for the thread that made it."""
+        self._closed = True
+        self._going.set()
+        self._thread.join()
+        compute_with(self._threads)
+
+    def _run(self) -> None:
+        give_way()
+        compute_with(self._half)
+        while self._going.wait() and not self._closed:
+            try:
+                made = self._step()
+            except Exception as error:  # what failed is tried again when there is something new
+                made = 0
+                self._failed(error)
+            if not made:
+                self._going.clear()

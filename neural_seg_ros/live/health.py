@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from neural_seg_ros.live.status import WINDOW, LiveStatus
+from neural_seg_ros.live.statistics import WINDOW, LiveStatus
 from neural_seg_ros.options import option, validate
 
 _MEGA = 2**20

@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from neural_seg_ros.annotations import Annotation, check_annotation
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import AnnotationError
-from neural_seg_ros.live.changes import Now
+from neural_seg_ros.live.autosave.autosave import Now
+from neural_seg_ros.live.autosave.restore import Restored, restore
+from neural_seg_ros.live.autosave.store import Kept
+from neural_seg_ros.live.callbacks import Listener, Output
 from neural_seg_ros.live.config import LiveConfig
 from neural_seg_ros.live.inbox import Frame, Inbox, nearest
-from neural_seg_ros.live.kept import Kept
-from neural_seg_ros.live.listener import Listener, Output
-from neural_seg_ros.live.restore import Restored, restore
-from neural_seg_ros.live.status import Counters
+from neural_seg_ros.live.statistics import Counters
 
 if TYPE_CHECKING:
-    from neural_seg_ros.result import Result
     from neural_seg_ros.session import Session
+    from neural_seg_ros.session.result import Result
 
 RgbImage = NDArray[np.uint8]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import felzenszwalb
 
-from neural_seg_ros.regions.channels import lab_of, texture_of
+from neural_seg_ros.regions.pixel_features import lab_of, texture_of
 
 MEMBERS = 28
 # The first of them say nearly as much; where every tenth of a second counts they are enough.

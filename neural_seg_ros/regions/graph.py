@@ -7,14 +7,34 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from skimage.segmentation import slic
 
-from neural_seg_ros.regions.channels import lab_of, texture_of
-from neural_seg_ros.regions.cut import CutGraph
+from neural_seg_ros.regions.cuts import CutGraph
 from neural_seg_ros.regions.ensemble import MEMBERS, Ensemble
-from neural_seg_ros.regions.histograms import histograms
-from neural_seg_ros.regions.superpixels import superpixels
+from neural_seg_ros.regions.pixel_features import histograms, lab_of, texture_of
+
+COUNT = 2000
+COMPACTNESS = 0.1
+ITERATIONS = 5
+
+
+def superpixels(image: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """SLIC superpixels of an (h, w, 3) uint8 RGB image: ids (h, w) int32, 0, 1, ... without gaps, each connected."""
+    smooth = cv2.bilateralFilter(image, 7, 25, 5)
+    count = min(COUNT, max(1, image.shape[0] * image.shape[1] // 4))
+    ids = slic(
+        lab_of(smooth) / 10,
+        n_segments=count,
+        compactness=COMPACTNESS,
+        max_num_iter=ITERATIONS,
+        convert2lab=False,
+        start_label=0,
+    )
+    return np.unique(ids, return_inverse=True)[1].reshape(ids.shape).astype(np.int32)
+
 
 LAB_WEIGHTS = np.array([0.7, 1.2, 1.2], np.float32)
 TEXTURE_WEIGHT = np.float32(0.5)
@@ -22,7 +42,6 @@ COLOUR_SPREAD = 4.0
 TEXTURE_SPREAD = 5.0
 # Two regions whose mean colours are this far apart in CIE Lab are certainly divided.
 LARGE_DIFFERENCE = 30.0
-
 PixelPairs = tuple[NDArray[np.int64], NDArray[np.int64]]  # flat indices
 
 

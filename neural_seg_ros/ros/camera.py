@@ -18,16 +18,16 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from neural_seg_ros.errors import ConfigError
-from neural_seg_ros.image import resize_image
+from neural_seg_ros.images.arrays import resize_image
+from neural_seg_ros.images.files import FrameSource, open_frames
 from neural_seg_ros.options import option, options_of, validate
-from neural_seg_ros.ros.conversion import from_array
-from neural_seg_ros.ros.endpoints import Endpoints
-from neural_seg_ros.ros.interface import Interface, Topic
-from neural_seg_ros.ros.parameters import declare
-from neural_seg_ros.ros.process import run_node
-from neural_seg_ros.ros.qos import OUTPUT
-from neural_seg_ros.ros.throttled import ThrottledLog
-from neural_seg_ros.video import FrameSource, open_frames
+from neural_seg_ros.ros.toolkit.conversion import from_array
+from neural_seg_ros.ros.toolkit.endpoints import Endpoints
+from neural_seg_ros.ros.toolkit.interface import Interface, Topic
+from neural_seg_ros.ros.toolkit.node_parameters import declare
+from neural_seg_ros.ros.toolkit.process import run_node
+from neural_seg_ros.ros.toolkit.qos import OUTPUT
+from neural_seg_ros.ros.toolkit.throttled_log import ThrottledLog
 
 _JPEG_QUALITY = 90
 

@@ -21,11 +21,11 @@ from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 
-from neural_seg_ros.annotation_message import stamp_of
 from neural_seg_ros.annotations import Click
+from neural_seg_ros.annotations.ros_messages import stamp_of
 from neural_seg_ros.errors import NeuralSegError
-from neural_seg_ros.ros.conversion import to_rgb
-from neural_seg_ros.video import RgbImage
+from neural_seg_ros.images.files import RgbImage
+from neural_seg_ros.ros.toolkit.conversion import to_rgb
 
 IMAGE_TOPIC = "/camera/image_raw"
 INFO_TOPIC = "/camera/camera_info"

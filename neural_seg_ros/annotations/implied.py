@@ -1,0 +1,243 @@
+"""Annotations on the frames they were made on, and what a frame's annotations say and imply about its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from neural_seg_ros.annotations.rasterize import NOTHING, bounding_boxes, outside_boxes, rasterise
+from neural_seg_ros.annotations.shapes import Annotation, Box, Click, classes_of
+from neural_seg_ros.config import SessionConfig
+from neural_seg_ros.images.arrays import resize_image
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What one annotation said: the channels it named, and the pixel (x, y) of a click, None of anything larger."""
+
+    annotation: Annotation
+    channels: tuple[int, ...]
+    pixel: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class DrawnBox:
+    """A bounding box at some size.
+
+    channel  of the object
+    pixels   (rows, columns) of the box
+    rest     channel of what else is in the box, None where that may be anything
+    """
+
+    channel: int
+    pixels: tuple[slice, slice]
+    rest: int | None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The annotations of one frame at some size (h, w), with what they imply.
+
+    image    (h, w, 3) uint8 RGB: the frame at that size
+    labels   (h, w) int64 channel in [0, count), read where weights > 0
+    weights  (h, w) float32: 1 where the user annotated, less where it is only presumed, 0 elsewhere
+    count    N, number of classes
+    outside  {channel: (h, w) bool} of the classes that have bounding boxes here: True where the class cannot be
+    boxes    these bounding boxes
+    marks    the annotations one by one, oldest first
+    """
+
+    image: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    count: int
+    outside: Mapping[int, NDArray[np.bool_]] = field(default_factory=dict)
+    boxes: tuple[DrawnBox, ...] = ()
+    marks: tuple[Mark, ...] = ()
+
+
+# Draws the frame's annotations at a given (height, width).
+Draw = Callable[[tuple[int, int]], Drawn]
+
+
+# Weight of what is presumed, against 1 for what the user drew.
+PRESUMED_WEIGHT = 0.1
+# Share of the frame that is presumed to be something else when only background was clicked.
+UNLIKE_SHARE = 0.1
+# Share of a bounding box that is presumed to be its object.
+BOX_SHARE = 0.25
+
+
+def border_prior(labels: NDArray[np.int32], nothing: int) -> NDArray[np.bool_]:
+    """Where background is presumed beside a single object: the frame's border.
+
+    An object that the camera looks at rarely touches much of the border. A border pixel that is annotated, or lies
+    beside an annotation, is left out.
+
+    labels: (h, w) int32, ``nothing`` where not annotated. Returns (h, w) bool.
+    """
+    ring = np.zeros(labels.shape, np.bool_)
+    ring[[0, -1]] = True
+    ring[:, [0, -1]] = True
+    near = cv2.dilate((labels != nothing).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    return np.asarray(ring & ~near)
+
+
+def unlike_prior(image: NDArray[np.uint8], labels: NDArray[np.int32], nothing: int) -> NDArray[np.bool_]:
+    """Where something else is presumed while only background was clicked: the tenth of the pixels least like it.
+
+    image: (h, w, 3) uint8 RGB; labels: (h, w) int32. Returns (h, w) bool.
+    """
+    annotated = labels != nothing
+    distance = unlikeness(image, annotated)
+    distance[annotated] = -1
+    return np.asarray(distance > max(0.0, float(np.quantile(distance, 1 - UNLIKE_SHARE))))
+
+
+def box_prior(
+    image: NDArray[np.uint8],
+    labels: NDArray[np.int32],
+    boxes: Sequence[tuple[int, tuple[slice, slice]]],
+    outside: Mapping[int, NDArray[np.bool_]],
+    nothing: int,
+) -> NDArray[np.int32]:
+    """The class presumed inside open bounding boxes: those in which nothing is annotated as their object.
+
+    It is the quarter of the box least like what is outside of it, or annotated as something else; all of a box in which
+    nothing differs from that, or that leaves nothing outside. Where boxes overlap the smallest holds.
+
+    image: (h, w, 3) uint8 RGB; labels: (h, w) int32, ``nothing`` where not annotated; boxes: (class id, (rows,
+    columns)) of every open box; outside: {class id: (h, w) bool}. Returns (h, w) int32 class ids, ``nothing`` where
+    none is presumed.
+    """
+    presumed = np.full_like(labels, nothing)
+    for class_id, pixels in sorted(boxes, key=lambda box: -labels[box[1]].size):
+        others = (labels != nothing) & (labels != class_id) & ~outside[class_id]
+        distance = unlikeness(image, outside[class_id], others)[pixels]
+        unlike = (distance > 0) & (distance >= np.quantile(distance, 1 - BOX_SHARE))
+        presumed[pixels][unlike if distance.any() else np.ones_like(unlike)] = class_id
+    presumed[labels != nothing] = nothing
+    return presumed
+
+
+def unlikeness(image: NDArray[np.uint8], *known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """CIE Lab distance (h, w) to the mean colour around the nearest in colour of about 256 pixels of each of ``known``.
+
+    0 everywhere where these (h, w) have no pixels.
+    """
+    lab = cv2.cvtColor(cv2.blur(image, (3, 3)).astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
+    colours = np.concatenate([lab[pixels][:: max(1, int(pixels.sum()) // 256)] for pixels in known])
+    if not len(colours):
+        return np.zeros(image.shape[:2])
+    return np.asarray(cKDTree(colours).query(lab)[0], np.float64)
+
+
+BACKGROUND = 0
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An annotation and the frame it was made on: its stamp in seconds, its (height, width), its running number."""
+
+    annotation: Annotation
+    stamp: float
+    frame_size: tuple[int, int]
+    frame_number: int
+
+
+def classes_among(placed: Sequence[Placed], unlabelled: int) -> tuple[int, ...]:
+    """The class ids annotated, ascending. Objects that all have bounding boxes name the background outside of them."""
+    ids: set[int] = set()
+    bounded: set[int] = set()
+    for each in placed:
+        ids |= classes_of(each.annotation, unlabelled)
+        if isinstance(each.annotation, Box) and each.annotation.bounding:
+            bounded.add(each.annotation.class_id)
+    if bounded and bounded == ids - {BACKGROUND}:
+        ids.add(BACKGROUND)
+    return tuple(sorted(ids))
+
+
+def rest_of(classes: tuple[int, ...], unlabelled: int) -> int | None:
+    """The class of what is not the one thing annotated so far, or None where there are several or none.
+
+    Beside one object it is background, beside background alone it is unlabelled.
+    """
+    if classes == (BACKGROUND,):
+        return unlabelled
+    return BACKGROUND if len(set(classes) - {BACKGROUND}) == 1 else None
+
+
+def extended(channels: tuple[int, ...], classes: tuple[int, ...], unlabelled: int) -> tuple[int, ...]:
+    """``channels`` (the class id of each channel of the class head), with new ones for what is new in ``classes``."""
+    known = dict.fromkeys(channels)
+    known.update(dict.fromkeys(classes))
+    rest = rest_of(classes, unlabelled)
+    if rest is not None:
+        known.setdefault(rest)
+    return tuple(known)
+
+
+def draw(
+    annotations: Sequence[Annotation],
+    classes: tuple[int, ...],
+    channels: tuple[int, ...],
+    frame: NDArray[np.uint8],
+    size: tuple[int, int],
+    config: SessionConfig,
+) -> Drawn:
+    """The annotations of a frame (H, W, 3), and what they imply and leave to presume, at (height, width).
+
+    Outside of the bounding boxes of every object is background, as if the user had drawn it. Inside a bounding box in
+    which its class is not annotated a part is presumed to be of it.
+
+    classes: annotated so far on any frame; channels: class id of each channel.
+    """
+    image = resize_image(frame, *size)
+    ids = rasterise(annotations, frame.shape[:2], size, config.unlabelled)
+    boxes = bounding_boxes(annotations, frame.shape[:2], size)
+    outside = outside_boxes(boxes, ids)
+    beyond = np.zeros(size, np.bool_)
+    bounded = bool(outside) and set(classes) - {BACKGROUND} == set(outside)
+    if bounded:
+        beyond = (ids == NOTHING) & np.logical_and.reduce([*outside.values()])
+        ids[beyond] = BACKGROUND
+    weights = (ids != NOTHING).astype(np.float32)
+    unanswered = [(class_id, pixels) for class_id, pixels in boxes if not (ids[pixels] == class_id).any()]
+    presumed = box_prior(image, ids, unanswered, outside, NOTHING)
+    rest = rest_of(classes, config.unlabelled)
+    if rest is not None and config.border_prior and (weights.any() or boxes) and not beyond.any():
+        presumed[border_prior(ids, NOTHING) if rest == BACKGROUND else unlike_prior(image, ids, NOTHING)] = rest
+    ids = np.where(presumed == NOTHING, ids, presumed)
+    weights[presumed != NOTHING] = PRESUMED_WEIGHT
+    numbered = {channels.index(class_id): where for class_id, where in outside.items()}
+    inside = channels.index(BACKGROUND) if bounded else None
+    outlined = tuple(DrawnBox(channels.index(class_id), pixels, inside) for class_id, pixels in boxes)
+    marks = tuple(_mark(each, channels, frame.shape[:2], size, config.unlabelled) for each in annotations)
+    return Drawn(image, to_channels(ids, channels), weights, len(channels), numbered, outlined, marks)
+
+
+def _mark(
+    annotation: Annotation, channels: tuple[int, ...], frame: tuple[int, int], size: tuple[int, int], unlabelled: int
+) -> Mark:
+    """An annotation of a (height, width) frame as a mark at another (height, width) size."""
+    named = tuple(channels.index(class_id) for class_id in sorted(classes_of(annotation, unlabelled)))
+    if not isinstance(annotation, Click):
+        return Mark(annotation, named, None)
+    x, y = (
+        min(most - 1, int((at + 0.5) * most / of))
+        for at, most, of in ((annotation.x, size[1], frame[1]), (annotation.y, size[0], frame[0]))
+    )
+    return Mark(annotation, named, (x, y))
+
+
+def to_channels(ids: NDArray[np.int32], channels: tuple[int, ...]) -> NDArray[np.int64]:
+    """Class ids of any shape to channels; NOTHING becomes channel 0."""
+    table = np.zeros(max(channels, default=0) + 2, np.int64)
+    table[list(channels)] = np.arange(len(channels))
+    return table[np.where(ids == NOTHING, -1, ids)]

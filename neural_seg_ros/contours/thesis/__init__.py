@@ -1,0 +1,1 @@
+"""Contours by many heads of a field (thesis, chapter 3)."""

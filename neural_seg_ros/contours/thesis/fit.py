@@ -1,0 +1,228 @@
+"""Contours as in the thesis, chapter 3: what many random segmentations of a field's features agree on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from neural_seg_ros.config import FieldConfig
+from neural_seg_ros.contours.detected import Contours
+from neural_seg_ros.contours.thesis.heads import Heads, pin_loss, random_pins
+from neural_seg_ros.contours.thesis.nms import suppressed
+from neural_seg_ros.contours.thesis.transform import contour_loss, differing, differing_pairs, drawn, next_centre
+from neural_seg_ros.field.losses import rgb_loss
+from neural_seg_ros.field.network import FieldNetwork, make_code
+from neural_seg_ros.images.arrays import check_image, field_shape, resize_image
+from neural_seg_ros.options import option, validate
+from neural_seg_ros.torch_setup import choose_device, compute_dtype, computing, only_deterministic, seeded
+
+# The thesis's two scales: encoder levels of the networks whose contours are averaged (3.4.1).
+LEVELS = (3, 4)
+# Of the running mean of the final head's logits (3.3.4).
+RETENTION = 0.2
+HEADS_RATE = 1e-2
+# Of the fourier code. The thesis's mesh grid alone learns edges too slowly for a CPU, and six octaves show as a grid.
+OCTAVES = 4
+# Logits are multiplied by this before the softmax: pins alone leave heads unsure between the pins, and
+# 1 - sum p p is high wherever they are unsure.
+SHARPNESS = 16.0
+# Of a feature, for one that is the same everywhere.
+LEAST_DEVIATION = 1e-3
+# Neighbours drawn for a step of the distillation: all of them say no more, and take most of the time.
+PAIRS = 1024
+# Mirrored around the image, as networks draw lines along the edges of what they see; in pixels of their size.
+MARGIN = 4
+# Frames of images are the strongest false contours.
+FRAME = 3
+
+
+@dataclass(frozen=True)
+class HeadsConfig:
+    """The networks and heads of ``thesis_contours``, and how they are fitted."""
+
+    size: int = option(160, "longer side in pixels at which the networks are fitted", low=32, high=2048)
+    networks: int = option(2, "networks of each number of levels, with seeds of their own", low=1, high=100)
+    width: int = option(32, "filters of every convolution", low=8, high=512)
+    heads: int = option(128, "segmentations that are made to agree", low=1, high=4096)
+    classes: int = option(4, "classes of each: four colours suffice for any map", low=2, high=64)
+    steps: int = option(300, "steps of each network", low=1, high=100_000)
+    alone: int = option(
+        100, "first steps of heads, in which they are pinned and do not see each other", low=0, high=100_000
+    )
+    together: int = option(20, "steps of heads thereafter, in which they are made to agree", low=0, high=100_000)
+    seed: int = option(0, "seed of weights and pins", low=0, high=2**31 - 1)
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+    def field(self, levels: int) -> FieldConfig:
+        """The field with so many levels."""
+        return FieldConfig(size=self.size, width=self.width, levels=levels, octaves=OCTAVES, skips=False)
+
+
+def thesis_contours(image: NDArray[np.uint8], config: HeadsConfig | None = None, device: str = "auto") -> Contours:
+    """The contours of an (H, W, 3) uint8 RGB image: the mean over networks of 3 and 4 levels.
+
+    ``segments`` are the connected parts of equal class of the final head on the first of 4, whatever the threshold.
+    Raises ImageError or ConfigError.
+    """
+    config = config or HeadsConfig()
+    height, width = check_image(image).shape[:2]
+    where = choose_device(device)
+    small = resize_image(image, *field_shape(height, width, config.size, config.field(max(LEVELS)).least_side))
+    window = (MARGIN, MARGIN, small.shape[1], small.shape[0])
+    seeds = [replace(config, seed=(config.seed + number) % 2**31) for number in range(config.networks)]
+    fitted = [
+        fit_heads(small, seed, levels, where, shift_of(number, levels))
+        for number, seed in enumerate(seeds)
+        for levels in LEVELS
+    ]
+    strength = np.mean([drawn(each.right, each.down, window, (height, width)) for each in fitted], axis=0)
+    inner = np.zeros_like(strength)
+    kept = (slice(FRAME, height - FRAME), slice(FRAME, width - FRAME))
+    inner[kept] = suppressed(strength)[kept]
+    labels = fitted[len(LEVELS) - 1].labels[MARGIN:-MARGIN, MARGIN:-MARGIN]
+    segments = _connected(np.asarray(cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST), np.int32))
+    return Contours(strength, lambda: inner, lambda threshold: segments)
+
+
+@dataclass(frozen=True)
+class FittedHeads:
+    """What the heads on one network say of an image (h, w) with MARGIN mirrored pixels around it.
+
+    right   (h + 2 MARGIN, w + 2 MARGIN - 1) float32 in [0, 1], the heads' mean contour between a pixel and the one to
+            the right
+    down    (h + 2 MARGIN - 1, w + 2 MARGIN), the same of the one below
+    labels  (h + 2 MARGIN, w + 2 MARGIN) uint8, classes of the final segmentation
+    """
+
+    right: NDArray[np.float32]
+    down: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+
+
+def shift_of(number: int, levels: int) -> tuple[int, int]:
+    """(down, right) in pixels by which the image is moved for a network of so many levels.
+
+    The nearest-neighbour decoder draws in blocks (thesis 3.4.3): with the next their borders fall elsewhere.
+    """
+    half = 2 ** (levels - 1) // 2
+    return ((0, 0), (half, half), (half, 0), (0, half))[number % 4]
+
+
+def fit_heads(
+    image: NDArray[np.uint8], config: HeadsConfig, levels: int, device: torch.device, shift: tuple[int, int] = (0, 0)
+) -> FittedHeads:
+    """Fit one network and then its heads to an (h, w, 3) uint8 RGB image, at its size, moved by (down, right).
+
+    As heads teach the network nothing, they are as well fitted after it, and see features that stand still.
+    """
+    down, right = shift
+    margins = (MARGIN + down, MARGIN, MARGIN + right, MARGIN)
+    mirrored = np.asarray(cv2.copyMakeBorder(image, *margins, cv2.BORDER_REFLECT), np.uint8)
+    heads = HeadsFit(fit_features(mirrored, config, levels, device)[:, down:, right:], config)
+    for step in range(config.alone + config.together):
+        heads.step(together=step >= config.alone)
+    return heads.fitted()
+
+
+def fit_features(image: NDArray[np.uint8], config: HeadsConfig, levels: int, device: torch.device) -> Tensor:
+    """The features (F, h, w) float32 of a network that has learnt the colours of an (h, w, 3) uint8 RGB image.
+
+    Each has a mean of 0 and a variance of 1: else heads see what all pixels have in common before what divides them.
+    """
+    field = config.field(levels)
+    target = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
+    only_deterministic(device)
+    with seeded(config.seed):
+        # Contours on features of half the size are too far off to be matched.
+        network = FieldNetwork(field, {"rgb": 3}, first_stride=1)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    dtype = compute_dtype(field.precision, device)
+    height, width = image.shape[:2]
+    code = make_code(field, height, width, config.seed).to(device, dtype, memory_format=torch.channels_last)
+    optimiser = torch.optim.Adam(network.parameters(), lr=field.learning_rate, amsgrad=True, fused=True)
+    for _ in range(config.steps):
+        with computing(code):
+            colours = network(code)["rgb"]
+        optimiser.zero_grad()
+        rgb_loss(colours.float(), target).sum().backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), field.clip_norm)
+        optimiser.step()
+    with torch.no_grad(), computing(code):
+        features = network.features(code)[0].float()
+    centred = features - features.mean((1, 2), keepdim=True)
+    return centred / (centred.square().mean((1, 2), keepdim=True).sqrt() + LEAST_DEVIATION)
+
+
+class HeadsFit:
+    """Heads on features (F, h, w) that learn their pins and each other, and a final head that learns all of them."""
+
+    def __init__(self, features: Tensor, config: HeadsConfig) -> None:
+        height, width = features.shape[1:]
+        self._features = features
+        device = features.device
+        with seeded(config.seed):
+            self.heads = Heads(len(features), config.heads, config.classes).to(device)
+            self.final = Heads(len(features), 1, config.classes).to(device)
+            self._pins = random_pins(config.heads, config.classes, height * width).to(device)
+        self._generator = torch.Generator().manual_seed(config.seed)
+        self._centre = torch.zeros((config.classes, 1, 1, 1), device=device)
+        heads = [*self.heads.parameters(), *self.final.parameters()]
+        self._optimiser = torch.optim.Adam(heads, lr=HEADS_RATE, amsgrad=True, fused=True)
+
+    def step(self, together: bool) -> None:
+        """A step of the heads towards their pins and, ``together``, their mean contours."""
+        loss = pin_loss(self.heads, self._features, self._pins)
+        if together:
+            loss = loss + self._agreement()
+        self._optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimiser.step()
+
+    @torch.no_grad()
+    def fitted(self) -> FittedHeads:
+        """What has been learnt."""
+        right, down = differing((SHARPNESS * self.heads(self._features)).softmax(0))
+        labels = (self.final(self._features) - self._centre)[:, 0].argmax(0).to(torch.uint8)
+        return FittedHeads(*(each.cpu().numpy() for each in (right.mean(0), down.mean(0), labels)))
+
+    def _agreement(self) -> Tensor:
+        """Mutual distillation of the heads, and of the final head towards them (thesis 3.3.2, 3.3.3)."""
+        ends = self._neighbours()
+        contours = _between((SHARPNESS * self.heads(ends)).softmax(0))
+        mean = contours.mean(0)
+        logits = self.final(ends)
+        self._centre = next_centre(logits, self._centre, RETENTION)
+        return contour_loss(contours, mean) + contour_loss(
+            _between((SHARPNESS * (logits - self._centre)).softmax(0)), mean
+        )
+
+    def _neighbours(self) -> Tensor:
+        """(F, 2, PAIRS): the features of some pixels, and of the one to the right of each or below it."""
+        height, width = self._features.shape[1:]
+        y, x, below = (torch.randint(most, (PAIRS,), generator=self._generator) for most in (height - 1, width - 1, 2))
+        first = y * width + x
+        second = first + torch.where(below == 1, width, 1)
+        return self._features.flatten(1)[:, torch.stack([first, second]).to(self._features.device)]
+
+
+def _between(probabilities: Tensor) -> Tensor:
+    """(N, P) contours between the two pixels of each pair; probabilities (m, N, 2, P)."""
+    return differing_pairs(probabilities[:, :, 0], probabilities[:, :, 1])
+
+
+def _connected(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Ids (H, W) from 0 on of the connected parts of equal label."""
+    ids = np.zeros(labels.shape, np.int32)
+    count = 0
+    for label in np.unique(labels):
+        found, parts = cv2.connectedComponents((labels == label).astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+        ids += np.where(parts > 0, parts - 1 + count, 0).astype(np.int32)
+        count += found - 1
+    return ids

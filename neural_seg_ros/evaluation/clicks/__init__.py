@@ -1,0 +1,1 @@
+"""Robot clicks, boxes and strokes on images with ground truth."""

@@ -1,0 +1,96 @@
+"""An evaluation of contour detectors on disk: figures, table, plot and pictures, each file whole or absent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from neural_seg_ros.drawing import contact_sheet
+from neural_seg_ros.evaluation.clicks.report import write_figure
+from neural_seg_ros.evaluation.contours.figures import Figures, summarise, table_of
+from neural_seg_ros.evaluation.contours.play import Plan, Run
+from neural_seg_ros.evaluation.table import Table
+from neural_seg_ros.files import write_text
+from neural_seg_ros.images.files import write_image
+
+TITLE = "Contours"
+COLUMNS = 4
+ISO_F = np.arange(0.1, 1, 0.1)
+# One for each of the ten colours, then the next.
+MARKERS = [marker for marker in "os^D" for _ in range(10)]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found: the figures by detector, and the table made of them."""
+
+    figures: Mapping[str, Figures]
+    table: Table
+
+
+def report_of(runs: Sequence[Run]) -> Report:
+    """The figures of all detectors, in the order of the first image."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.detector, []).append(run)
+    figures = {name: summarise(own) for name, own in groups.items()}
+    return Report(figures, table_of(figures))
+
+
+def write_report(folder: Path, plan: Plan, report: Report, runs: Sequence[Run]) -> None:
+    """Write all files into ``folder``; ``runs`` in the order of ``plan.tasks()``.
+
+    metrics.json      everything needed to run it again, and all figures
+    table.md          the table
+    pr.png            precision over recall, with the place of ODS; a detector without strengths is a point
+    sheets/IMAGE.png  the image, the mean of the annotators, the thin contours of every detector
+    """
+    protocol = {"images": len(plan.items), "longer_side": plan.longer_side, "thresholds": plan.thresholds, "threads": 1}
+    write_text(folder / "metrics.json", json.dumps({**protocol, "detectors": report.figures}, indent=1) + "\n")
+    write_text(folder / "table.md", f"# {TITLE}\n\n{_sentence(plan)}\n\n{report.table.markdown()}")
+    _plot(folder / "pr.png", report)
+    for number, item in enumerate(plan.items):
+        own = runs[number * len(plan.contestants) : (number + 1) * len(plan.contestants)]
+        sample = item.load(plan.longer_side)
+        mean = np.asarray(np.rint(255 * np.mean(sample.boundaries, axis=0)), np.uint8)
+        pictures = [sample.image, *(_dark_on_white(values) for values in (mean, *(run.picture for run in own)))]
+        sheet = contact_sheet(pictures, COLUMNS, [item.name, "annotators", *(run.detector for run in own)])
+        write_image(folder / "sheets" / f"{item.name}.png", sheet)
+
+
+def _sentence(plan: Plan) -> str:
+    size = f"longer side {plan.longer_side} px" if plan.longer_side else "full resolution"
+    return (
+        f"{len(plan.items)} images, {size}, {plan.thresholds} thresholds, matched one to one within .0075 of the "
+        "diagonal as in BSDS500; one thread a detector."
+    )
+
+
+def _dark_on_white(values: np.ndarray) -> np.ndarray:
+    return np.repeat(255 - values[..., None], 3, axis=2)
+
+
+def _plot(path: Path, report: Report) -> None:
+    figure = Figure(figsize=(7.5, 6), dpi=120, layout="constrained")
+    axes = figure.add_subplot(title=TITLE, xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1))
+    for f in ISO_F:
+        recall = np.linspace(f / (2 - f), 1, 200)
+        axes.plot(recall, f * recall / (2 * recall - f), color="tab:green", alpha=0.25, linewidth=0.8)
+        axes.text(0.99, f / (2 - f), f"F .{round(10 * f)}", color="tab:green", fontsize=7, ha="right", va="bottom")
+    ranked = sorted(report.figures.items(), key=lambda item: -item[1]["ods"])
+    # There may be more detectors than colours.
+    for (name, entry), marker in zip(ranked, cycle(MARKERS), strict=False):
+        label = f"{name}, F {entry['ods']:.3f}"
+        (point,) = axes.plot(entry["recall"], entry["precision"], marker=marker, linestyle="", label=label)
+        curve = entry["curve"]
+        some = [pair for pair in zip(curve["recall"], curve["precision"], strict=True) if pair != (0, 0)]
+        axes.plot(*zip(*some, strict=True), color=point.get_color())
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right upper", fontsize=8)
+    write_figure(path, figure)

@@ -1,0 +1,1 @@
+"""Objects followed through sequences with ground truth, as DAVIS measures them."""

@@ -1,0 +1,36 @@
+"""Which trackers take part, and how a worker process builds one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from neural_seg_ros.config import SessionConfig
+from neural_seg_ros.evaluation.contestants import Contestant, choose_among
+from neural_seg_ros.evaluation.labellers import Labeller
+from neural_seg_ros.evaluation.tracking.peers import available_peers
+from neural_seg_ros.evaluation.tracking.play import check_start
+from neural_seg_ros.evaluation.tracking.trackers import FromClicks, Tracker
+
+
+def choose(peers: str, answers: str, start: str, config: SessionConfig, device: str) -> tuple[Contestant[Tracker], ...]:
+    """Trackers from comma-separated names, see ``choose_among``. From ``clicks`` peers carry the mask of ``fused``."""
+    check_start(start)
+    accepted = available_peers()
+    if start == "clicks":
+        labeller = partial(_labeller, replace(config, answer="fused"), device)
+        accepted = {name: partial(FromClicks, build, labeller) for name, build in accepted.items()}
+    return choose_among(peers, answers, accepted, partial(_session, device=device), config)
+
+
+# Peers alone, from a mask, need no torch.
+def _session(config: SessionConfig, device: str) -> Tracker:
+    from neural_seg_ros.evaluation.tracking.trackers import SessionTracker
+
+    return SessionTracker(config, device)
+
+
+def _labeller(config: SessionConfig, device: str) -> Labeller:
+    from neural_seg_ros.evaluation.labellers import SessionLabeller
+
+    return SessionLabeller(config, device)

@@ -1,0 +1,83 @@
+"""What is measured on a sequence: anything that carries the labels of the first frame through the others."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_seg_ros.annotations import Annotation, Mask
+from neural_seg_ros.config import SessionConfig
+from neural_seg_ros.evaluation.labellers import Labeller, Labelling
+from neural_seg_ros.images.arrays import Labels
+from neural_seg_ros.images.files import DEFAULT_FPS
+from neural_seg_ros.metrics import IGNORE
+from neural_seg_ros.session import Session
+
+
+class Tracker(Labeller, Protocol):
+    """A labeller of the first frame that goes on; used for one sequence after another.
+
+    ``label`` gives the first frame's labels: a peer is given one dense ``Mask`` alone.
+    """
+
+    def follow(self, image: NDArray[np.uint8]) -> Labelling:
+        """Label the next frame (H, W, 3) uint8 RGB, of the size of the first."""
+        ...
+
+
+def mask_among(annotations: Sequence[Annotation]) -> Labels:
+    """The labels (H, W) uint8 of the one dense mask, what it leaves unlabelled as background."""
+    (mask,) = (annotation for annotation in annotations if isinstance(annotation, Mask))
+    return np.where(mask.labels == IGNORE, 0, mask.labels).astype(np.uint8)
+
+
+class FromClicks:
+    """A peer that knows no clicks: it carries the mask that a labeller makes of them."""
+
+    def __init__(self, peer: Callable[[], Tracker], labeller: Callable[[], Labeller]) -> None:
+        self._peer = peer()
+        self._labeller = labeller()
+
+    def start(self, image: NDArray[np.uint8]) -> None:
+        self._image = image
+        self._labeller.start(image)
+
+    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+        labelling = self._labeller.label(annotations)
+        self._peer.start(self._image)
+        return self._peer.label([Mask(labelling.labels)])
+
+    def follow(self, image: NDArray[np.uint8]) -> Labelling:
+        return self._peer.follow(image)
+
+
+class SessionTracker:
+    """A session per sequence: observe, annotate, make the steps that are due, on every frame."""
+
+    def __init__(self, config: SessionConfig, device: str = "auto") -> None:
+        self._config = dataclasses.replace(config, label_bits=8)
+        self._device = device
+
+    def start(self, image: NDArray[np.uint8]) -> None:
+        self._session = Session(self._config, self._device)
+        self._session.observe(image)
+        self._frames = 1
+
+    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+        for annotation in annotations[len(self._session.annotations) :]:
+            self._session.annotate(annotation)
+        return self._fitted()
+
+    def follow(self, image: NDArray[np.uint8]) -> Labelling:
+        self._session.observe(image, stamp=self._frames / DEFAULT_FPS)
+        self._frames += 1
+        return self._fitted()
+
+    def _fitted(self) -> Labelling:
+        self._session.fit()
+        result = self._session.result()
+        return Labelling(result.labels.astype(np.uint8, copy=False), result.confidence)

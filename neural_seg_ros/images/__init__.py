@@ -1,0 +1,1 @@
+"""Pixels in and out: arrays, files, ROS messages, camera models. No torch."""

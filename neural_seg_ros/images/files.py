@@ -1,0 +1,208 @@
+"""Frames in and out: video files, folders of images, single images."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_seg_ros.errors import SourceError
+from neural_seg_ros.files import whole_file
+from neural_seg_ros.images.arrays import Labels
+
+RgbImage = NDArray[np.uint8]
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+DEFAULT_FPS = 25.0  # of a folder of images, and of a video that does not say
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One frame of a source: ``index`` from 0, ``stamp`` in seconds, ``image`` (H, W, 3) uint8 RGB."""
+
+    index: int
+    stamp: float
+    image: RgbImage
+
+
+class FrameSource(Protocol):
+    """Frames in order; iterating again starts again.
+
+    fps    frames per second
+    count  frames as far as is known before reading, 0 if unknown
+    """
+
+    @property
+    def fps(self) -> float: ...
+
+    @property
+    def count(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Image files as frames, ``index / fps`` seconds apart; they may differ in size."""
+
+    paths: tuple[Path, ...]
+    fps: float = DEFAULT_FPS
+
+    @property
+    def count(self) -> int:
+        return len(self.paths)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, path in enumerate(self.paths):
+            yield Frame(index, index / self.fps, read_image(path))
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """A video file as frames, ``index / fps`` seconds apart; a truncated file ends where decoding ends."""
+
+    path: Path
+    fps: float
+    count: int
+
+    def __iter__(self) -> Iterator[Frame]:
+        capture = _open_video(self.path)
+        try:
+            index = 0
+            while True:
+                read, bgr = capture.read()
+                if not read:
+                    break
+                yield Frame(index, index / self.fps, _to_rgb(bgr))
+                index += 1
+        finally:
+            capture.release()
+        if index == 0:
+            raise SourceError(f"{self.path}: no frame can be decoded, accepted: a video that OpenCV can read")
+
+
+def open_frames(path: str | Path) -> FrameSource:
+    """The frames of a video file, of a folder of images (in natural order: 2.png before 10.png) or of one image.
+
+    Raises SourceError if there is nothing at ``path``, or nothing that can be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        paths = image_paths(path)
+        if not paths:
+            raise SourceError(f"{path}: no images in this folder, accepted: {' '.join(IMAGE_SUFFIXES)}")
+        return ImageFiles(paths)
+    if not path.is_file():
+        raise SourceError(f"{path}: no such file or folder, accepted: a video file or a folder of images")
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return ImageFiles((path,))
+    capture = _open_video(path)
+    try:
+        fps = float(capture.get(cv2.CAP_PROP_FPS))
+        count = float(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    finally:
+        capture.release()
+    fps_known = math.isfinite(fps) and fps > 0
+    return VideoFile(path, fps if fps_known else DEFAULT_FPS, int(count) if 0 < count < 2**31 else 0)
+
+
+def image_paths(folder: Path) -> tuple[Path, ...]:
+    """The image files directly in ``folder``, in natural order; hidden files are left out."""
+    paths = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
+    return tuple(sorted(paths, key=_natural_order))
+
+
+def read_image(path: str | Path) -> RgbImage:
+    """(H, W, 3) uint8 RGB of an image file; grey becomes RGB, 16 bits become 8. Raises SourceError."""
+    path = Path(path)
+    if not path.is_file():
+        raise SourceError(f"{path}: no such file, accepted: an image file")
+    try:
+        bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except cv2.error:  # for example more pixels than OpenCV accepts
+        bgr = None
+    if bgr is None:
+        raise SourceError(f"{path}: cannot be decoded, accepted: an image file that OpenCV can read")
+    return _to_rgb(bgr)
+
+
+def write_image(path: str | Path, image: RgbImage | Labels) -> None:
+    """Write (H, W) grey of 8 or 16 bits or (H, W, 3) RGB, whole or not at all; the suffix names the format."""
+    pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    with whole_file(path) as temporary:
+        if not cv2.imwrite(str(temporary), pixels):
+            raise SourceError(f"{path}: cannot be written as an image, accepted: {' '.join(IMAGE_SUFFIXES)}")
+
+
+class VideoWriter:
+    """Writes RGB frames to an mp4 file that appears when the context ends without an error.
+
+    The first frame sets the size; later frames of another size are scaled to it. Without a frame no file is written.
+    """
+
+    def __init__(self, path: str | Path, fps: float) -> None:
+        """``fps``: frames per second, above 0. Raises SourceError."""
+        if not (math.isfinite(fps) and fps > 0):
+            raise SourceError(f"fps: got {fps}, accepted: a number above 0")
+        self._path = Path(path)
+        self._fps = fps
+        self._size = (0, 0)
+        self._writer: cv2.VideoWriter | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def write(self, image: RgbImage) -> None:
+        """Append one (H, W, 3) uint8 RGB frame."""
+        if self._writer is None:
+            self._writer = self._open(image.shape[1], image.shape[0])
+        if (image.shape[1], image.shape[0]) != self._size:
+            image = np.asarray(cv2.resize(image, self._size, interpolation=cv2.INTER_AREA), np.uint8)
+        self._writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+        self._writer = None
+
+    def _open(self, width: int, height: int) -> cv2.VideoWriter:
+        temporary = self._stack.enter_context(whole_file(self._path))
+        # MPEG-4 stores colour at half the resolution: players drop or refuse an odd last column or row.
+        self._size = (max(2, width - width % 2), max(2, height - height % 2))
+        writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, self._size)
+        self._stack.callback(writer.release)
+        if not writer.isOpened():
+            raise SourceError(f"{self._path}: cannot be written as video, accepted: a path that ends in .mp4")
+        return writer
+
+
+def _open_video(path: Path) -> cv2.VideoCapture:
+    capture = cv2.VideoCapture(str(path))
+    if not capture.isOpened():
+        capture.release()
+        raise SourceError(f"{path}: cannot be read as video, accepted: a video file that OpenCV can read")
+    return capture
+
+
+def _to_rgb(bgr: NDArray[np.uint8]) -> RgbImage:
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
+    parts = re.split(r"(\d+)", path.name)
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts], path.name

@@ -1,0 +1,44 @@
+"""Dense labels in image files: class ids as 8 or 16 bit grey, or as the indices of a palette."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from neural_seg_ros.errors import SourceError
+from neural_seg_ros.images.arrays import Labels
+from neural_seg_ros.images.files import write_image
+
+_BINARY_OBJECT = 255
+
+
+def read_labels(path: str | Path) -> Labels:
+    """(H, W) uint8 or uint16 class ids of a label image; of a palette image its indices, not its colours.
+
+    Raises SourceError if the file is missing, damaged or has more than one channel.
+    """
+    try:
+        with Image.open(path) as file:
+            mode, values = file.mode, np.asarray(file)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise SourceError(f"{path}: cannot be read as a label image: {' '.join(str(error).split())}") from None
+    if values.ndim != 2 or values.dtype.kind not in "biu" or int(values.min()) < 0 or int(values.max()) > 65535:
+        raise SourceError(f"{path}: got an image of mode {mode}, accepted: 8 or 16 bit grey or palette class ids")
+    return values.astype(np.uint8) if mode in ("1", "L", "P") else values.astype(np.uint16)
+
+
+def write_labels(path: str | Path, labels: Labels) -> None:
+    """Write (H, W) uint8 or uint16 class ids as a grey PNG, whole or not at all."""
+    write_image(path, labels)
+
+
+def is_binary(labels: Labels) -> bool:
+    """Whether labels hold 0 and 255 and nothing else: a black and white mask, whose white is an object."""
+    return bool(np.array_equal(np.unique(labels), (0, _BINARY_OBJECT)))
+
+
+def from_binary(labels: Labels) -> Labels:
+    """The class ids of a black and white mask: 255 becomes class 1."""
+    return np.asarray(labels == _BINARY_OBJECT, np.uint8)

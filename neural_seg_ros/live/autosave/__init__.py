@@ -1,0 +1,1 @@
+"""What survives a kill of a live session."""

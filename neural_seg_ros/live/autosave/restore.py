@@ -1,0 +1,99 @@
+"""A session from what autosave kept: the annotated frames in order, and on each what was drawn on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_seg_ros.annotations import Annotation
+from neural_seg_ros.annotations.serialization import Shape
+from neural_seg_ros.errors import AnnotationError, SessionError, SessionFileError
+from neural_seg_ros.live.autosave.store import Asked, Kept, KeptFrame
+
+if TYPE_CHECKING:
+    from neural_seg_ros.annotations.implied import Placed
+    from neural_seg_ros.session import Session
+
+
+@dataclass
+class Restored:
+    """What came of it.
+
+    base     the base's annotations that it began with
+    frames   by their numbers in the session
+    drawn    annotations by the key they were drawn under
+    refused  why something could not be taken up, one line each
+    """
+
+    base: tuple[Placed, ...]
+    frames: dict[int, KeptFrame] = field(default_factory=dict)
+    drawn: dict[int, list[Annotation]] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+
+
+def restore(
+    session: Session,
+    kept: Kept,
+    pixels: Callable[[str], NDArray[np.uint8]],
+    erase: Callable[[int], None],
+    restored: Restored,
+) -> None:
+    """Take up all that was kept beyond the base, which the session has, into ``restored``.
+
+    The session learns of each annotated frame what it learnt when the next one came. Commands that nobody had executed
+    are executed now.
+
+    pixels  gives (H, W, 3) uint8 by name; raises SessionFileError, which refuses what is on that frame
+    erase   takes back what is in ``restored.drawn`` under a key
+    """
+    shown: KeptFrame | None = None
+
+    def show(frame: KeptFrame | None) -> None:
+        nonlocal shown
+        if frame is None:
+            raise SessionError("its frame was not kept")
+        if frame != shown:
+            session.observe(pixels(frame.pixels), frame.stamp)
+            shown = frame
+        restored.frames[session.frame_number] = frame
+
+    def annotate(shape: Shape | None, key: int | None) -> None:
+        if shape is None:
+            raise SessionError("it is a dense mask")
+        session.annotate(shape)
+        if key is not None:
+            restored.drawn.setdefault(key, []).append(shape)
+
+    def execute(asked: Asked) -> None:
+        if asked.do in ("annotate", "draw"):
+            if asked.shapes:
+                show(asked.frame)
+            if asked.key is not None:
+                erase(asked.key)
+            for shape in asked.shapes:
+                annotate(shape, asked.key)
+        elif asked.do == "clear":
+            session.clear()
+            restored.drawn.clear()
+        elif asked.do == "undo":
+            session.undo()
+        else:
+            session.redo()
+
+    for entry in kept.placed[kept.base_count :]:
+        try:
+            show(entry.frame)
+            annotate(entry.shape, entry.key)
+        # Of other parameters than those it was made with, or on a frame whose pixels are damaged.
+        except (AnnotationError, SessionError, SessionFileError) as error:
+            restored.refused.append(str(error))
+    for asked in kept.asked.values():
+        try:
+            execute(asked)
+        # As it would have been refused then.
+        except (AnnotationError, SessionError, SessionFileError) as error:
+            restored.refused.append(str(error))

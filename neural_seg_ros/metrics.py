@@ -1,0 +1,106 @@
+"""Figures of merit as pure functions. Labels are (H, W) integer arrays; pixels whose truth is IGNORE never count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_seg_ros.images.arrays import Labels, fill_from_nearest
+
+# Share of the image's diagonal.
+TOLERANCE = 0.008
+
+
+def contour_accuracy(labels: Labels, truth: Labels, class_id: int = 1) -> float:
+    """F of one class, 2 p r / (p + r) in [0, 1], of (H, W) labels against a truth with IGNORE.
+
+    p is the share of the contour that lies within .008 of the image's diagonal (rounded up to pixels) of the true one,
+    r the share of the true contour that lies so near to the answer's: the matching by dilation of the official code. 1
+    when neither has a contour, 0 when one of them has none. Pixels not judged belong to no object.
+    """
+    found = _contour((labels == class_id) & (truth != IGNORE))
+    wanted = _contour(truth == class_id)
+    if not found.any() or not wanted.any():
+        return float(found.any() == wanted.any())
+    tolerance = np.ceil(TOLERANCE * np.hypot(*truth.shape))
+    precision = float((distance_to(wanted)[found] <= tolerance).mean())
+    recall = float((distance_to(found)[wanted] <= tolerance).mean())
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def _contour(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels unlike the one to the right, the one below or the one between these; the image's side is no contour."""
+    padded = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
+    contour: NDArray[np.bool_] = (mask != padded[:-1, 1:]) | (mask != padded[1:, :-1]) | (mask != padded[1:, 1:])
+    return contour
+
+
+IGNORE = 255
+
+
+def iou(labels: Labels, truth: Labels, class_id: int = 1) -> float:
+    """Intersection over union of one class, |P & T| / |P | T|, in [0, 1]; 1 when neither has the class."""
+    judged = truth != IGNORE
+    predicted, wanted = (labels == class_id) & judged, truth == class_id
+    union = np.count_nonzero(predicted | wanted)
+    return float(np.count_nonzero(predicted & wanted) / union) if union else 1.0
+
+
+def mean_iou(labels: Labels, truth: Labels) -> float:
+    """Mean over the classes of the truth of ``iou``, in [0, 1]; 1 when nothing is judged."""
+    classes = [int(c) for c in np.unique(truth) if c != IGNORE]
+    return float(np.mean([iou(labels, truth, c) for c in classes])) if classes else 1.0
+
+
+def boundary_f(mask: NDArray[np.bool_], truth: Labels, tolerance: float = 2.0) -> float:
+    """Boundary F of an object mask (H, W) bool against a truth of 0, 1 and IGNORE, in [0, 1].
+
+    F = 2 p r / (p + r); p is the share of the mask's boundary within ``tolerance`` pixels of the true boundary, r the
+    share of the true boundary within ``tolerance`` of the mask's. Where a band is ignored the true boundary is taken
+    in its middle, and the tolerance around a pixel of it grows by its distance to the band's edge; the mask's boundary
+    on ignored pixels is not judged. A missing boundary is 1 if both are missing, else 0.
+    """
+    ignored = truth == IGNORE
+    found, wanted = _boundary(mask), _boundary(fill_from_nearest(truth, ignored) == 1)
+    if not found.any() or not wanted.any():
+        return float(found.any() == wanted.any())
+    judged = found & ~ignored
+    reach = tolerance + distance_to(~ignored)
+    right = distance_to(wanted) <= fill_from_nearest(reach, ~wanted)
+    precision = float(right[judged].mean()) if judged.any() else 1.0
+    recall = float((distance_to(found) <= reach)[wanted].mean())
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def error_rate(labels: Labels, truth: Labels, class_id: int = 1) -> float:
+    """Share of the judged pixels that are wrongly of the class or wrongly not, in [0, 1]; 0 when nothing is judged."""
+    judged = truth != IGNORE
+    wrong = ((labels == class_id) != (truth == class_id))[judged]
+    return float(wrong.mean()) if wrong.size else 0.0
+
+
+def clicks_needed(ious: Sequence[float], quality: float, most: int = 20) -> int:
+    """NoC@quality: the first k <= ``most`` with IoU after k clicks >= ``quality``, and ``most`` when there is none.
+
+    ``ious[k - 1]`` is the IoU after k clicks.
+    """
+    reached = (k for k, value in enumerate(ious[:most], start=1) if value >= quality)
+    return next(reached, most)
+
+
+def _boundary(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels of the mask with a 4-neighbour outside it; the image's own side is no boundary."""
+    padded = np.pad(mask, 1, mode="edge")
+    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return mask & ~inner
+
+
+def distance_to(pixels: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Euclidean distance of every pixel to the nearest of ``pixels``; very large where there is none."""
+    distance: NDArray[np.float32] = cv2.distanceTransform(
+        (~pixels).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
+    )
+    return distance

@@ -1,0 +1,1 @@
+"""Frames through a session without a camera: bags, videos, folders of images."""

@@ -1,0 +1,1 @@
+"""Bags as input: frames, recorded annotations, ground truth."""

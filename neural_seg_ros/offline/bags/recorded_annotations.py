@@ -1,0 +1,97 @@
+"""Annotations that were recorded in a bag, on the frames that they were made on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from neural_seg_ros.annotations import Annotation
+from neural_seg_ros.annotations import ros_messages as annotation_message
+from neural_seg_ros.annotations.ros_messages import Draw
+from neural_seg_ros.annotations.yaml_file import AnnotationFile, Entry
+from neural_seg_ros.errors import AnnotationError, SourceError
+from neural_seg_ros.offline.bags.bag import Bag, stamp_of
+
+# Those of the segmenter, by what a message of them draws.
+TOPICS = tuple(f"/segmenter/{name}" for name in ("click", "box", "stroke", "region", "annotation"))
+_POLYGON = "geometry_msgs/msg/PolygonStamped"
+_MARKER = "visualization_msgs/msg/ImageMarker"
+_POINTS = ("geometry_msgs/msg/PointStamped", "geometry_msgs/msg/Point")
+_TYPES = f"{', '.join((*_POINTS, _MARKER))}, or {_POLYGON} on a topic named .../box, .../stroke or .../region"
+# How far before an annotation without a stamp its frame is looked for, in seconds, before all of the bag is.
+_NEAR = (1.0, 60.0)
+
+
+def with_recorded(
+    annotations: AnnotationFile, bag: Bag, image_topic: str, topics: Sequence[str], active_class: int
+) -> AnnotationFile:
+    """``annotations`` and those recorded on ``topics``; without any, on those of the segmenter that the bag has.
+
+    An annotation is on the frame that its stamp names; without a stamp, on the last frame that was recorded before it.
+    A marker that is drawn again or removed counts as it was in the end. active_class is the class of what names none.
+    Raises SourceError where a topic is missing or no annotation, AnnotationError for messages that are none.
+    """
+    for topic in topics:
+        if bag.type_of(topic) is None:
+            raise SourceError(f"annotation topic: got {topic!r}, accepted: a topic of the bag")
+    entries = list(annotations.entries)
+    for topic in topics or [topic for topic in TOPICS if bag.type_of(topic) is not None]:
+        try:
+            entries += _entries(bag, topic, image_topic, annotations.classes, active_class)
+        except AnnotationError as error:
+            raise AnnotationError(f"{topic}: {error}") from None
+    if not entries:
+        raise AnnotationError(
+            f"annotations: got none, accepted: --annotations FILE, or a bag with annotations on {', '.join(TOPICS)} "
+            "or on --annotation-topic"
+        )
+    return AnnotationFile(annotations.classes, tuple(entries))
+
+
+def _entries(bag: Bag, topic: str, image_topic: str, class_names: Mapping[int, str], active_class: int) -> list[Entry]:
+    kind = bag.type_of(topic)
+    drawn: dict[object, list[Entry]] = {}
+    for number, (timestamp, message) in enumerate(bag.messages(topic)):
+        if message is None:
+            continue
+        if kind == _MARKER:
+            asked = annotation_message.marker(message, class_names, active_class)
+            made = asked.annotations if isinstance(asked, Draw) else ()
+            drawn.pop(asked.marker_id, None)
+            key: object = asked.marker_id
+        else:
+            made, key = (_shape(topic, kind, message, active_class),), (topic, number)
+        stamp = _frame_stamp(bag, image_topic, getattr(message, "header", None), timestamp)
+        drawn[key] = [Entry(each, stamp=stamp) for each in made]
+    return [entry for entries in drawn.values() for entry in entries]
+
+
+def _shape(topic: str, kind: str | None, message: Any, active_class: int) -> Annotation:
+    if kind in _POINTS:
+        return annotation_message.click(message, active_class)
+    converts: dict[str, Callable[[Any, int], Annotation]] = {
+        "box": annotation_message.box,
+        "stroke": annotation_message.stroke,
+        "region": annotation_message.region,
+    }
+    convert = converts.get(topic.rpartition("/")[2])
+    if kind != _POLYGON or convert is None:
+        raise AnnotationError(f"annotation topic: got messages of {kind}, accepted: {_TYPES}")
+    return convert(message, active_class)
+
+
+def _frame_stamp(bag: Bag, image_topic: str, header: Any, timestamp: int) -> float:
+    """The stamp of the frame that an annotation recorded at ``timestamp`` is on."""
+    stamp = None if header is None else annotation_message.stamp_of(header)
+    if stamp is not None:
+        return stamp
+    for seconds in (*_NEAR, None):
+        start = None if seconds is None else timestamp - round(seconds * 1e9)
+        found = None
+        for recorded, image in bag.messages(image_topic, start, timestamp + 1):
+            if image is not None:
+                found = stamp_of(image.header, recorded)
+        if found is not None:
+            return found
+    # Made before the first frame: it waits for that one.
+    return timestamp * 1e-9

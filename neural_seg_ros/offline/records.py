@@ -1,0 +1,104 @@
+"""What is kept of a labelled frame and of a run so far, and both as JSON values."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from neural_seg_ros.annotations import Annotation, Mask
+from neural_seg_ros.field.engine import Losses
+from neural_seg_ros.offline.bags.frames import BagFrame, Place
+from neural_seg_ros.offline.run import Step
+
+
+@dataclass(frozen=True)
+class Record:
+    """A labelled frame but for its masks.
+
+    size              (height, width)
+    annotations       a digest of each that was made on this frame
+    classes           annotated so far on any frame
+    seconds           from the frame to its result
+    confidence        mean of the result's confidence, in [0, 1]
+    class_confidence  the same over the pixels of each class
+    """
+
+    place: Place
+    stamp: float
+    size: tuple[int, int]
+    annotations: tuple[str, ...]
+    classes: tuple[int, ...]
+    seconds: float
+    confidence: float
+    class_confidence: dict[int, float]
+
+    @property
+    def index(self) -> int:
+        return self.place.index
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a run is.
+
+    skipped  messages that could not be decoded, by reason
+    dropped  frames that the fit could not keep up with
+    fit      of the session after its last frame
+    ended    whether there are no more frames; ``damage``: why, where the bag is damaged
+    """
+
+    skipped: dict[str, int] = field(default_factory=dict)
+    dropped: int = 0
+    fit: Losses = field(default_factory=lambda: Losses(0, 0.0, 0.0, 0.0))
+    ended: bool = False
+    damage: str | None = None
+
+
+def record_of(step: Step[BagFrame], classes: tuple[int, ...]) -> Record:
+    """What is kept of a step; ``classes`` annotated so far."""
+    height, width = step.result.labels.shape
+    digests = tuple(digest(annotation) for annotation in step.annotations)
+    frame = step.frame
+    figures = step.seconds, step.confidence, step.class_confidence
+    return Record(frame.place, frame.stamp, (height, width), digests, classes, *figures)
+
+
+def digest(annotation: Annotation) -> str:
+    """The same text for the same annotation, another for another."""
+    if isinstance(annotation, Mask):
+        content = f"{annotation.labels.dtype} {annotation.labels.shape}".encode() + annotation.labels.tobytes()
+    else:
+        content = repr(annotation).encode()
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def record_to_json(record: Record) -> dict[str, Any]:
+    """JSON values of a record."""
+    return dataclasses.asdict(record)
+
+
+def record_from_json(values: Mapping[str, Any]) -> Record:
+    """What ``record_to_json`` gave. Raises KeyError and TypeError when it is something else."""
+    height, width = values["size"]
+    confidence = {int(class_id): value for class_id, value in values["class_confidence"].items()}
+    changed = {
+        "place": Place(**values["place"]),
+        "size": (height, width),
+        "annotations": tuple(values["annotations"]),
+        "classes": tuple(values["classes"]),
+        "class_confidence": confidence,
+    }
+    return Record(**{**values, **changed})
+
+
+def state_to_json(state: State) -> dict[str, Any]:
+    """JSON values of a state."""
+    return dataclasses.asdict(state)
+
+
+def state_from_json(values: Mapping[str, Any]) -> State:
+    """What ``state_to_json`` gave. Raises KeyError and TypeError when it is something else."""
+    return State(**{**values, "fit": Losses(**values["fit"])})

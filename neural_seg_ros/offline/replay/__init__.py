@@ -1,0 +1,1 @@
+"""A bag through a session: passes, journal, resumption."""

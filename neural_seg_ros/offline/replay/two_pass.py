@@ -1,0 +1,69 @@
+"""Annotations in mid-stream work backwards too: from each annotated frame to halfway to the one before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from neural_seg_ros.offline.bags.frames import Place
+from neural_seg_ros.offline.outputs.mask_bag import Labelled
+from neural_seg_ros.offline.records import Record
+from neural_seg_ros.offline.replay.journal import Journal
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The frames before the annotated frame ``anchor``, after the annotated frame ``before``, if there is one."""
+
+    before: Record | None
+    anchor: Record
+
+    def places(self, forward: Journal) -> Iterator[Place]:
+        """Of the frames that are nearer in time to ``anchor``, the latest first."""
+        for record in _reversed(forward, self.anchor.index):
+            before = self.before
+            if before is not None and record.stamp - before.stamp <= self.anchor.stamp - record.stamp:
+                return
+            yield record.place
+
+
+def stretches_of(forward: Journal) -> list[Stretch]:
+    """One for each annotated frame but those whose frame before is annotated too, in the order of time."""
+    stretches = []
+    before, previous = None, None
+    for record in forward.records():
+        if record.annotations:
+            if previous is not None and previous is not before:
+                stretches.append(Stretch(before, record))
+            before = record
+        previous = record
+    return stretches
+
+
+def merged(forward: Journal, backwards: list[Journal]) -> Iterator[Labelled]:
+    """The frames in the order of time, each from the pass that has it backwards, or else from the forward one."""
+    # The last frame of a pass backwards is its first one in time.
+    waiting = [(last.index, journal) for journal in backwards if (last := journal.last()) is not None]
+    covered = -1
+    for chunk in range(forward.count):
+        for record, masks in zip(forward.records_of(chunk), forward.masks_of(chunk), strict=True):
+            if waiting and record.index == waiting[0][0]:
+                for labelled in _in_time(waiting.pop(0)[1]):
+                    covered = labelled.record.index
+                    yield labelled
+            if record.index > covered:
+                yield Labelled(record, masks, backward=False)
+
+
+def _in_time(journal: Journal) -> Iterator[Labelled]:
+    for chunk in reversed(range(journal.count)):
+        for record, masks in zip(reversed(journal.records_of(chunk)), journal.masks_of(chunk), strict=True):
+            yield Labelled(record, masks, backward=True)
+
+
+def _reversed(journal: Journal, index: int) -> Iterator[Record]:
+    """The records before ``index``, the latest first."""
+    for chunk in reversed(range(journal.count)):
+        for record in reversed(journal.records_of(chunk)):
+            if record.index < index:
+                yield record

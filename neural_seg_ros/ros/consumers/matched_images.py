@@ -1,0 +1,174 @@
+"""Subscriptions to images of one and the same frame, joined by exact stamp."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+
+from neural_seg_ros.errors import ImageError
+from neural_seg_ros.images.ros_messages import check_image
+from neural_seg_ros.options import option, validate
+from neural_seg_ros.ros.consumers.stamp_matcher import StampMatcher, Unmatched
+from neural_seg_ros.ros.toolkit import qos
+from neural_seg_ros.ros.toolkit.endpoints import Endpoints
+from neural_seg_ros.ros.toolkit.interface import Topic
+from neural_seg_ros.ros.toolkit.throttled_log import ThrottledLog
+
+MASK, CONFIDENCE = "mask", "confidence"
+MASK_ENCODINGS = ("mono8", "8UC1", "mono16", "16UC1")
+MASKS = Topic("segmenter/mask", Image, qos.STAMPED_INPUT, "mono8 or mono16, while somebody listens to this node")
+CONFIDENCES = Topic(
+    "segmenter/confidence", Image, qos.STAMPED_INPUT, "mono8, of the masks' stamps", only_if=("use_confidence", True)
+)
+_SECOND = 1_000_000_000
+_LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class BufferConfig:
+    """How long messages wait for those of the same stamp."""
+
+    seconds: float = option(
+        5.0, "seconds that depth waits for its mask, and a mask for the others", low=0.1, high=600.0
+    )
+    megabytes: int = option(256, "MiB of messages that wait, at most; the oldest are given up", low=1, high=65536)
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+@dataclass(frozen=True)
+class ImageTopic:
+    """An image that belongs to a match.
+
+    name       in what is said of it, and the key of its message
+    topic      of the node's interface
+    encodings  those accepted
+    once       whether a message serves one match alone (what the segmenter publishes), or all of its stamp (the
+               camera's)
+    """
+
+    name: str
+    topic: Topic
+    encodings: tuple[str, ...]
+    once: bool
+
+
+def mask_topics(confidence: bool) -> tuple[ImageTopic, ...]:
+    """The topics of the segmenter, in its namespace."""
+    images = (
+        ImageTopic(MASK, MASKS, MASK_ENCODINGS, once=True),
+        ImageTopic(CONFIDENCE, CONFIDENCES, ("mono8", "8UC1"), once=True),
+    )
+    return images[: 1 + confidence]
+
+
+class MatchedImages:
+    """Calls ``matched`` with one message of every topic, whenever all have one of the same stamp.
+
+    Nothing is subscribed to before ``listen``. Messages that are malformed or have no stamp are refused, and what
+    ``matched`` raises is reported. ``masks`` and ``unmatched`` count what came together, and stamps given up.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        topics: Sequence[ImageTopic],
+        matched: Callable[[Mapping[str, Image]], None],
+        config: BufferConfig,
+        endpoints: Endpoints,
+        log: ThrottledLog,
+    ) -> None:
+        self._node, self._endpoints, self._images = node, endpoints, tuple(topics)
+        self._matched_callback, self._log = matched, log
+        self._subscriptions: list[Any] = []
+        self._newest: dict[str, int] = {}
+        self.masks = self.unmatched = 0
+        self._matcher = StampMatcher(
+            [topic.name for topic in topics if topic.once], [topic.name for topic in topics if not topic.once], 0.0, 0
+        )
+        self.configure(config)
+        # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
+        look = log.guard(MASK, self._look)
+        node.create_timer(_LOOK_SECONDS, look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def configure(self, config: BufferConfig) -> None:
+        """Wait as long as ``config`` says from now on."""
+        self._matcher.seconds, self._matcher.capacity = config.seconds, config.megabytes << 20
+
+    def listen(self, wanted: bool) -> None:
+        """Subscribe, or unsubscribe and drop what waits: a segmenter that nobody listens to has less to do."""
+        if wanted and not self._subscriptions:
+            self._subscriptions = [
+                self._endpoints.subscription(image.topic, partial(self._on_image, image)) for image in self._images
+            ]
+        elif not wanted:
+            for subscription in self._subscriptions:
+                self._endpoints.destroy(subscription)
+            self._subscriptions = []
+            self._matcher.clear()
+
+    def topic_name(self, name: str) -> str:
+        """The topic of an image, remapped."""
+        (topic,) = (image.topic.name for image in self._images if image.name == name)
+        return str(self._node.resolve_topic_name(topic))
+
+    def _on_image(self, topic: ImageTopic, message: Image) -> None:
+        match = self._put(topic, message)
+        self._give_up()
+        if match is not None:
+            self._matched(match)
+
+    def _look(self) -> None:
+        for match in self._matcher.overdue(time.monotonic()):
+            self._matched(match)
+        self._give_up()
+
+    def _matched(self, match: dict[str, Any]) -> None:
+        self.masks += 1
+        self._matched_callback(match)
+
+    def _put(self, topic: ImageTopic, message: Image) -> dict[str, Any] | None:
+        try:
+            check_image(message, topic.encodings)
+        except ImageError as error:
+            raise ImageError(f"{topic.name} {error}") from None
+        stamp = message.header.stamp.sec * _SECOND + message.header.stamp.nanosec
+        if stamp == 0:
+            raise ImageError(f"{topic.name} header.stamp: got 0, accepted: the time of the frame, which tells it apart")
+        self._newest[topic.name] = stamp
+        return self._matcher.put(topic.name, stamp, message, len(message.data), time.monotonic())
+
+    def _give_up(self) -> None:
+        for lost in self._matcher.give_up(time.monotonic()):
+            self.unmatched += 1
+            self._log.warning((lost.came, lost.missing), self._lament(lost))
+
+    def _lament(self, lost: Unmatched) -> str:
+        missing = " and ".join(self._newest_of(name) for name in lost.missing)
+        return (
+            f"{' and '.join(lost.came)} of stamp {_seconds(lost.stamp)} given up: none of that stamp on {missing}; "
+            f"{self.unmatched} given up, {self.masks} matched so far (stamps must be equal)"
+        )
+
+    def _newest_of(self, name: str) -> str:
+        newest = self._newest.get(name)
+        return f"{self.topic_name(name)} ({'nothing came' if newest is None else f'newest {_seconds(newest)}'})"
+
+
+def _seconds(stamp: int) -> str:
+    return f"{stamp // _SECOND}.{stamp % _SECOND:09d}"
+
+
+def same_size(name: str, image: Any, mask: Any) -> None:
+    """Raise ImageError unless arrays of an image and of the mask have the same height and width."""
+    (height, width), (mask_height, mask_width) = image.shape[:2], mask.shape[:2]
+    if (height, width) != (mask_height, mask_width):
+        raise ImageError(f"{name} width, height: got {width}x{height}, accepted: the mask's {mask_width}x{mask_height}")

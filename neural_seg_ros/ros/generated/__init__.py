@@ -1,0 +1,1 @@
+"""Writers of the generated files: ``make generated``."""

@@ -1,0 +1,1 @@
+"""The nodes ``segmenter`` and ``multi_segmenter``."""

@@ -1,0 +1,224 @@
+"""ROS parameters from the one definition of every option."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from rcl_interfaces.msg import (
+    SetParametersResult,
+)
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from neural_seg_ros.config import PRESETS, SessionConfig
+from neural_seg_ros.errors import ConfigError, error_text, short
+from neural_seg_ros.live import HealthConfig, LiveConfig
+from neural_seg_ros.options import Option, from_flat, option, options_of, to_flat, validate
+from neural_seg_ros.ros.toolkit.node_parameters import declare, descriptor
+
+T = TypeVar("T")
+LIVE, HEALTH = "live.", "diagnostics."
+CLASS_NAMES = "class_names"
+CLASS_NAMES_OPTION = Option(
+    CLASS_NAMES,
+    list,
+    # Not empty, as rclpy cannot tell the type of an empty list.
+    ["0:background"],
+    "names of classes, 'id:name' or 'name' for the id after the one before it, the first being 1",
+)
+
+
+@dataclass(frozen=True)
+class StartConfig:
+    """What is fixed once the node runs."""
+
+    preset: str = option("cpu", "gives the defaults of the session's parameters", choices=tuple(PRESETS), fixed=True)
+    device: str = option("auto", "where the field is fitted: auto, cpu, cuda or cuda:N", fixed=True)
+    autostart: bool = option(True, "configure and activate at once, without a lifecycle manager", fixed=True)
+    image_transport: str = option(
+        "raw", "subscribe to image or to image/compressed", choices=("raw", "compressed"), fixed=True
+    )
+    session_directory: str = option(
+        "~/.ros/neural_seg", "the one directory sessions are saved to and loaded from", fixed=True
+    )
+    autosave: bool = option(
+        True,
+        "keep every change of the annotations below session_directory within 100 ms, and take them up again when the "
+        "node was killed; not with live.lock_step",
+        fixed=True,
+    )
+    restore: str = option(
+        "crash",
+        "what autosave takes up again: crash: what a node that was killed had kept; always: also what one that ended "
+        "as it was told had kept",
+        choices=("crash", "always"),
+        fixed=True,
+    )
+    restore_max_age: float = option(
+        300.0,
+        "seconds since the node that kept them was alive, up to which annotations are taken up again",
+        low=0.0,
+        high=1e9,
+        fixed=True,
+    )
+    autosave_megabytes: int = option(
+        512,
+        "disk space of the annotated frames that autosave keeps; the oldest are let go, with their annotations",
+        low=1,
+        high=1_000_000,
+        fixed=True,
+    )
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+# Files may have names of 255 bytes, suffixes and what is written before it is whole included.
+MAX_NAME = 100
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """What the node adds to its session, changeable at any time."""
+
+    active_class: int = option(1, "class of clicks, boxes, strokes and regions that name none", low=0, high=65534)
+    session_name: str = option("session", "file name, without suffix, of ~/save_session and ~/load_session")
+    max_megapixels: float = option(
+        32.0, "millions of pixels; larger camera images are refused before they are decoded", low=0.01, high=100.0
+    )
+    overlay_alpha: float = option(0.45, "opacity of the classes in ~/overlay", low=0.0, high=1.0)
+    canvas_frame: str = option("canvas", "points on /clicked_point in this frame are left to the node canvas")
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if len(self.session_name) > MAX_NAME:
+            raise ConfigError(f"session_name: got {len(self.session_name)} characters, accepted: at most {MAX_NAME}")
+        if not self.session_name or self.session_name.startswith(".") or set(self.session_name) & set('/\\\0:*?"<>|'):
+            raise ConfigError(
+                f"session_name: got {short(self.session_name)}, accepted: a file name without directories"
+            )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All parameters as configurations; ``class_names`` maps class id to name."""
+
+    start: StartConfig
+    node: NodeConfig
+    live: LiveConfig
+    health: HealthConfig
+    session: SessionConfig
+    class_names: Mapping[int, str]
+
+    def __post_init__(self) -> None:
+        if self.node.active_class >= self.session.unlabelled:
+            high = self.session.unlabelled - 1
+            raise ConfigError(f"active_class: got {self.node.active_class}, accepted: int in [0, {high}]")
+        for class_id in self.class_names:
+            if class_id >= self.session.unlabelled:
+                raise ConfigError(f"class_names: got id {class_id}, accepted: 0 to {self.session.unlabelled - 1}")
+
+
+class Parameters:
+    """Declares all parameters on a node and keeps ``settings`` equal to them.
+
+    apply is called with (old settings, new settings) before a change is accepted; what it raises refuses the change
+    and is its reason. Raises ConfigError for a start value that is not accepted.
+    """
+
+    def __init__(self, node: Node, apply: Callable[[Settings, Settings], None]) -> None:
+        self._node = node
+        self._apply = apply
+        # Held from reading the settings until the changed ones are written; again by what adopt sets.
+        self._lock = threading.RLock()
+        start = declare(node, StartConfig)
+        preset = SessionConfig.preset(start.preset)
+        values: dict[str, Any] = {}
+        for source, prefix in ((NodeConfig(), ""), (LiveConfig(), LIVE), (HealthConfig(), HEALTH), (preset, "")):
+            defaults = to_flat(source)
+            for entry in options_of(type(source)):
+                values[prefix + entry.name] = self._declare(entry, defaults[entry.name], prefix=prefix)
+        values[CLASS_NAMES] = self._declare(CLASS_NAMES_OPTION, CLASS_NAMES_OPTION.default)
+        self.settings = _changed(Settings(start, NodeConfig(), LiveConfig(), HealthConfig(), preset, {}), values)
+        node.add_on_set_parameters_callback(self._on_set)
+
+    def with_session(self, session: SessionConfig) -> Settings:
+        """The settings with another session's configuration. Raises ConfigError where the other parameters bar it."""
+        return dataclasses.replace(self.settings, session=session)
+
+    def adopt(self, load: Callable[[], SessionConfig]) -> None:
+        """Set the parameters to the configuration that ``load`` gives; no other change comes in between."""
+        with self._lock:
+            self.settings = self.with_session(load())
+            values = to_flat(self.settings.session)
+            self._node.set_parameters([Parameter(name, value=value) for name, value in values.items()])
+
+    def _on_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
+        names = {CLASS_NAMES, *_names(self.settings)}
+        changes = {parameter.name: parameter.value for parameter in parameters if parameter.name in names}
+        with self._lock:
+            try:
+                settings = _changed(self.settings, changes)
+                self._apply(self.settings, settings)
+            except Exception as error:  # beyond here it would end the node
+                return SetParametersResult(successful=False, reason=error_text(error))
+            self.settings = settings
+        return SetParametersResult(successful=True)
+
+    def _declare(self, entry: Option, default: Any, *, prefix: str = "") -> Any:
+        return self._node.declare_parameter(prefix + entry.name, default, descriptor(entry)).value
+
+
+def parse_class_names(entries: Sequence[str]) -> dict[int, str]:
+    """``{id: name}`` of entries ``id:name`` or ``name``. Raises ConfigError naming the entry."""
+    names: dict[int, str] = {}
+    following = 1
+    for entry in entries:
+        head, colon, tail = entry.partition(":")
+        text, name = (head, tail.strip()) if colon else (str(following), head.strip())
+        digits = text.strip()
+        # As an id ends at 65534, five digits are enough.
+        if not (digits.isascii() and digits.isdecimal() and len(digits) <= 5 and name):
+            raise ConfigError(f"{CLASS_NAMES}: got {entry!r}, accepted: 'id:name' or 'name'")
+        class_id = int(digits)
+        if class_id in names or name in names.values():
+            raise ConfigError(f"{CLASS_NAMES}: got {entry!r} twice, accepted: every id and every name once")
+        names[class_id] = name
+        following = class_id + 1
+    return names
+
+
+def names_of(classes: Iterable[int], class_names: Mapping[int, str]) -> str:
+    """Names of class ids, with commas in between; the id of a class without a name."""
+    return ", ".join(class_names.get(class_id, str(class_id)) for class_id in classes)
+
+
+def _prefixed(prefix: str, config: Any) -> dict[str, Any]:
+    return {prefix + name: value for name, value in to_flat(config).items()}
+
+
+def _names(settings: Settings) -> set[str]:
+    groups = (("", settings.node), (LIVE, settings.live), (HEALTH, settings.health), ("", settings.session))
+    return {name for prefix, config in groups for name in _prefixed(prefix, config)}
+
+
+def _changed(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """Settings with parameters replaced. Raises ConfigError."""
+
+    def changed(prefix: str, config: T) -> T:
+        known = _prefixed(prefix, config)
+        return from_flat(config, {name.removeprefix(prefix): values[name] for name in values if name in known})
+
+    class_names = values.get(CLASS_NAMES)
+    return Settings(
+        settings.start,
+        changed("", settings.node),
+        changed(LIVE, settings.live),
+        changed(HEALTH, settings.health),
+        changed("", settings.session),
+        settings.class_names if class_names is None else parse_class_names(class_names),
+    )

@@ -1,0 +1,72 @@
+"""The services of a live session: each answers with the outcome of a command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from pathlib import Path
+from typing import TypeVar
+
+from std_srvs.srv import Trigger
+
+from neural_seg_ros.errors import SessionError, error_text
+from neural_seg_ros.live import LiveSession
+from neural_seg_ros.ros.segmenter import interface as offered
+from neural_seg_ros.ros.toolkit.interface import Service
+
+T = TypeVar("T")
+Handler = Callable[[Trigger.Request, Trigger.Response], Trigger.Response]
+
+_ANSWER_SECONDS = 30.0
+
+
+def commands(live: LiveSession, path: Callable[[], Path], load: Callable[[], str]) -> list[tuple[Service, Handler]]:
+    """The services without a request, with what handles each.
+
+    path  of the session's file at the moment
+    load  loads it, and says so
+    """
+    table: tuple[tuple[Service, Callable[[], str]], ...] = (
+        (offered.UNDO, lambda: taken(answer(live.undo()), "took back the last annotation", "nothing to undo")),
+        (offered.REDO, lambda: taken(answer(live.redo()), "made the annotation again", "nothing to redo")),
+        (offered.CLEAR, lambda: said(answer(live.clear()), "forgot all annotations")),
+        (offered.RESET, lambda: said(answer(live.reset()), "started over")),
+        (offered.SAVE_SESSION, lambda: said(answer(live.save(path())), f"saved {path()}")),
+        (offered.LOAD_SESSION, load),
+    )
+    return [(service, handler(command)) for service, command in table]
+
+
+def answer(future: Future[T]) -> T:
+    """What the worker answers. Raises the error it met, SessionError when it is busy."""
+    try:
+        return future.result(_ANSWER_SECONDS)
+    except FutureTimeoutError:
+        outcome = "the request was taken back" if future.cancel() else "the request is being executed and goes on"
+        raise SessionError(f"session: busy, no answer within {_ANSWER_SECONDS:g} s; {outcome}") from None
+
+
+def said(_: object, message: str) -> str:
+    """The message, once the command was executed."""
+    return message
+
+
+def taken(done: bool, message: str, nothing: str) -> str:
+    """The message if anything was done. Raises SessionError with ``nothing`` otherwise."""
+    if not done:
+        raise SessionError(nothing)
+    return message
+
+
+def handler(command: Callable[[], str]) -> Handler:
+    """A service callback: success with the command's message, or failure with its error."""
+
+    def handle(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        try:
+            response.success, response.message = True, command()
+        except Exception as error:  # out of memory, say: the caller is told, the node lives on
+            response.success, response.message = False, error_text(error)
+        return response
+
+    return handle

@@ -1,0 +1,74 @@
+"""The quality of service of a topic as parameters: ``qos_overrides.<topic>.<subscription or publisher>.<policy>``.
+
+The names are rclpy's own, which reads them when it creates the endpoint. They are declared here before, for what rclpy
+does not do: a range or the choices with each, and one line for a value that is not accepted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, LivelinessPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+
+from neural_seg_ros.options import Option
+from neural_seg_ros.ros.toolkit.node_parameters import descriptor
+from neural_seg_ros.ros.toolkit.qos import OVERRIDES
+
+SUBSCRIPTION, PUBLISHER = "subscription", "publisher"
+# The middleware's word for no limit, where a parameter says 0.
+NO_LIMIT = 2**63 - 1
+_WORDS: dict[QoSPolicyKind, Any] = {
+    QoSPolicyKind.RELIABILITY: ReliabilityPolicy,
+    QoSPolicyKind.DURABILITY: DurabilityPolicy,
+    QoSPolicyKind.HISTORY: HistoryPolicy,
+    QoSPolicyKind.LIVELINESS: LivelinessPolicy,
+}
+_NUMBERS = {
+    QoSPolicyKind.DEPTH: "messages kept with history keep_last",
+    QoSPolicyKind.DEADLINE: "nanoseconds between messages at most, 0 for no limit",
+    QoSPolicyKind.LIFESPAN: "nanoseconds after which a message is no longer sent, 0 for no limit",
+    QoSPolicyKind.LIVELINESS_LEASE_DURATION: "nanoseconds within which to show to be alive, 0 for no limit",
+}
+
+
+def parameter_name(topic: str, side: str, policy: str) -> str:
+    """Name of the parameter; ``topic`` is the resolved name."""
+    return f"qos_overrides.{topic}.{side}.{policy}"
+
+
+def policies(side: str) -> list[QoSPolicyKind]:
+    """The policies of a side that can be overridden."""
+    return [kind for kind in OVERRIDES.policy_kinds if side == PUBLISHER or kind != QoSPolicyKind.LIFESPAN]
+
+
+def declare(node: Node, topic: str, side: str, profile: QoSProfile) -> None:
+    """Declare the parameters of one endpoint, with the values of a profile as defaults.
+
+    topic  resolved name
+    Raises ConfigError, or rclpy's ParameterException, for a value that is given and not accepted.
+    """
+    for kind in policies(side):
+        entry = _option(topic, side, kind, profile)
+        # Two topics may be remapped to one.
+        if not node.has_parameter(entry.name):
+            entry.check(node.declare_parameter(entry.name, entry.default, descriptor(entry)).value)
+
+
+def parameter_value(policy: str, profile: QoSProfile) -> str | int:
+    """A policy of a profile as its parameter takes it: a word, or a number."""
+    value = getattr(profile, policy)
+    if isinstance(value, Duration):
+        return int(value.nanoseconds) if value.nanoseconds < NO_LIMIT else 0
+    return int(value) if policy == "depth" else str(value.name.lower())
+
+
+def _option(topic: str, side: str, kind: QoSPolicyKind, profile: QoSProfile) -> Option:
+    policy = kind.name.lower()
+    name, default = parameter_name(topic, side, policy), parameter_value(policy, profile)
+    about = f"{policy.replace('_', ' ')} of the {side} of {topic}"
+    if kind in _WORDS:
+        choices = tuple(word.lower() for word in _WORDS[kind].__members__ if word != "UNKNOWN")
+        return Option(name, str, default, about, choices=choices, fixed=True)
+    return Option(name, int, default, f"{about}: {_NUMBERS[kind]}", low=0, high=NO_LIMIT, fixed=True)

@@ -1,0 +1,119 @@
+"""What a session answers, at the frame's full size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_seg_ros.annotations.implied import to_channels
+from neural_seg_ros.annotations.rasterize import NOTHING
+from neural_seg_ros.images.arrays import Labels, likeliest
+from neural_seg_ros.session.suggestion import suggest
+from neural_seg_ros.session.upsampling import Upsampler
+
+# With doubt no other class gets more than this share of the probability of the first.
+FIRST = np.float32(0.98)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Labels of one frame of H x W pixels.
+
+    labels      (H, W) uint8, or uint16 with 16-bit labels: class ids; 255 (65535) where unlabelled
+    confidence  (H, W) float32 in [0, 1]: the probability of the label
+    classes     class id of every channel of ``probabilities``, ascending
+    stamp       seconds, as given with the frame
+    """
+
+    labels: Labels
+    confidence: NDArray[np.float32]
+    classes: tuple[int, ...]
+    stamp: float
+    _source: FullSize | None = None
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float32]:
+        """(C, H, W) float32, summing to 1 over C; C is 0 before the first annotation. Computed when first asked for."""
+        height, width = self.labels.shape
+        full = np.empty((len(self.classes), height, width), np.float32)
+        if self._source is not None:
+            for rows, strip in self._source.strips():
+                full[:, rows] = strip
+        return full
+
+    @cached_property
+    def suggestion(self) -> tuple[float, float] | None:
+        """(x, y) of the pixel whose click would help most, or None; see ``suggest``. Computed when first asked for."""
+        if self._source is None:
+            return None
+        annotated = self._source.annotated
+        return suggest(self.confidence, self.labels, None if annotated is None else annotated != NOTHING)
+
+
+@dataclass(frozen=True)
+class FullSize:
+    """Full-size probabilities, strip by strip, certain where the user annotated this frame.
+
+    doubt      the odds of a pixel's most probable class are divided by this, at least 1
+    annotated  (H, W) int32 class ids of what was drawn, NOTHING elsewhere; None where nothing was
+    outside    {class id: (H, W) bool} of the classes with bounding boxes here: True where the class cannot be
+    classes    class id of every channel
+    """
+
+    upsampler: Upsampler
+    doubt: float
+    annotated: NDArray[np.int32] | None
+    outside: Mapping[int, NDArray[np.bool_]]
+    classes: tuple[int, ...]
+
+    def strips(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """(rows, probabilities (C, len(rows), W) float32), from the top of the frame down."""
+        for rows, strip in self.upsampler.strips():
+            if self.doubt > 1:
+                _doubt(strip, self.doubt)
+            for class_id, where in self.outside.items():
+                strip[self.classes.index(class_id)][where[rows]] = 0
+            if self.outside:
+                strip /= strip.sum(0)
+            if self.annotated is not None:
+                drawn = self.annotated[rows]
+                y, x = np.nonzero(drawn != NOTHING)
+                strip[:, y, x] = 0
+                strip[to_channels(drawn[y, x], self.classes), y, x] = 1
+            yield rows, strip
+
+
+def _doubt(strip: NDArray[np.float32], doubt: float) -> None:
+    """Divide the odds of the most probable class by ``doubt``, in place; it stays the most probable one."""
+    best = strip.max(0)
+    first = strip == best
+    np.minimum(strip * np.float32(doubt), FIRST * best, out=strip, where=~first)
+    strip /= strip.sum(0)
+
+
+def empty_result(frame: NDArray[np.uint8], stamp: float, unlabelled: int) -> Result:
+    """Before the first annotation: nothing of the frame (H, W, 3) is labelled."""
+    height, width = frame.shape[:2]
+    labels: Labels = np.full((height, width), unlabelled, _dtype(unlabelled))  # type: ignore[assignment]
+    return Result(labels, np.zeros((height, width), np.float32), (), stamp)
+
+
+def full_size_result(source: FullSize, stamp: float, unlabelled: int) -> Result:
+    """The most probable class of every pixel."""
+    height, width = source.upsampler.frame.shape[:2]
+    dtype = _dtype(unlabelled)
+    ids = np.array(source.classes, dtype)
+    labels: Labels = np.empty((height, width), dtype)  # type: ignore[assignment]  # numpy types no union of dtypes
+    confidence = np.empty((height, width), np.float32)
+    for rows, strip in source.strips():
+        channels, confidence[rows] = likeliest(strip)
+        labels[rows] = ids[channels]
+    return Result(labels, confidence, source.classes, stamp, source)
+
+
+def _dtype(unlabelled: int) -> type[np.uint8] | type[np.uint16]:
+    return np.uint8 if unlabelled <= 255 else np.uint16

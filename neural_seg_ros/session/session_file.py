@@ -1,0 +1,118 @@
+"""The session file: safetensors plus JSON, whole or absent, versioned, checked by a digest, without pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from neural_seg_ros.annotations import Mask
+from neural_seg_ros.annotations.implied import Placed
+from neural_seg_ros.annotations.serialization import shape_from_json, shape_to_json
+from neural_seg_ros.click_answer import Estimate
+from neural_seg_ros.errors import SessionFileError
+from neural_seg_ros.files import write_bytes
+from neural_seg_ros.images.arrays import resize_image
+
+VERSION = 2
+_FORMAT = "neural_seg_ros session"
+
+
+def write_session(path: str | Path, document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Write ``document`` (JSON values) and ``tensors`` to one file, replacing it only when all of it is on disk."""
+    text = json.dumps(document, sort_keys=True)
+    metadata = {"format": _FORMAT, "version": str(VERSION), "document": text, "digest": _digest(text, tensors)}
+    try:
+        write_bytes(path, safetensors.torch.save(dict(tensors), metadata))
+    except OSError as error:
+        raise SessionFileError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def read_session(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read what ``write_session`` wrote.
+
+    Raises SessionFileError when the file is missing, damaged, of another kind or of another version.
+    """
+    if not Path(path).is_file():
+        raise SessionFileError(f"{path}: no such file, accepted: a file written by save")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise SessionFileError(f"{path}: damaged, or not a session file: {' '.join(str(error).split())}") from None
+    if metadata.get("format") != _FORMAT or not metadata.get("version", "").isdecimal():
+        raise SessionFileError(f"{path}: not a session file, accepted: a file written by save")
+    version = int(metadata["version"])
+    if version != VERSION:
+        written = "a newer" if version > VERSION else "an older"
+        accepted = f"accepted: {VERSION}; written by {written} neural_seg_ros"
+        raise SessionFileError(f"{path}: version: got {version}, {accepted}")
+    text = metadata.get("document", "")
+    if metadata.get("digest") != _digest(text, tensors):
+        raise SessionFileError(f"{path}: damaged: its content does not match its digest")
+    document: dict[str, Any] = json.loads(text)
+    return document, tensors
+
+
+def placed_to_json(placed: Sequence[Placed]) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    """Annotations as JSON values, and the tensors of dense masks that these name."""
+    entries, masks = [], {}
+    for number, each in enumerate(placed):
+        annotation = each.annotation
+        if isinstance(annotation, Mask):
+            name = f"mask.{number}"
+            masks[name] = torch.from_numpy(annotation.labels.copy())
+            values: dict[str, Any] = {"kind": "mask", "name": name}
+        else:
+            values = shape_to_json(annotation)
+        where = {"stamp": each.stamp, "frame_size": each.frame_size, "frame_number": each.frame_number}
+        entries.append({"annotation": values, **where})
+    return entries, masks
+
+
+def placed_from_json(entries: Sequence[Mapping[str, Any]], masks: Mapping[str, Tensor]) -> list[Placed]:
+    """What ``placed_to_json`` gave. Raises KeyError, TypeError or AnnotationError when it is something else."""
+    placed = []
+    for entry in entries:
+        values = dict(entry["annotation"])
+        dense = values["kind"] == "mask"
+        annotation = Mask(masks[values["name"]].numpy()) if dense else shape_from_json(values)
+        height, width = entry["frame_size"]
+        placed.append(Placed(annotation, float(entry["stamp"]), (int(height), int(width)), int(entry["frame_number"])))
+    return placed
+
+
+def estimate_to_tensors(name: str, estimate: Estimate | None) -> dict[str, Tensor]:
+    """An estimate without its image as tensors whose names begin with ``name``; none for None."""
+    if estimate is None:
+        return {}
+    # A copy, as tensors in a file may not share memory.
+    probabilities = torch.from_numpy(estimate.probabilities.copy())
+    return {f"{name}.probabilities": probabilities, f"{name}.doubt": torch.tensor(estimate.doubt, dtype=torch.float64)}
+
+
+def estimate_from_tensors(name: str, tensors: Mapping[str, Tensor], frame: NDArray[np.uint8]) -> Estimate | None:
+    """What ``estimate_to_tensors`` gave of a frame (H, W, 3). Raises KeyError when it is something else."""
+    if f"{name}.probabilities" not in tensors:
+        return None
+    probabilities = tensors[f"{name}.probabilities"].numpy()
+    return Estimate(resize_image(frame, *probabilities.shape[1:]), probabilities, float(tensors[f"{name}.doubt"]))
+
+
+def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.view(-1).numpy().tobytes() if tensor.ndim else tensor.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,76 @@
+"""The frames the network is taught: those annotated, and the last ones observed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from neural_seg_ros.tracking.training_samples import Known
+from neural_seg_ros.tracking.windows import Window
+
+# The first annotated frame and the newest ones, so many in all.
+ANNOTATED = 6
+
+
+class Memory:
+    """A bounded number of frames with labels: ``annotated`` by the user, and ``recent`` ones with our own answer."""
+
+    def __init__(self, recent: int) -> None:
+        self.annotated: list[Known] = []
+        self.recent: list[Known] = []
+        self.most_recent = recent
+
+    def learn(self, known: Known) -> None:
+        """An annotated frame; the same frame learnt before is replaced. Our own answers until now are forgotten."""
+        kept = [old for old in self.annotated if not np.array_equal(old.image, known.image)]
+        self.annotated = [*kept, known]
+        if len(self.annotated) > ANNOTATED:
+            del self.annotated[1]
+        self.recent = []
+
+    def doubt(self, channel: int, which: NDArray[np.bool_], number: int) -> None:
+        """Pixels (h, w) of annotated frame ``number`` may be of a class that came later: no longer taught."""
+        old = self.annotated[number]
+        weights = np.where(which & (old.labels != channel), np.float32(0), old.weights)
+        self.annotated[number] = Known(old.image, old.labels, weights, old.windows)
+
+    def observe(self, known: Known) -> None:
+        """A frame with our own answer."""
+        self.recent = [*self.recent, known][-self.most_recent :]
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """All frames, as copies."""
+        state: dict[str, Tensor] = {}
+        for kind, frames in (("annotated", self.annotated), ("recent", self.recent)):
+            for number, known in enumerate(frames):
+                for name, values in (("image", known.image), ("labels", known.labels), ("weights", known.weights)):
+                    state[f"{kind}.{number}.{name}"] = torch.from_numpy(values.copy())
+                state[f"{kind}.{number}.windows"] = windows_to_tensor(known.windows)
+        return state
+
+    def restore(self, snapshot: Mapping[str, Tensor]) -> None:
+        """As it was at ``snapshot()``."""
+        self.annotated, self.recent = _frames(snapshot, "annotated"), _frames(snapshot, "recent")
+
+
+def windows_to_tensor(windows: Mapping[int, Window]) -> Tensor:
+    """(N, 4) float64: channel, x, y, side."""
+    rows = [[channel, window.x, window.y, window.side] for channel, window in windows.items()]
+    return torch.tensor(rows, dtype=torch.float64).reshape(-1, 4)
+
+
+def windows_of_tensor(tensor: Tensor) -> dict[int, Window]:
+    """What ``windows_to_tensor`` was given."""
+    return {int(channel): Window(x, y, side) for channel, x, y, side in tensor.tolist()}
+
+
+def _frames(snapshot: Mapping[str, Tensor], kind: str) -> list[Known]:
+    frames: list[Known] = []
+    while (name := f"{kind}.{len(frames)}") + ".image" in snapshot:
+        image, labels, weights = (snapshot[f"{name}.{part}"].numpy().copy() for part in ("image", "labels", "weights"))
+        frames.append(Known(image, labels, weights, windows_of_tensor(snapshot[f"{name}.windows"])))
+    return frames

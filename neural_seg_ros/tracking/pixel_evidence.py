@@ -1,0 +1,205 @@
+"""What colour and motion say for each class at every pixel, beside the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from neural_seg_ros.images.arrays import likeliest
+from neural_seg_ros.tracking.training_samples import Known
+
+# 8-bit Lab, bins of 2^SHIFTS steps each.
+SHIFTS = (4, 3, 3)
+BINS = (16, 32, 32)
+SMOOTHING = 1.0
+# The share of a class's colours that nobody has seen yet: more of what is around the objects, into which the camera
+# looks further and further. Such colours are as likely as one bin of SPREAD.
+UNSEEN, UNSEEN_AROUND, SPREAD = 0.02, 0.1, 1000
+# How much of the colours of what is around the objects is that of the newest frame.
+FOLLOWED = 0.1
+SURE = 0.8
+# No class is held to be less likely than exp(FLOOR) times the likeliest.
+FLOOR = -3.0
+# What colour, averaged over so many pixels across, and motion weigh beside the network; less where a class was not.
+COLOUR, COLOUR_BLUR, MOTION, GROWN = 0.5, 5, 1.0, 0.5
+# What was a class, and moves with it by odds of more than exp(HELD) against what is around it, is held to it: by HOLD
+# times that motion, whatever its colours have become.
+HELD, HOLD = 2.0, 1.5
+# How far a pixel's motion is from that of its class, as a share of the frame's longer side.
+SPREAD_OF_MOTION = 0.0025
+# Motion is fitted to every so many pixels across and down, of at least LEAST.
+STRIDE, LEAST = 4, 30
+
+
+class Colours:
+    """A histogram of Lab colours for every class: of the annotated frames; that of ``surround`` follows the camera."""
+
+    def __init__(self) -> None:
+        self.histograms = np.zeros((0, BINS[0] * BINS[1] * BINS[2]), np.float32)
+
+    def learn(self, annotated: Sequence[Known], count: int, surround: int) -> None:
+        """The colours of ``count`` classes in all annotated frames; of ``surround`` half of what was followed stays."""
+        followed = self.histograms[surround].copy() if surround < len(self.histograms) else 0
+        self.histograms = np.zeros((count, self.histograms.shape[1]), np.float32)
+        found = np.concatenate([colour_bins(known.image).ravel() for known in annotated])
+        labels = np.concatenate([known.labels.ravel() for known in annotated])
+        weights = np.concatenate([known.weights.ravel() for known in annotated])
+        for channel in range(count):
+            here = labels == channel
+            if here.any():
+                self.histograms[channel] = _histogram(found[here], weights[here])
+        if np.any(followed):
+            self.histograms[surround] = (self.histograms[surround] + followed) / 2
+
+    def follow(self, found: NDArray[np.int64], probabilities: NDArray[np.float32], surround: int) -> None:
+        """What is surely ``surround`` in a new frame (C, h, w) joins its colours."""
+        sure = probabilities[surround] > SURE
+        if sure.any():
+            new = _histogram(found, sure.astype(np.float32))
+            self.histograms[surround] += FOLLOWED * (new - self.histograms[surround])
+
+    def evidence(self, found: NDArray[np.int64], surround: int) -> NDArray[np.float32]:
+        """Log-likelihoods (C, h, w) of every class, the likeliest 0, none below FLOOR."""
+        unseen = np.full((len(self.histograms), 1), UNSEEN, np.float32)
+        unseen[surround] = UNSEEN_AROUND
+        table = np.log((1 - unseen) * self.histograms + unseen / SPREAD)
+        return _limited(table)[:, found]
+
+    def likeness(self, found: NDArray[np.int64], where: NDArray[np.bool_], channel: int) -> float:
+        """How like the class's colours those of some pixels are: Bhattacharyya's coefficient in [0, 1]."""
+        here = _histogram(found, where.astype(np.float32))
+        return float(np.sqrt(here * self.histograms[channel]).sum())
+
+
+def colour_bins(image: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """The bin (h, w) of every pixel's colour. image: (h, w, 3) uint8 RGB."""
+    lightness, a, b = (
+        channel.astype(np.int64) >> shift
+        for channel, shift in zip(cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2Lab)), SHIFTS, strict=True)
+    )
+    return np.asarray((lightness * BINS[1] + a) * BINS[2] + b, np.int64)
+
+
+def _histogram(found: NDArray[np.int64], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    counts = np.bincount(found.ravel(), weights.ravel(), minlength=BINS[0] * BINS[1] * BINS[2])
+    smooth = gaussian_filter(counts.reshape(BINS), SMOOTHING, mode="constant").ravel()
+    return np.asarray(smooth / max(float(smooth.sum()), 1e-9), np.float32)
+
+
+def motion_evidence(
+    flow: NDArray[np.float32], probabilities: NDArray[np.float32], surround: int
+) -> NDArray[np.float32]:
+    """Log-likelihoods (C, h, w) of every class, the likeliest 0, none below FLOOR: does a pixel move as its class does?
+
+    flow (h, w, 2): where every pixel came from; probabilities (C, h, w): the answer moved along it. Around the objects
+    the camera's motion, a homography; each of them an affine motion; both by RANSAC. A pixel's distance to it has a
+    Cauchy distribution. Where everything moves alike this says nothing.
+    """
+    height, width = flow.shape[:2]
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    here = np.stack([x, y], -1)
+    labels, _ = likeliest(probabilities)
+    spread = SPREAD_OF_MOTION * max(height, width)
+    camera = _camera(here, flow, labels == surround, spread)
+    if camera is None:
+        return np.zeros(probabilities.shape, np.float32)
+    out = np.empty(probabilities.shape, np.float32)
+    for channel in range(len(probabilities)):
+        own = None if channel == surround else _affine(here, flow, labels == channel, spread)
+        distance = flow - (camera if own is None else own)
+        x_off, y_off = distance[..., 0], distance[..., 1]
+        out[channel] = -np.log1p((x_off**2 + y_off**2) / np.float32(spread**2))
+    return _limited(out)
+
+
+def _camera(
+    here: NDArray[np.float32], flow: NDArray[np.float32], where: NDArray[np.bool_], spread: float
+) -> NDArray[np.float32] | None:
+    """The flow (h, w, 2) of a homography through that of some pixels; None where there are too few."""
+    start, end = _pairs(here, flow, where)
+    if len(start) < LEAST:
+        return None
+    matrix, _ = cv2.findHomography(start, end, cv2.RANSAC, 2 * spread)
+    if matrix is None:
+        return None
+    return np.asarray(cv2.perspectiveTransform(here.reshape(1, -1, 2), matrix).reshape(here.shape) - here, np.float32)
+
+
+def _affine(
+    here: NDArray[np.float32], flow: NDArray[np.float32], where: NDArray[np.bool_], spread: float
+) -> NDArray[np.float32] | None:
+    start, end = _pairs(here, flow, where)
+    if len(start) < LEAST:
+        return None
+    matrix, _ = cv2.estimateAffine2D(start, end, method=cv2.RANSAC, ransacReprojThreshold=2 * spread)
+    if matrix is None:
+        return None
+    return np.asarray(here @ matrix[:, :2].T.astype(np.float32) + matrix[:, 2].astype(np.float32) - here, np.float32)
+
+
+def _pairs(
+    here: NDArray[np.float32], flow: NDArray[np.float32], where: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Points (N, 2) and where they came from: on a grid of STRIDE, or all of a small object."""
+    sparse = np.zeros_like(where)
+    sparse[::STRIDE, ::STRIDE] = where[::STRIDE, ::STRIDE]
+    chosen = sparse if sparse.sum() >= LEAST else where
+    return here[chosen], (here + flow)[chosen]
+
+
+def _limited(log: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(np.maximum(log - log.max(0), FLOOR), np.float32)
+
+
+def weighed(
+    colour: NDArray[np.float32], motion: NDArray[np.float32], before: NDArray[np.float32], surround: int
+) -> NDArray[np.float32]:
+    """What both say (C, h, w) for every class against what is around it, to stand beside the network's odds.
+
+    colour, motion: log-likelihoods (C, h, w); before (C, h, w): the answer moved here. Either may speak against a
+    class. For it they speak where it was before; elsewhere half as loud, and only in its colours: flow leaks out of
+    objects, and shadows and reflections move with them. A class that goes into the sun has colours of which nothing was
+    known: where motion is sure of it, colour does not speak against it.
+    """
+    size = (COLOUR_BLUR, COLOUR_BLUR)
+    by_colour = np.stack([cv2.blur(channel, size) for channel in colour - colour[surround]]) * np.float32(COLOUR)
+    by_motion = (motion - motion[surround]) * np.float32(MOTION)
+    was = before > 0.5
+    both = by_colour + by_motion
+    grown = np.where(was, both, np.minimum(both, np.float32(GROWN) * both))
+    against = np.minimum(by_colour, 0) + np.minimum(by_motion, 0)
+    held = was & (by_motion > HELD)
+    held[surround] = False
+    free = np.where(was | (by_colour > 0), grown, against)
+    return np.asarray(np.where(held, HOLD * by_motion + np.maximum(by_colour, 0), free), np.float32)
+
+
+def backward_flow(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Where every pixel of ``now`` was in ``before``: displacements (h, w, 2) in pixels, x and y.
+
+    before, now: (h, w, 3) uint8 RGB of one size. Dense optical flow by inverse search (DIS, Kroeger et al. 2016).
+    """
+    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (now, before)]
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return np.asarray(flow.calc(grey[0], grey[1], None), np.float32)
+
+
+def warped(
+    channels: NDArray[np.float32], flow: NDArray[np.float32], border: int = cv2.BORDER_REPLICATE
+) -> NDArray[np.float32]:
+    """Channels (C, h, w) of the frame before, at their places in this one; ``border``: an OpenCV border type."""
+    height, width = flow.shape[:2]
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    x, y = x + flow[..., 0], y + flow[..., 1]
+    return np.stack([cv2.remap(channel, x, y, cv2.INTER_LINEAR, borderMode=border) for channel in channels])
+
+
+def moved(probabilities: NDArray[np.float32], flow: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Class probabilities (C, h, w) of the frame before, at their places in this one; they sum to 1 over C."""
+    out = warped(probabilities, flow)
+    out /= out.sum(0)
+    return out

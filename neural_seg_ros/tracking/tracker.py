@@ -1,0 +1,338 @@
+"""Carries an answer from frame to frame: moved with the scene, found again by a network taught on annotated frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from threading import Lock
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from neural_seg_ros.click_answer.interface import Estimate
+from neural_seg_ros.config import TrackConfig
+from neural_seg_ros.errors import SessionError
+from neural_seg_ros.images.arrays import check_image, likeliest, resize_image
+from neural_seg_ros.torch_setup import part_of
+from neural_seg_ros.tracking.frame_memory import Memory, windows_of_tensor, windows_to_tensor
+from neural_seg_ros.tracking.network import Learner
+from neural_seg_ros.tracking.pixel_evidence import Colours, backward_flow, colour_bins, motion_evidence, moved, weighed
+from neural_seg_ros.tracking.training_samples import Known, inputs_of, sample
+from neural_seg_ros.tracking.visibility import Presence, all_but_one, far_or_specks, place_of_colours
+from neural_seg_ros.tracking.windows import Window, merged, paste, view, windows_of
+
+# Step sizes: of the first step after an annotation, falling as a cosine to LEAST_SHARE of it; and on later frames.
+RATE, LEAST_SHARE, FRAME_RATE = 4e-3, 0.1, 1.5e-3
+BATCH = 2
+# What the mean of the weights keeps at every step of a fit, and on later frames.
+KEEP, KEEP_FRAME = 0.98, 0.9
+# Odds of the network beyond exp(CLIP) say no more.
+CLIP = 3.0
+# What colour and motion weigh without the network.
+ALONE = 0.5
+# What is left of the odds of a class where it cannot be.
+LEFT = 1e-2
+# Share of the first fit after which the network is asked.
+READY = 0.03
+# The probability of an object outside of all windows, and the least that a moved answer has where there is no network.
+NOWHERE, OPEN = 1e-3, 0.02
+# Our own answers are taught where they are at least this sure.
+SURE = 0.65
+
+
+class Tracker:
+    """Follows all annotated classes of one camera through its frames.
+
+        tracker = Tracker(TrackConfig())
+        tracker.learn(frame, probabilities)  # an annotated frame and its answer
+        tracker.train(tracker.steps_due)  # in slices of any size, or not at all
+        estimate = tracker.observe(next_frame)
+
+    Frames are to be given at ``config.size``. The same calls give the same answers on one device. Another thread may
+    ``train`` while one observes: it then learns from the frames before; no other calls may meet.
+    """
+
+    def __init__(self, config: TrackConfig | None = None, device: torch.device | None = None, seed: int = 0) -> None:
+        self.config = config or TrackConfig()
+        self.seed = seed
+        self._learner = Learner(device or torch.device("cpu"), seed, self.config.precision)
+        self._memory = Memory(self.config.recent)
+        self._colours = Colours()
+        self._presence = Presence()
+        self._frame: NDArray[np.uint8] | None = None
+        self._probabilities = np.zeros((0, 0, 0), np.float32)
+        # Around the objects in the frame observed last, and around lost ones where they would be.
+        self._windows: dict[int, Window] = {}
+        # The channel around the objects: it has no window.
+        self._surround = 0
+        self._steps = self._fit_left = self._frame_left = self._ready_at = 0
+        self._counting = Lock()
+
+    # -- the main job --------------------------------------------------------------------------------------------------
+
+    def learn(
+        self,
+        frame: NDArray[np.uint8],
+        probabilities: NDArray[np.float32],
+        trusted: NDArray[np.float32] | NDArray[np.bool_] | None = None,
+    ) -> None:
+        """An annotated frame, which is then the one observed last; the same frame with other labels replaces it.
+
+        frame: (H, W, 3) uint8 RGB; probabilities: (C, h, w) float32, summing to 1 over C, at any size; there may be
+        more channels than before, never fewer; trusted: (h, w) in [0, 1] or bool, how far their labels are to be relied
+        on, fully by default. Raises ImageError, SessionError.
+        """
+        frame = check_image(frame).copy()
+        count = _checked_channels(probabilities, self._learner.classes)
+        probabilities = _at_size(probabilities, frame.shape[:2])
+        labels, _ = likeliest(probabilities)
+        weights = np.ones(labels.shape, np.float32)
+        if trusted is not None:
+            weights = _at_size(np.asarray(trusted, np.float32)[None], frame.shape[:2])[0]
+        self._surround = int(np.bincount(labels.ravel(), minlength=count).argmax())
+        windows = windows_of(labels, [channel for channel in range(count) if channel != self._surround], {})
+        self._windows = {**self._windows, **windows}
+        self._windows.pop(self._surround, None)
+        # Channels that the network was to find before: a class of which nothing was to be seen is not among them.
+        taught = {channel for known in self._memory.annotated for channel in known.windows}
+        self._memory.learn(Known(frame, labels, weights, windows))
+        self._colours.learn(self._memory.annotated, count, self._surround)
+        if count > self._learner.classes:
+            self._doubt_older(range(self._learner.classes, count))
+        self._presence.learn(labels, probabilities)
+        self._learner.grow(count)
+        self._frame, self._probabilities = frame, probabilities
+        self._plan(added=not windows.keys() <= taught)
+
+    def observe(self, frame: NDArray[np.uint8]) -> Estimate:
+        """The next frame, (H, W, 3) uint8 RGB, and its answer. Raises ImageError, SessionError before ``learn``."""
+        frame = check_image(frame).copy()
+        if self._frame is None:
+            raise SessionError("track: no annotated frame yet, accepted: learn(frame, probabilities) first")
+        before, answer = self._frame, self._probabilities
+        if before.shape != frame.shape:
+            before, answer = resize_image(before, *frame.shape[:2]), _at_size(answer, frame.shape[:2])
+        flow = backward_flow(before, frame)
+        answer = moved(answer, flow)
+        found = colour_bins(frame)
+        colour = self._colours.evidence(found, self._surround)
+        motion = motion_evidence(flow, answer, self._surround)
+        evidence = weighed(colour, motion, answer, self._surround) if self.ready else ALONE * (colour + motion)
+        windows = self._windows_in_sight(answer, flow)
+        searched = self._windows_to_search(colour)
+        probabilities = _together(self._seen(frame, answer, [*merged(list(windows.values())), *searched]), evidence)
+        self._settle(probabilities, answer, found)
+        self._colours.follow(found, probabilities, self._surround)
+        labels, share = likeliest(probabilities)
+        weights = (share > SURE).astype(np.float32)
+        self._memory.observe(Known(frame, labels, weights, windows))
+        self._frame, self._probabilities = frame, probabilities
+        with self._counting:
+            self._frame_left = 0 if self._fit_left or not self._windows else self.config.frame_steps
+        return Estimate(frame, probabilities)
+
+    def train(self, steps: int) -> int:
+        """Make up to ``steps`` of the steps that are due; returns how many were made."""
+        for made in range(steps):
+            how = self._next_step()
+            if how is None:
+                return made
+            # Counted from the start, so that steps are the same however they are sliced.
+            rng = np.random.default_rng([self.seed, self._steps])
+            count, memory = self._learner.classes, self._memory
+            batch = [sample(rng, memory.annotated, memory.recent, count, self._surround) for _ in range(BATCH)]
+            self._learner.step(batch, *how, self._surround)
+            self._steps += 1
+        return steps
+
+    @property
+    def steps_due(self) -> int:
+        """Steps for what is new: of the fit to annotated frames first, then those of the frame observed last."""
+        return self._fit_left + self._frame_left
+
+    @property
+    def ready(self) -> bool:
+        """Whether the network takes part; until then answers come from motion and colours alone."""
+        return self._steps >= self._ready_at
+
+    @property
+    def lost(self) -> tuple[int, ...]:
+        """Channels that were annotated and are not in sight."""
+        return self._presence.lost
+
+    @property
+    def confidence(self) -> NDArray[np.float32]:
+        """(C,) in [0, 1]: how sure the answer is of each class where it is, and how like its colours; 0 where lost."""
+        return self._presence.confidence.copy()
+
+    def configure(self, config: TrackConfig) -> bool:
+        """Take new options. Returns False, with nothing changed, when they need another network."""
+        if config.precision != self.config.precision:
+            return False
+        self.config = config
+        self._memory.most_recent = config.recent
+        return True
+
+    # -- state ---------------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """All state as copies on the CPU; a tracker that restores it goes on bit by bit as this one does."""
+        counts = [self._steps, self._fit_left, self._frame_left, self._ready_at, self._surround]
+        state = {"counts": torch.tensor(counts), "windows": windows_to_tensor(self._windows)}
+        if self._frame is not None:
+            state["frame"] = torch.from_numpy(self._frame.copy())
+            state["probabilities"] = torch.from_numpy(self._probabilities.copy())
+            state["colours"] = torch.from_numpy(self._colours.histograms.copy())
+        for part, owner in self._parts.items():
+            state.update({f"{part}.{name}": tensor for name, tensor in owner.snapshot().items()})
+        return state
+
+    def restore(self, snapshot: Mapping[str, Tensor]) -> None:
+        """As it was at ``snapshot()``, of a tracker of the same configuration and seed."""
+        counts = snapshot["counts"].tolist()
+        self._steps, self._fit_left, self._frame_left, self._ready_at, self._surround = counts
+        self._windows = windows_of_tensor(snapshot["windows"])
+        self._frame, self._probabilities = None, np.zeros((0, 0, 0), np.float32)
+        self._colours = Colours()
+        if "frame" in snapshot:
+            self._frame = snapshot["frame"].numpy().copy()
+            self._probabilities = snapshot["probabilities"].numpy().copy()
+            self._colours.histograms = snapshot["colours"].numpy().copy()
+        for part, owner in self._parts.items():
+            owner.restore(part_of(snapshot, part))
+
+    @property
+    def _parts(self) -> dict[str, Memory | Presence | Learner]:
+        return {"memory": self._memory, "presence": self._presence, "learner": self._learner}
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _plan(self, added: bool) -> None:
+        """The steps that an annotated frame asks for."""
+        self._frame_left = 0
+        if not self._windows:
+            self._fit_left = 0
+        elif added:
+            self._fit_left = self.config.first_steps
+            self._ready_at = self._steps + round(READY * self._fit_left)
+        else:
+            self._fit_left = max(self._fit_left, self.config.correction_steps)
+
+    def _next_step(self) -> tuple[float, float] | None:
+        """(rate, what the mean of the weights keeps) of a step that is due, from now on no longer; None without one."""
+        with self._counting:
+            left = self._fit_left
+            self._fit_left = max(0, left - 1)
+            if left:
+                done = max(0, self.config.first_steps - left)
+                # Early weights are not worth keeping.
+                return self._rate(left), min(KEEP, (1 + done) / (10 + done))
+            if not self._frame_left:
+                return None
+            self._frame_left -= 1
+            return FRAME_RATE, KEEP_FRAME
+
+    def _rate(self, left: int) -> float:
+        done = 1 - min(1.0, left / self.config.first_steps)
+        return RATE * (LEAST_SHARE + (1 - LEAST_SHARE) * (1 + math.cos(math.pi * done)) / 2)
+
+    def _doubt_older(self, new: range) -> None:
+        """Older annotated frames may show a class that nobody had named yet: let go what has its colours."""
+        for number, known in enumerate(self._memory.annotated[:-1]):
+            colour = self._colours.evidence(colour_bins(known.image), self._surround)
+            for channel in new:
+                self._memory.doubt(channel, colour[channel] == 0, number)
+
+    def _windows_in_sight(self, answer: NDArray[np.float32], flow: NDArray[np.float32]) -> dict[int, Window]:
+        """The windows around what is in sight; those of what is not move along."""
+        lost = self.lost
+        labels, _ = likeliest(answer)
+        in_sight = [channel for channel in self._windows if channel not in lost]
+        windows = windows_of(labels, in_sight, self._windows)
+        for channel in self._windows.keys() - windows.keys():
+            self._windows[channel] = self._windows[channel].moved(flow)
+        self._windows.update(windows)
+        return windows
+
+    def _windows_to_search(self, colour: NDArray[np.float32]) -> list[Window]:
+        """Where to look for one of the lost classes in this frame: where it was last, and at a place of its colours."""
+        lost = [channel for channel in self.lost if channel in self._windows]
+        if not lost:
+            return []
+        channel = lost[int(self._presence.searches[lost].min()) % len(lost)]
+        last = self._windows[channel]
+        others = np.delete(colour, channel, 0).max(0)
+        likely = (1 / (1 + np.exp(others - colour[channel]))).astype(np.float32)
+        return [last, place_of_colours(last.side, likely, int(self._presence.searches[channel]) // len(lost))]
+
+    def _seen(
+        self, frame: NDArray[np.uint8], answer: NDArray[np.float32], windows: list[Window]
+    ) -> NDArray[np.float32]:
+        """What the network says (C, h, w); before it is ready, the moved answer."""
+        if not self.ready:
+            return np.maximum(answer, OPEN)
+        seen = np.full_like(answer, NOWHERE)
+        seen[self._surround] = 1
+        for window in sorted(windows, key=lambda window: -window.side):
+            to_frame = window.to_frame
+            prior = np.stack([view(channel, to_frame) for channel in answer]).astype(np.float32)
+            inputs = inputs_of(np.asarray(view(frame, to_frame), np.uint8), prior)
+            logits = self._learner.answer(inputs[None])[0]
+            paste(seen, np.exp(np.maximum(logits - logits.max(0), -CLIP)), window)
+        return seen
+
+    def _settle(
+        self, probabilities: NDArray[np.float32], answer: NDArray[np.float32], found: NDArray[np.int64]
+    ) -> None:
+        """Drop from an answer, in place, what cannot be; decide which classes are in sight."""
+        (labels, _), (before, _) = likeliest(probabilities), likeliest(answer)
+        for channel, window in self._windows.items():
+            lost = channel in self.lost
+            mask = labels == channel
+            if lost:
+                drop = all_but_one(mask, probabilities[channel])
+            else:
+                drop = far_or_specks(mask, before == channel, window.side)
+            mask &= ~drop
+            likeness = self._colours.likeness(found, mask, channel) if mask.any() else 0.0
+            if not self._presence.judge(channel, probabilities[channel], mask, likeness):
+                probabilities[channel] *= LEFT
+                continue
+            probabilities[channel][drop] *= LEFT
+            if lost:
+                self._windows.update(windows_of(np.where(mask, channel, -1), [channel], {}))
+        probabilities /= probabilities.sum(0)
+        around = likeliest(probabilities)[0] == self._surround
+        if around.any():
+            self._presence.confidence[self._surround] = probabilities[self._surround][around].mean()
+
+
+def _together(seen: NDArray[np.float32], evidence: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities (C, h, w) of what is seen, of any sum, together with log-likelihoods."""
+    out = seen * np.exp(evidence)
+    out /= out.sum(0)
+    return out
+
+
+def _at_size(channels: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """(C, h, w) at another size."""
+    height, width = shape
+    _, *size = channels.shape
+    if size == [height, width]:
+        return np.array(channels, np.float32)
+    shrinks = height * width < math.prod(size)
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = [cv2.resize(each, (width, height), interpolation=method) for each in channels]
+    return np.stack(resized).astype(np.float32)
+
+
+def _checked_channels(probabilities: NDArray[np.float32], known: int) -> int:
+    shape: tuple[int, ...] = getattr(probabilities, "shape", ())
+    if len(shape) != 3 or shape[0] < max(1, known):
+        raise SessionError(
+            f"probabilities: got shape {shape}, accepted: (C, h, w) with at least {max(1, known)} classes"
+        )
+    return int(shape[0])

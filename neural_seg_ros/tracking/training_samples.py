@@ -1,0 +1,199 @@
+"""What the network is taught: frames with known labels, moved, recoloured, pasted, with a degraded answer beside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from neural_seg_ros.regions.pixel_features import lab_of
+from neural_seg_ros.tracking.windows import SIDE, Window, view, whole
+
+# Shares of the samples: a frame as it is; an object on its own frame without it; the rest: an object on a recent frame.
+IN_PLACE, ON_PLATE = 0.4, 0.3
+# Standard deviations of how a window is moved: shift (of its side), degrees, log scale, log aspect.
+SHIFT, TURN, SCALE, ASPECT = 0.12, 12.0, 0.22, 0.08
+# The same of the answer beside it, and how it is bent (of the side); how often a class is missing from it.
+PRIOR_SHIFT, PRIOR_TURN, PRIOR_SCALE, PRIOR_BEND, DROPPED = 0.04, 5.0, 0.06, 0.03, 0.08
+# Discs are put to or taken from it, this large (of the side), no more than HOLES of them.
+HOLES, SMALLEST, LARGEST = 3, 0.03, 0.12
+BLURRED, PRIOR_BLUR = 0.3, 1.0
+# Lightness is changed by up to this factor and offset, in the units of the network's input.
+CONTRAST, LIGHT = 0.15, 0.2
+# So many pixels around a class in a recent frame are not used as ground for that class.
+NEAR = 7
+
+T = TypeVar("T")
+Views = tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """A frame with labels.
+
+    image    (h, w, 3) uint8 RGB
+    labels   (h, w) int16: channels
+    weights  (h, w) float32 in [0, 1]: how far the labels are to be relied on
+    windows  around the channels that are objects
+    """
+
+    image: NDArray[np.uint8]
+    labels: NDArray[np.int16]
+    weights: NDArray[np.float32]
+    windows: dict[int, Window]
+
+    @cached_property
+    def plates(self) -> dict[int, Known]:
+        """The frame without each of its objects."""
+        return {channel: _without(self, channel) for channel in self.windows}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """inputs (3 + C, SIDE, SIDE) float32, labels (SIDE, SIDE) int64, weights (SIDE, SIDE) float32."""
+
+    inputs: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    weights: NDArray[np.float32]
+
+
+def sample(
+    rng: np.random.Generator, annotated: Sequence[Known], recent: Sequence[Known], count: int, surround: int
+) -> Sample:
+    """One sample of ``count`` channels; the newest annotated frame is taken as often as all others together."""
+    newest = len(annotated) == 1 or rng.random() < 0.5
+    known = annotated[-1] if newest else _one_of(rng, annotated[:-1])
+    channels = sorted(known.windows)
+    target = _one_of(rng, channels) if channels else surround
+    kind = rng.random()
+    if not channels or kind < IN_PLACE:
+        views = _views(known, _moved(rng, known.windows.get(target, whole(known.labels.shape))))
+    elif kind < IN_PLACE + ON_PLATE or not recent:
+        views = _pasted(rng, known, target, known.plates[target])
+    else:
+        views = _pasted(rng, known, target, _ground(_one_of(rng, recent), target))
+    return _finished(rng, views, count, surround)
+
+
+def inputs_of(image: NDArray[np.uint8], answer: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the network sees, (3 + C, h, w): (L - 50)/25, a/15, b/15 of an RGB image, and an answer (C, h, w) from
+    -1 to 1."""
+    colour = (lab_of(image) - np.array([50, 0, 0], np.float32)) / np.array([25, 15, 15], np.float32)
+    blurred = [2 * cv2.GaussianBlur(channel, (0, 0), PRIOR_BLUR) - 1 for channel in answer]
+    return np.ascontiguousarray(np.concatenate([colour.transpose(2, 0, 1), np.stack(blurred)]), np.float32)
+
+
+def degraded(rng: np.random.Generator, labels: NDArray[np.int16], count: int, surround: int) -> NDArray[np.float32]:
+    """An answer (count, SIDE, SIDE) as it may come from the frame before: classes shifted, bent, with pieces missing.
+
+    What it takes from or leaves to the other classes is ``surround``'s.
+    """
+    bend = rng.normal(0, PRIOR_BEND * SIDE, (2, 5, 5)).astype(np.float32)
+    bent_x, bent_y = (cv2.resize(each, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for each in bend)
+    middle = (SIDE - 1) / 2
+    y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32) - np.float32(middle)
+    answer = np.zeros((count, SIDE, SIDE), np.float32)
+    for channel in np.unique(labels):
+        if channel == surround or rng.random() < DROPPED:
+            continue
+        turn = _turned(np.deg2rad(rng.normal(0, PRIOR_TURN))) * np.exp(rng.normal(0, PRIOR_SCALE))
+        across, down = middle + rng.normal(0, PRIOR_SHIFT * SIDE, 2)
+        from_x = (turn[0, 0] * x + turn[0, 1] * y + across + bent_x).astype(np.float32)
+        from_y = (turn[1, 0] * x + turn[1, 1] * y + down + bent_y).astype(np.float32)
+        mask = (labels == channel).astype(np.float32)
+        mask = cv2.remap(mask, from_x, from_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        _spotted(rng, mask)
+        answer[channel] = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.5, 3.0))
+    answer /= np.maximum(answer.sum(0), 1)
+    answer[surround] = 1 - answer.sum(0)
+    return answer
+
+
+def _spotted(rng: np.random.Generator, mask: NDArray[np.float32]) -> None:
+    y, x = np.nonzero(mask > 0.5)
+    for _ in range(rng.integers(HOLES + 1) if len(y) else 0):
+        at = rng.integers(len(y))
+        centre = int(x[at] + rng.normal(0, 8)), int(y[at] + rng.normal(0, 8))
+        cv2.circle(mask, centre, int(rng.uniform(SMALLEST, LARGEST) * SIDE), float(rng.random() < 0.5), -1)
+
+
+def _one_of(rng: np.random.Generator, choices: Sequence[T]) -> T:
+    return choices[int(rng.integers(len(choices)))]
+
+
+def _turned(angle: float) -> NDArray[np.float64]:
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+
+def _moved(rng: np.random.Generator, window: Window) -> NDArray[np.float64]:
+    """(2, 3): from a view to the frame, around a window moved, turned, scaled, stretched and mirrored at random."""
+    side = window.side * np.exp(rng.normal(0, SCALE))
+    shift = rng.normal(0, SHIFT * window.side, 2)
+    stretch = np.exp(rng.normal(0, ASPECT) / 2)
+    mirror = -1 if rng.random() < 0.5 else 1
+    linear = _turned(np.deg2rad(rng.normal(0, TURN))) @ np.diag([mirror * stretch, 1 / stretch]) * side / SIDE
+    centre = np.array([window.x, window.y]) + shift
+    return np.column_stack([linear, centre - linear @ np.full(2, (SIDE - 1) / 2)])
+
+
+def _views(known: Known, to_frame: NDArray[np.float64]) -> Views:
+    image = view(known.image, to_frame)
+    labels = view(known.labels, to_frame, cv2.INTER_NEAREST)
+    weights = view(known.weights, to_frame, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
+    return image, labels, weights
+
+
+def _pasted(rng: np.random.Generator, known: Known, target: int, ground: Known) -> Views:
+    """An object, moved as ever, on a place of ``ground`` at random."""
+    to_frame = _moved(rng, known.windows[target])
+    image, _, own = _views(known, to_frame)
+    mask = view((known.labels == target).astype(np.float32), to_frame, border=cv2.BORDER_CONSTANT)
+    under, labels, weights = _views(ground, _place(rng, known.windows[target].side, ground.labels.shape))
+    pasted = mask[..., None] * image + (1 - mask[..., None]) * under
+    inside = mask > 0.5
+    return pasted.astype(np.uint8), np.where(inside, np.int16(target), labels), np.where(inside, own, weights)
+
+
+def _place(rng: np.random.Generator, side: float, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    height, width = shape
+    side = min(side * np.exp(rng.normal(0, SCALE)), max(height, width))
+    x, y = (rng.uniform(min(side, size) / 2, size - min(side, size) / 2) - 0.5 for size in (width, height))
+    to_frame = Window(x, y, side).to_frame
+    if rng.random() < 0.5:
+        to_frame[0] = -to_frame[0, 0], 0, 2 * x - to_frame[0, 2]
+    return to_frame
+
+
+def _ground(known: Known, target: int) -> Known:
+    """A recent frame, not relied on around its own ``target``."""
+    kernel = np.ones((2 * NEAR + 1, 2 * NEAR + 1), np.uint8)
+    near = cv2.dilate((known.labels == target).astype(np.uint8), kernel) > 0
+    return replace(known, weights=np.where(near, np.float32(0), known.weights))
+
+
+def _without(known: Known, channel: int) -> Known:
+    """The frame without an object: colours and labels continued from around it."""
+    hole = cv2.dilate((known.labels == channel).astype(np.uint8), np.ones((5, 5), np.uint8))
+    if hole.all():
+        return known
+    filled = cv2.inpaint(known.image, hole, 3, cv2.INPAINT_TELEA)
+    _, nearest = cv2.distanceTransformWithLabels(hole, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
+    outside = hole == 0
+    label_of = np.zeros(int(nearest.max()) + 1, np.int16)
+    label_of[nearest[outside]] = known.labels[outside]
+    return replace(known, image=np.asarray(filled, np.uint8), labels=np.where(outside, known.labels, label_of[nearest]))
+
+
+def _finished(rng: np.random.Generator, views: Views, count: int, surround: int) -> Sample:
+    image, labels, weights = views
+    if rng.random() < BLURRED:
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.5)), np.uint8)
+    inputs = inputs_of(image, degraded(rng, labels, count, surround))
+    inputs[0] *= 1 + rng.uniform(-CONTRAST, CONTRAST)
+    inputs[0] += rng.uniform(-LIGHT, LIGHT)
+    return Sample(inputs, labels.astype(np.int64), weights.astype(np.float32))

@@ -1,0 +1,135 @@
+"""Which classes are in sight, how sure that is, and where to look for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from neural_seg_ros.tracking.windows import ROOM, Window
+
+# A class is lost when the confidence in it falls below the first share of what is usual, and found again above the
+# second: with less, what hides it and moves as it did is taken for it; with more its other sides are not known again.
+LOST, FOUND = 0.5, 0.85
+# Less than this share of its usual area lowers the confidence.
+WHOLE = 0.15
+# How much of the usual confidence and area is that of the newest frame.
+FOLLOWED = 0.1
+# A lost class is searched at so many places of its colours in turn, found on a map this many times smaller.
+PLACES, COARSE = 6, 4
+
+
+class Presence:
+    """For every channel: confidence in [0, 1], what is usual of it and of the area in pixels, searches while lost.
+
+    The confidence is how sure the answer is of a class where it is, times how like its colours that is, less where it
+    is smaller than usual; 0 where lost.
+    """
+
+    def __init__(self) -> None:
+        self.areas = np.zeros(0, np.float32)
+        self.usual = np.zeros(0, np.float32)
+        self.confidence = np.zeros(0, np.float32)
+        self.searches = np.full(0, -1, np.int64)
+
+    @property
+    def lost(self) -> tuple[int, ...]:
+        """Channels that are not in sight."""
+        return tuple(int(channel) for channel in np.nonzero(self.searches >= 0)[0])
+
+    def learn(self, labels: NDArray[np.int16], probabilities: NDArray[np.float32]) -> None:
+        """An annotated frame: what is there is in sight."""
+        more = len(probabilities) - len(self.areas)
+        self.areas = np.pad(self.areas, (0, more))
+        self.usual = np.pad(self.usual, (0, more), constant_values=1)
+        self.confidence = np.pad(self.confidence, (0, more))
+        self.searches = np.pad(self.searches, (0, more), constant_values=-1)
+        for channel, probability in enumerate(probabilities):
+            where = labels == channel
+            if where.any():
+                self.areas[channel] = where.sum()
+                self.confidence[channel] = self.usual[channel] = probability[where].mean()
+                self.searches[channel] = -1
+
+    def judge(self, channel: int, probability: NDArray[np.float32], where: NDArray[np.bool_], likeness: float) -> bool:
+        """Whether a class is in sight, from its probability (h, w), its pixels and their likeness to its colours."""
+        area = float(where.sum())
+        sure = float(probability[where].mean()) if area else 0.0
+        share = area / max(float(self.areas[channel]), 1.0)
+        confidence = sure * likeness * min(1.0, share / WHOLE)
+        there = confidence >= float(self.usual[channel]) * (LOST if self.searches[channel] < 0 else FOUND)
+        self.confidence[channel] = confidence if there else 0.0
+        if there:
+            self.searches[channel] = -1
+            self.areas[channel] += FOLLOWED * (area - self.areas[channel])
+            self.usual[channel] += FOLLOWED * (confidence - self.usual[channel])
+        else:
+            self.searches[channel] += 1
+        return there
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """All state, as copies."""
+        return {
+            "areas": torch.from_numpy(self.areas.copy()),
+            "usual": torch.from_numpy(self.usual.copy()),
+            "confidence": torch.from_numpy(self.confidence.copy()),
+            "searches": torch.from_numpy(self.searches.copy()),
+        }
+
+    def restore(self, snapshot: Mapping[str, Tensor]) -> None:
+        """As it was at ``snapshot()``."""
+        self.areas = snapshot["areas"].numpy().copy()
+        self.usual = snapshot["usual"].numpy().copy()
+        self.confidence = snapshot["confidence"].numpy().copy()
+        self.searches = snapshot["searches"].numpy().copy()
+
+
+def place_of_colours(side: float, likely: NDArray[np.float32], searches: int) -> Window:
+    """Where to look for a lost class: the places that are most like its colours, in turn.
+
+    side: of its window; likely (h, w) in [0, 1]: how like its colours every pixel is; searches: how many there were.
+    """
+    height, width = likely.shape
+    small = cv2.resize(likely, (max(1, width // COARSE), max(1, height // COARSE)), interpolation=cv2.INTER_AREA)
+    width_of_object = max(1, round(side / ROOM / COARSE))
+    dense = cv2.blur(small, (width_of_object, width_of_object), borderType=cv2.BORDER_CONSTANT)
+    for _ in range(searches % PLACES + 1):
+        _, _, _, (x, y) = cv2.minMaxLoc(dense)
+        cv2.circle(dense, (x, y), width_of_object, 0.0, -1)
+    return Window((x + 0.5) * COARSE, (y + 0.5) * COARSE, side)
+
+
+# A piece of a class is dropped when it is this share of the class's window away from where the class was, or smaller
+# than this share of its largest piece.
+FAR, SPECK = 0.15, 0.01
+
+
+def all_but_one(mask: NDArray[np.bool_], probability: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The pieces (h, w) of a class's mask but the one with the largest sum of its probability (h, w)."""
+    count, ids = cv2.connectedComponents(mask.astype(np.uint8))
+    if count <= 2:
+        return np.zeros(mask.shape, np.bool_)
+    sums = np.bincount(ids.ravel(), (probability * mask).ravel(), minlength=count)
+    return np.asarray(mask & (ids != int(sums.argmax())), np.bool_)
+
+
+def far_or_specks(mask: NDArray[np.bool_], before: NDArray[np.bool_], side: float) -> NDArray[np.bool_]:
+    """The pieces (h, w) of a class's mask that are specks, or far from where it was ``before``."""
+    count, ids, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    if count <= 1:
+        return np.zeros(mask.shape, np.bool_)
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    drop = areas < SPECK * areas.max()
+    if before.any():
+        away = cv2.distanceTransform((~before).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+        near = np.unique(ids[away <= FAR * side])
+        far = np.ones(count, np.bool_)
+        far[near] = False
+        drop |= far
+    drop[0] = False
+    return np.asarray(drop[ids], np.bool_)

@@ -1,0 +1,119 @@
+"""Contours of a live camera: of the newest frame, at a rate, for who wants them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neural_seg_ros.config import ContourConfig
+from neural_seg_ros.live import ContourListener, ContourOutput, LiveConfig
+from neural_seg_ros.live.contour_worker import ContourWorker
+from neural_seg_ros.live.inbox import Frame
+
+SECONDS = 60
+OPTIONS = LiveConfig(contour_rate=60.0, contours=ContourConfig(method="fast", size=64))
+
+
+class Rig:
+    """A contour worker, what it told, and a way to wait for it."""
+
+    def __init__(self) -> None:
+        self.told = threading.Condition()
+        self.outputs: list[ContourOutput] = []
+        self.errors: list[Exception] = []
+        self.asked = 0
+        self.has_audience = True
+        listener = ContourListener(lambda output: self._tell(self.outputs, output), self._wanted)
+        self.worker = ContourWorker(OPTIONS, listener, lambda error: self._tell(self.errors, error))
+
+    def offer(self, token: str, image: Any = None) -> None:
+        shown = picture() if image is None else image
+        self.worker.offer(Frame(lambda: shown, 0.0, token, shown.nbytes, time.monotonic()))
+
+    def until(self, predicate: Callable[[], Any]) -> None:
+        with self.told:
+            assert self.told.wait_for(predicate, SECONDS), (self.outputs, self.errors)
+
+    def _wanted(self) -> bool:
+        with self.told:
+            self.asked += 1
+            self.told.notify_all()
+            return self.has_audience
+
+    def _tell(self, what: list[Any], item: Any) -> None:
+        with self.told:
+            what.append(item)
+            self.told.notify_all()
+
+
+def picture() -> np.ndarray:
+    """(48, 64, 3) uint8: a bright square on a dark ground."""
+    image = np.random.default_rng(0).integers(0, 20, (48, 64, 3)).astype(np.uint8)
+    image[12:36, 16:44] += 180
+    return image
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    rig = Rig()
+    yield rig
+    rig.worker.close()
+
+
+def test_a_frame_has_its_contours_and_segments(rig: Rig) -> None:
+    rig.offer("first")
+    rig.until(lambda: rig.outputs)
+    found = rig.outputs[0]
+    assert found.token == "first"
+    assert found.segments.dtype == np.uint16
+    assert found.segments.shape == found.contours.strength.shape == (48, 64)
+    counts = np.bincount(found.segments[16:32, 20:40].ravel())
+    assert counts.max() > 0.8 * counts.sum()
+    assert found.segments[24, 30] != found.segments[4, 4]
+    assert found.contours.strength[10:14, 20:40].max() > 0.5
+
+
+def test_only_the_newest_frame_counts_and_each_once(rig: Rig) -> None:
+    for number in range(20):
+        rig.offer(str(number))
+    rig.until(lambda: rig.outputs and rig.outputs[-1].token == "19")
+    assert len(rig.outputs) < 20
+    assert len({output.token for output in rig.outputs}) == len(rig.outputs)
+
+
+def test_for_nobody_and_at_no_rate_none_are_found(rig: Rig) -> None:
+    rig.has_audience = False
+    rig.offer("unseen")
+    rig.until(lambda: rig.asked == 1)
+    rig.worker.options = LiveConfig(contour_rate=0.0)
+    rig.has_audience = True
+    rig.offer("at no rate")
+    rig.until(lambda: rig.asked == 2)
+    rig.worker.options = OPTIONS
+    rig.offer("seen")
+    rig.until(lambda: rig.outputs)
+    assert {output.token for output in rig.outputs} == {"seen"}
+
+
+def test_what_fails_is_told_and_the_next_frame_is_taken(rig: Rig) -> None:
+    rig.offer("broken", np.zeros((2, 2, 3), np.uint8))
+    rig.until(lambda: rig.errors)
+    rig.offer("whole")
+    rig.until(lambda: rig.outputs)
+    assert "image size: got 2x2" in str(rig.errors[0])
+
+
+def test_a_rate_is_kept() -> None:
+    rig = Rig()
+    rig.worker.options = LiveConfig(contour_rate=5.0, contours=ContourConfig(method="fast", size=64))
+    began = time.monotonic()
+    for number in range(4):
+        rig.offer(str(number))
+        rig.until(lambda number=number: len(rig.outputs) > number)
+    assert time.monotonic() - began > 3 / 5 - 0.05
+    rig.worker.close()

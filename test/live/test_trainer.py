@@ -1,0 +1,166 @@
+"""Training beside the worker: in a thread of its own, between go and rest."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from neural_seg_ros import Click, Session, SessionConfig
+from neural_seg_ros.live.background import Trainer
+
+SECONDS = 20
+
+
+class Steps:
+    """So many steps are due; waits are for what was made."""
+
+    def __init__(self, due: int) -> None:
+        self.told = threading.Condition()
+        self.due, self.made, self.asked = due, 0, 0
+        self.errors: list[Exception] = []
+        self.fails: Exception | None = None
+
+    def step(self) -> int:
+        with self.told:
+            self.asked += 1
+            self.told.notify_all()
+            if self.fails:
+                raise self.fails
+            if self.made == self.due:
+                return 0
+            self.made += 1
+            return 1
+
+    def failed(self, error: Exception) -> None:
+        with self.told:
+            self.errors.append(error)
+            self.told.notify_all()
+
+    def until(self, predicate) -> None:
+        with self.told:
+            assert self.told.wait_for(predicate, SECONDS)
+
+
+@pytest.fixture
+def steps() -> Steps:
+    return Steps(due=3)
+
+
+@pytest.fixture
+def trainer(steps: Steps) -> Iterator[Trainer]:
+    trainer = Trainer(steps.step, steps.failed)
+    yield trainer
+    trainer.close()
+
+
+def test_nothing_is_made_before_go_and_all_that_is_due_after_it(steps: Steps, trainer: Trainer) -> None:
+    assert steps.asked == 0
+    trainer.go()
+    steps.until(lambda: steps.made == 3 and steps.asked == 4)
+    # Steps that become due later are made at the next call.
+    steps.due = 5
+    trainer.go()
+    steps.until(lambda: steps.made == 5)
+
+
+def test_a_failure_is_told_and_training_goes_on_at_the_next_call(steps: Steps, trainer: Trainer) -> None:
+    steps.fails = RuntimeError("out of memory")
+    trainer.go()
+    steps.until(lambda: steps.errors == [steps.fails])
+    steps.fails = None
+    trainer.go()
+    steps.until(lambda: steps.made == 3)
+    assert len(steps.errors) == 1
+
+
+def test_it_ends_while_resting_and_while_going() -> None:
+    for go in (False, True):
+        trainer = Trainer(lambda: 1, lambda error: None)
+        if go:
+            trainer.go()
+        trainer.close()
+        assert not trainer._thread.is_alive()
+
+
+def threads_of_a_new_thread() -> int:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(torch.get_num_threads).result()
+
+
+def test_it_shares_the_cores_with_who_made_it_and_with_nobody_else() -> None:
+    threads, asked = torch.get_num_threads(), []
+    half = max(1, threads // 2)
+
+    def ask() -> int:
+        asked.append(torch.get_num_threads())
+        told.set()
+        return 0
+
+    told = threading.Event()
+    trainer = Trainer(ask, lambda error: None)
+    trainer.go()
+    assert told.wait(SECONDS)
+    here, elsewhere = torch.get_num_threads(), threads_of_a_new_thread()
+    trainer.close()
+    assert (here, asked, elsewhere) == (half, [half], threads)
+    assert torch.get_num_threads() == threads
+
+
+def test_of_several_in_one_process_whichever_ends_first_all_threads_come_back() -> None:
+    threads, both, ended = torch.get_num_threads(), threading.Barrier(2), threading.Event()
+
+    def camera(ends_first: bool) -> int:
+        trainer = Trainer(lambda: 0, lambda error: None)
+        both.wait(SECONDS)
+        if not ends_first:
+            assert ended.wait(SECONDS)
+        trainer.close()
+        ended.set()
+        return torch.get_num_threads()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [*pool.map(camera, (True, False))] == [threads, threads]
+    assert threads_of_a_new_thread() == torch.get_num_threads() == threads
+
+
+def test_a_session_is_trained_while_it_answers() -> None:
+    """Frames, clicks, undo and snapshots of one thread meet the steps of another, and every step is counted."""
+    config = SessionConfig.preset(
+        "cpu", **{"field.size": 32, "field.width": 8, "field.levels": 2, "fit.first_steps": 2}
+    )
+    config = config.preset("cpu", **{**config.to_dict(), "track.size": 64, "track.first_steps": 12})
+    generator = np.random.default_rng(0)
+    noise = generator.integers(0, 60, (48, 64, 3)).astype(np.uint8)
+    session, failures = Session(config, "cpu"), []
+
+    def frame(number: int) -> np.ndarray:
+        image = noise.copy()
+        image[10:30, 5 + number : 25 + number] += 150
+        return image
+
+    session.observe(frame(0), 0.0)
+    trainer = Trainer(lambda: session.train(1), failures.append)
+    try:
+        for number in range(1, 12):
+            if number % 4 == 1:
+                session.annotate(Click(14 + number, 20, 1))
+                session.annotate(Click(55, 40, 0))
+            if number == 6:
+                session.undo()
+            session.result()
+            session.observe(frame(number), float(number))
+            trainer.go()
+            session.result()
+    finally:
+        trainer.close()
+    assert not failures
+    session.train(session.steps_due)
+    assert session.steps_due == session.field_steps_due
+    labels = session.result().labels
+    assert labels[20, 28] == 1
+    assert labels[42, 60] == 0
