@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 
 from neural_seg_ros import Session, SessionConfig
 from neural_seg_ros.annotations import Annotation
-from neural_seg_ros.evaluation.clicks.figures import summarise
+from neural_seg_ros.evaluation.clicks.figures import summarize
 from neural_seg_ros.evaluation.clicks.games import FROM_CLICKS, clicks_to_quality, regions_game
 from neural_seg_ros.evaluation.clicks.play import Game, Plan, Run, Task, play
 from neural_seg_ros.evaluation.contestants import Contestant
 from neural_seg_ros.evaluation.datasets import Item, object_items, region_items
 from neural_seg_ros.evaluation.hard_objects import hard_items
-from neural_seg_ros.evaluation.labellers import Labelling, SessionLabeller
+from neural_seg_ros.evaluation.labelers import Labeling, SessionLabeler
 from neural_seg_ros.evaluation.table import Table
 from neural_seg_ros.files import write_text
 from neural_seg_ros.jobs import each
@@ -132,7 +132,7 @@ def _means(channels: NDArray[np.float32], regions: Regions) -> NDArray[np.float6
 # -- who plays ---------------------------------------------------------------------------------------------------------
 
 
-class WithField(SessionLabeller):
+class WithField(SessionLabeler):
     """A session of ``answer: field`` beside the fused one: fitted as it is due before each answer."""
 
     def __init__(self, config: SessionConfig, device: str = "auto") -> None:
@@ -153,7 +153,7 @@ class WithField(SessionLabeller):
 class WithProbabilities(WithField):
     """The field's class probabilities speak for classes beside their looks."""
 
-    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+    def label(self, annotations: Sequence[Annotation]) -> Labeling:
         """Fit the field to the annotations, then answer."""
         for annotation in annotations[len(self._field.annotations) :]:
             self._field.annotate(annotation)
@@ -172,7 +172,7 @@ class WithFeatures(WithField):
         self._field.fit()
         features = self._engine.features().numpy()
         with mock.patch(FINDER, partial(Prepared, partial(by_features, features))):
-            SessionLabeller.start(self, image)
+            SessionLabeler.start(self, image)
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class Variant:
     patches: Mapping[str, Any] = field(default_factory=dict)
     prepare: Prepare = prepared_once
     config: SessionConfig = CONFIG
-    labeller: Callable[[SessionConfig, str], SessionLabeller] = SessionLabeller
+    labeler: Callable[[SessionConfig, str], SessionLabeler] = SessionLabeler
     small: bool = False
 
 
@@ -208,8 +208,8 @@ VARIANTS = (
     Variant("ensemble of eight segmentations, as in a preview", prepare=partial(of_members, FEW_MEMBERS)),
     Variant("- border prior", config=replace(CONFIG, border_prior=False)),
     Variant("full, small sets", small=True),
-    Variant("+ field probabilities", labeller=WithProbabilities, small=True),
-    Variant("+ field features", labeller=WithFeatures, small=True),
+    Variant("+ field probabilities", labeler=WithProbabilities, small=True),
+    Variant("+ field features", labeler=WithFeatures, small=True),
     Variant("- candidates from the last answer", NO_OFFSETS),
     Variant("- nothing held", NOT_HELD),
     Variant("- ensemble: contrast alone", prepare=by_contrast),
@@ -289,7 +289,7 @@ def played(entry: tuple[Variant, Task]) -> Run:
 
 def figures_of(runs: Sequence[Run], plan: Plan) -> Figures:
     """The figures of one variant on one set."""
-    summary = summarise(runs, plan)
+    summary = summarize(runs, plan)
     ece = {"ECE pooled": summary["calibration"]["ece_pooled"]}
     if "mean_iou" in summary:
         curve = {f"mean IoU +{mark}": summary["mean_iou"][mark] for mark in (0, 3, 6)}
@@ -314,7 +314,7 @@ def tables_of(found: Mapping[str, Mapping[str, Figures]]) -> str:
 
 
 def _plans(variant: Variant, root: Path, limit: int) -> dict[str, Plan]:
-    contestant = Contestant(variant.name, partial(variant.labeller, variant.config, "cpu"), variant.config)
+    contestant = Contestant(variant.name, partial(variant.labeler, variant.config, "cpu"), variant.config)
     sets = SMALL_SETS if variant.small else SETS
     return {images.name: images.plan(root, limit, (contestant,)) for images in sets}
 

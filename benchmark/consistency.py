@@ -23,7 +23,7 @@ import skimage.data
 from numpy.typing import NDArray
 
 from neural_seg_ros import Session, SessionConfig, Stroke
-from neural_seg_ros.annotations.rasterize import NOTHING, rasterise
+from neural_seg_ros.annotations.rasterize import NOTHING, rasterize
 from neural_seg_ros.drawing import contact_sheet, overlay
 from neural_seg_ros.evaluation.clicks.calibration import Calibration
 from neural_seg_ros.evaluation.datasets import Sample, region_items
@@ -197,7 +197,7 @@ def measured(session: Session, sample: Sample, strokes: Sequence[Stroke], networ
         sample.name,
         len(np.unique(truth[judged])),
         len(strokes),
-        float((rasterise(strokes, truth.shape, truth.shape, IGNORE) != NOTHING).mean()),
+        float((rasterize(strokes, truth.shape, truth.shape, IGNORE) != NOTHING).mean()),
         tuple(mean_iou(each, truth) for each in labels),
         Calibration.of(results[-1].confidence[judged], (labels[-1] == truth)[judged]).expected_error(),
         forgotten_share([each == truth for each in labels]),

@@ -72,8 +72,8 @@ class Scene:
         """Messages of one stamp, by the names of the nodes' topics."""
         header = Header(frame_id="camera")
         header.stamp.sec = second
-        metres = np.where(self.depth > 0, self.depth / 1000, np.nan).astype(np.float32)
-        distances = self.depth if encoding == "16UC1" else metres
+        meters = np.where(self.depth > 0, self.depth / 1000, np.nan).astype(np.float32)
+        distances = self.depth if encoding == "16UC1" else meters
         return {
             "mask": from_array(self.labels, "mono8", header),
             "confidence": from_array(self.confidence, "mono8", header),
@@ -104,16 +104,16 @@ def functions(scene: Scene, runs: int) -> Iterator[tuple[str, Timing]]:
     lens = CameraInfo(width=scene.info.width, height=scene.info.height, k=scene.info.k, distortion_model="plumb_bob")
     lens.d = [-0.2, 0.05, 0.001, -0.002, 0.0]
     curved = camera_rays(lens, scene.size, rectified=False)
-    metres = depth.metres(scene.depth)
-    points = cloud.organised(metres, rays, scene.labels, scene.confidence)
+    meters = depth.meters(scene.depth)
+    points = cloud.organised(meters, rays, scene.labels, scene.confidence)
     keep = scene.labels > 0
     for name, call in (
-        ("millimetres to metres", partial(depth.metres, scene.depth)),
+        ("millimetres to metres", partial(depth.meters, scene.depth)),
         (
             "points of metres, labels, confidence",
-            partial(cloud.organised, metres, rays, scene.labels, scene.confidence),
+            partial(cloud.organised, meters, rays, scene.labels, scene.confidence),
         ),
-        ("the same through a lens", partial(cloud.organised, metres, curved, scene.labels, scene.confidence)),
+        ("the same through a lens", partial(cloud.organised, meters, curved, scene.labels, scene.confidence)),
         ("dense of organised points", partial(cloud.dense, points)),
         ("masked depth", partial(depth.masked, scene.depth, keep)),
         ("rays of a lens (once a calibration)", partial(camera_rays, lens, scene.size, False)),

@@ -170,7 +170,7 @@ def live(config: SessionConfig) -> RgbImage:
     return contact_sheet(pictures, 3, list(captions))
 
 
-def labelling(config: SessionConfig) -> RgbImage:
+def labeling(config: SessionConfig) -> RgbImage:
     """What each of three clicks changes: the overlay, and the mask below."""
     session, drawn, masks = Session(config), [], []
     session.observe(read_image(wheel_file("skimage", "data", "coffee.png")))
@@ -251,7 +251,7 @@ def main() -> None:
         "sequence_carphone": lambda config: sequence(config, CARPHONE, FACE, shown),
         "sequence_bunny": lambda config: sequence(config, BUNNY, STONES, shown),
         "live": live,
-        "labelling": labelling,
+        "labelling": labeling,
         "replay": lambda config: replay(),
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -40,7 +40,7 @@ def labels() -> Any:
     return made
 
 
-def millimetres(seed: int = 0) -> Any:
+def millimeters(seed: int = 0) -> Any:
     """(H, W) uint16 with holes."""
     rng = np.random.default_rng(seed)
     made = rng.integers(300, 5000, (HEIGHT, WIDTH)).astype(np.uint16)
@@ -92,7 +92,7 @@ class ConsumerRig:
         self.confidence(second)
 
     def depth(self, second: float, seed: int = 0) -> None:
-        self.publishers["/depth"].publish(from_array(millimetres(seed), "16UC1", header(second)))
+        self.publishers["/depth"].publish(from_array(millimeters(seed), "16UC1", header(second)))
 
     def info(self, **fields: Any) -> None:
         self.publishers["/camera_info"].publish(calibration(**fields))

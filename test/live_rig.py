@@ -14,7 +14,7 @@ import numpy as np
 
 from neural_seg_ros import SessionConfig
 from neural_seg_ros.errors import AnnotationError, SessionError, SessionFileError
-from neural_seg_ros.live import Listener, LiveConfig, LiveSession, Output
+from neural_seg_ros.live import LiveCallbacks, LiveConfig, LiveResult, LiveSession
 
 SECONDS = 60  # until an event that comes at once, but for other work on the machine
 CONFIG = SessionConfig.preset(
@@ -75,7 +75,7 @@ class PlainSession:
     def train(self, steps: int) -> int:
         return 0
 
-    def synchronise(self) -> None:
+    def synchronize(self) -> None:
         """Nothing to wait for."""
 
     prepared = True
@@ -120,7 +120,7 @@ class Rig:
 
     def __init__(self, answer: str = "field", **options: Any) -> None:
         self.told = threading.Condition()
-        self.outputs: list[Output] = []
+        self.outputs: list[LiveResult] = []
         self.errors: list[Exception] = []
         self.notices: list[str] = []
         self.sessions: list[PlainSession] = []
@@ -131,7 +131,7 @@ class Rig:
             self._load,  # type: ignore[arg-type]
             replace(CONFIG, answer=answer),
             LiveConfig(**{"max_age": 5.0, **options}),
-            Listener(
+            LiveCallbacks(
                 output=lambda output: self._tell(self.outputs, output),
                 wanted=lambda: self.has_audience,
                 error=lambda error: self._tell(self.errors, error),
@@ -144,8 +144,8 @@ class Rig:
     def session(self) -> PlainSession:
         return self.sessions[-1]
 
-    def frame(self, stamp: float, grey: int | None = None, size: tuple[int, int] = (48, 64)) -> None:
-        value = int(stamp * 40) % 256 if grey is None else grey
+    def frame(self, stamp: float, gray: int | None = None, size: tuple[int, int] = (48, 64)) -> None:
+        value = int(stamp * 40) % 256 if gray is None else gray
         image = np.full((*size, 3), value, np.uint8)
         self.live.offer_frame(lambda: image, stamp, f"frame {stamp:g}", image.nbytes)
 
@@ -159,7 +159,7 @@ class Rig:
         self.until(lambda: self.session.steps_due == 0 and self.outputs[-1].result.steps == self.session.steps)
 
     def tokens(self) -> list[str]:
-        return [output.token for output in self.outputs]
+        return [output.header for output in self.outputs]
 
     def _tell(self, what: list[Any], item: Any) -> None:
         with self.told:

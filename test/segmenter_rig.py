@@ -90,7 +90,7 @@ class Rig:
         message.point.x, message.point.y = float(x), float(y)
         self.clicks.publish(message)
 
-    def until_labelled(self, second: float) -> Any:
+    def until_labeled(self, second: float) -> Any:
         """The newest mask of a frame, once it has the class 1."""
         self.probe.until(
             lambda: any(1 in mask.data for mask in self.masks_at(second)), what=f"a labelled mask at {second} s"

@@ -16,14 +16,14 @@ def test_first_classes_are_far_apart_and_none_is_black() -> None:
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(colors, 2)) > 50
 
 
-def test_later_classes_have_colours_too() -> None:
+def test_later_classes_have_colors_too() -> None:
     colors = {palette(class_id) for class_id in range(1, 255)}
     assert len(colors) > 200
     assert max(palette(65534)) > 100
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
-def test_colour_mask(kind: type) -> None:
+def test_color_mask(kind: type) -> None:
     unlabelled = int(np.iinfo(kind).max)
     labels = np.array([[0, 1], [2, unlabelled]], kind)
     colors = color_mask(labels, unlabelled)

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from neural_seg_ros.annotations.rasterize import NOTHING, bounding_boxes, outside_boxes, rasterise
+from neural_seg_ros.annotations.rasterize import NOTHING, bounding_boxes, outside_boxes, rasterize
 from neural_seg_ros.annotations.shapes import Annotation, Box, Click, classes_of
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.images.arrays import resize_image
 
 
 @dataclass(frozen=True)
-class Mark:
+class AnnotationMark:
     """What one annotation said: the channels it named, and the pixel (x, y) of a click, None of anything larger."""
 
     annotation: Annotation
@@ -26,7 +26,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class DrawnBox:
+class BoxTarget:
     """A bounding box at some size.
 
     channel  of the object
@@ -40,7 +40,7 @@ class DrawnBox:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class AnnotationTargets:
     """The annotations of one frame at some size (h, w), with what they imply.
 
     image    (h, w, 3) uint8 RGB: the frame at that size
@@ -57,12 +57,12 @@ class Drawn:
     weights: NDArray[np.float32]
     count: int
     outside: Mapping[int, NDArray[np.bool_]] = field(default_factory=dict)
-    boxes: tuple[DrawnBox, ...] = ()
-    marks: tuple[Mark, ...] = ()
+    boxes: tuple[BoxTarget, ...] = ()
+    marks: tuple[AnnotationMark, ...] = ()
 
 
 # Draws the frame's annotations at a given (height, width).
-Draw = Callable[[tuple[int, int]], Drawn]
+Draw = Callable[[tuple[int, int]], AnnotationTargets]
 
 
 # Weight of what is presumed, against 1 for what the user drew.
@@ -131,17 +131,17 @@ def unlikeness(image: NDArray[np.uint8], *known: NDArray[np.bool_]) -> NDArray[n
     0 everywhere where these (h, w) have no pixels.
     """
     lab = cv2.cvtColor(cv2.blur(image, (3, 3)).astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
-    colours = np.concatenate([lab[pixels][:: max(1, int(pixels.sum()) // 256)] for pixels in known])
-    if not len(colours):
+    colors = np.concatenate([lab[pixels][:: max(1, int(pixels.sum()) // 256)] for pixels in known])
+    if not len(colors):
         return np.zeros(image.shape[:2])
-    return np.asarray(cKDTree(colours).query(lab)[0], np.float64)
+    return np.asarray(cKDTree(colors).query(lab)[0], np.float64)
 
 
 BACKGROUND = 0
 
 
 @dataclass(frozen=True)
-class Placed:
+class FrameAnnotation:
     """An annotation and the frame it was made on: its stamp in seconds, its (height, width), its running number."""
 
     annotation: Annotation
@@ -150,7 +150,7 @@ class Placed:
     frame_number: int
 
 
-def classes_among(placed: Sequence[Placed], unlabelled: int) -> tuple[int, ...]:
+def classes_among(placed: Sequence[FrameAnnotation], unlabelled: int) -> tuple[int, ...]:
     """The class ids annotated, ascending. Objects that all have bounding boxes name the background outside of them."""
     ids: set[int] = set()
     bounded: set[int] = set()
@@ -163,7 +163,7 @@ def classes_among(placed: Sequence[Placed], unlabelled: int) -> tuple[int, ...]:
     return tuple(sorted(ids))
 
 
-def rest_of(classes: tuple[int, ...], unlabelled: int) -> int | None:
+def implied_other_class(classes: tuple[int, ...], unlabelled: int) -> int | None:
     """The class of what is not the one thing annotated so far, or None where there are several or none.
 
     Beside one object it is background, beside background alone it is unlabelled.
@@ -177,7 +177,7 @@ def extended(channels: tuple[int, ...], classes: tuple[int, ...], unlabelled: in
     """``channels`` (the class id of each channel of the class head), with new ones for what is new in ``classes``."""
     known = dict.fromkeys(channels)
     known.update(dict.fromkeys(classes))
-    rest = rest_of(classes, unlabelled)
+    rest = implied_other_class(classes, unlabelled)
     if rest is not None:
         known.setdefault(rest)
     return tuple(known)
@@ -190,7 +190,7 @@ def draw(
     frame: NDArray[np.uint8],
     size: tuple[int, int],
     config: SessionConfig,
-) -> Drawn:
+) -> AnnotationTargets:
     """The annotations of a frame (H, W, 3), and what they imply and leave to presume, at (height, width).
 
     Outside of the bounding boxes of every object is background, as if the user had drawn it. Inside a bounding box in
@@ -199,7 +199,7 @@ def draw(
     classes: annotated so far on any frame; channels: class id of each channel.
     """
     image = resize_image(frame, *size)
-    ids = rasterise(annotations, frame.shape[:2], size, config.unlabelled)
+    ids = rasterize(annotations, frame.shape[:2], size, config.unlabelled)
     boxes = bounding_boxes(annotations, frame.shape[:2], size)
     outside = outside_boxes(boxes, ids)
     beyond = np.zeros(size, np.bool_)
@@ -210,30 +210,30 @@ def draw(
     weights = (ids != NOTHING).astype(np.float32)
     unanswered = [(class_id, pixels) for class_id, pixels in boxes if not (ids[pixels] == class_id).any()]
     presumed = box_prior(image, ids, unanswered, outside, NOTHING)
-    rest = rest_of(classes, config.unlabelled)
+    rest = implied_other_class(classes, config.unlabelled)
     if rest is not None and config.border_prior and (weights.any() or boxes) and not beyond.any():
         presumed[border_prior(ids, NOTHING) if rest == BACKGROUND else unlike_prior(image, ids, NOTHING)] = rest
     ids = np.where(presumed == NOTHING, ids, presumed)
     weights[presumed != NOTHING] = PRESUMED_WEIGHT
     numbered = {channels.index(class_id): where for class_id, where in outside.items()}
     inside = channels.index(BACKGROUND) if bounded else None
-    outlined = tuple(DrawnBox(channels.index(class_id), pixels, inside) for class_id, pixels in boxes)
+    outlined = tuple(BoxTarget(channels.index(class_id), pixels, inside) for class_id, pixels in boxes)
     marks = tuple(_mark(each, channels, frame.shape[:2], size, config.unlabelled) for each in annotations)
-    return Drawn(image, to_channels(ids, channels), weights, len(channels), numbered, outlined, marks)
+    return AnnotationTargets(image, to_channels(ids, channels), weights, len(channels), numbered, outlined, marks)
 
 
 def _mark(
     annotation: Annotation, channels: tuple[int, ...], frame: tuple[int, int], size: tuple[int, int], unlabelled: int
-) -> Mark:
+) -> AnnotationMark:
     """An annotation of a (height, width) frame as a mark at another (height, width) size."""
     named = tuple(channels.index(class_id) for class_id in sorted(classes_of(annotation, unlabelled)))
     if not isinstance(annotation, Click):
-        return Mark(annotation, named, None)
+        return AnnotationMark(annotation, named, None)
     x, y = (
         min(most - 1, int((at + 0.5) * most / of))
         for at, most, of in ((annotation.x, size[1], frame[1]), (annotation.y, size[0], frame[0]))
     )
-    return Mark(annotation, named, (x, y))
+    return AnnotationMark(annotation, named, (x, y))
 
 
 def to_channels(ids: NDArray[np.int32], channels: tuple[int, ...]) -> NDArray[np.int64]:

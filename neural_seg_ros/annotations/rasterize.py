@@ -17,7 +17,7 @@ Pixels = tuple[slice, slice]
 SHIFT = 4
 
 
-def rasterise(
+def rasterize(
     annotations: Iterable[Annotation], frame: tuple[int, int], size: tuple[int, int], unlabelled: int
 ) -> NDArray[np.int32]:
     """Draw annotations, made on a frame of (height, width) pixels, at another (height, width) size.
@@ -50,7 +50,7 @@ def bounding_boxes(
 def outside_boxes(boxes: Iterable[tuple[int, Pixels]], labels: NDArray[np.int32]) -> dict[int, NDArray[np.bool_]]:
     """{class id: (h, w) bool} where a class with bounding boxes cannot be: outside of them all, unless annotated as it.
 
-    labels: (h, w) int32 what ``rasterise`` drew.
+    labels: (h, w) int32 what ``rasterize`` drew.
     """
     outside: dict[int, NDArray[np.bool_]] = {}
     for class_id, pixels in boxes:

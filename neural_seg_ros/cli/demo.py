@@ -79,7 +79,7 @@ def demo(
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     use_large_images()
     recording, sheet = _run(scene, out, seconds, answer)
-    summary = summarise(scene, recording)
+    summary = summarize(scene, recording)
     _write_sheet(out / "contact_sheet.png", sheet)
     write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
     typer.echo("\n".join(f"{name:<32}{value}" for name, value in summary.items()))
@@ -266,28 +266,28 @@ def _tile_size(height: int, width: int) -> tuple[int, int]:
     return max(1, round(height * _TILE_WIDTH / width)), _TILE_WIDTH
 
 
-def summarise(scene: Scene, recording: Recording) -> dict[str, Any]:
+def summarize(scene: Scene, recording: Recording) -> dict[str, Any]:
     """The measured figures. Latencies are of the first mask that answers, as it arrived at the recorder over DDS.
 
     The cold start is the time from the first camera frame to the first labelled mask.
     """
     import numpy as np
 
-    first = recording.first_labelled
+    first = recording.first_labeled
     assert first is not None
-    labelled = [(stamp, arrival) for stamp, arrival, is_labelled in recording.masks if is_labelled]
+    labeled = [(stamp, arrival) for stamp, arrival, is_labeled in recording.masks if is_labeled]
     first_arrivals: dict[float, float] = {}
-    for stamp, arrival in labelled:
+    for stamp, arrival in labeled:
         first_arrivals.setdefault(stamp, arrival)
     delays = [arrival - stamp for stamp, arrival in first_arrivals.items()]
-    span = labelled[-1][1] - first
+    span = labeled[-1][1] - first
     reported = recording.diagnostics
     return {
         "video": scene.video.name,
         "size": f"{scene.width}x{scene.height}",
         "clicks": len(recording.clicks),
         "camera_hz": _rate(len(recording.camera), recording.camera[-1] - recording.camera[0]),
-        "masks_hz": _rate(len(labelled), span),
+        "masks_hz": _rate(len(labeled), span),
         "frames_labelled_hz": _rate(len(first_arrivals), span),
         # On a busy machine the recorder may hear of a frame's mask before it hears of the camera.
         "cold_start_s": round(first - min(recording.camera[0], recording.masks[0][0]), 3),

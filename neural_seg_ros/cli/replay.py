@@ -75,7 +75,7 @@ def replay(
     """
     from neural_seg_ros.jobs import local_backend, run_jobs
     from neural_seg_ros.offline.replay.batch import Batch, Task, plan, run_task
-    from neural_seg_ros.offline.replay.replay import Continuation
+    from neural_seg_ros.offline.replay.replay import ResumeOptions
 
     settled = common.session_config(context, preset, answer, settings)
     batch = Batch(
@@ -90,7 +90,7 @@ def replay(
         two_pass=two_pass,
         config=settled,
         device=device,
-        continuation=Continuation(checkpoint, resume, from_frame, started=uuid.uuid4().hex),
+        continuation=ResumeOptions(checkpoint, resume, from_frame, started=uuid.uuid4().hex),
     )
     tasks = plan(bags, image_topic, out)
     where = common.backend_of(backend, scheduler, local_backend(min(jobs, len(tasks))))

@@ -1,11 +1,11 @@
 """Answers: from a frame, its annotations and the field to class probabilities; chosen by ``SessionConfig.answer``."""
 
-from neural_seg_ros.annotations.implied import Drawn
+from neural_seg_ros.annotations.implied import AnnotationTargets
 from neural_seg_ros.click_answer.field_answer import FieldAnswer
 from neural_seg_ros.click_answer.interface import Answer, Estimate
 from neural_seg_ros.click_answer.region_answer import FusedAnswer
 
-__all__ = ["Answer", "Drawn", "Estimate", "make_answer"]
+__all__ = ["AnnotationTargets", "Answer", "Estimate", "make_answer"]
 
 
 def make_answer(name: str) -> Answer:

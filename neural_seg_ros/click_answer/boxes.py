@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_seg_ros.annotations.implied import Drawn, DrawnBox, unlikeness
+from neural_seg_ros.annotations.implied import AnnotationTargets, BoxTarget, unlikeness
 from neural_seg_ros.click_answer.candidates import FORBIDDEN, prices_of, scale_of
 from neural_seg_ros.click_answer.carried_seeds import REMEMBERED_WEIGHT, contradicted
 from neural_seg_ros.regions.appearance import appearance, together
@@ -40,7 +40,7 @@ BELONG = 2.0
 Found = NDArray[np.bool_]  # (R,) whether a region is of the object
 
 
-def recall_boxes(drawn: Drawn, regions: Regions) -> Drawn:
+def recall_boxes(drawn: AnnotationTargets, regions: Regions) -> AnnotationTargets:
     """``drawn`` with what its boxes hold as seeds, where the vote is sure, in place of what was presumed there.
 
     Annotations hold, and nothing is remembered near one that contradicts it.
@@ -67,7 +67,9 @@ def recall_boxes(drawn: Drawn, regions: Regions) -> Drawn:
     return replace(drawn, labels=labels, weights=weights)
 
 
-def _share(regions: Regions, clicked: Drawn, other: NDArray[np.bool_], box: DrawnBox) -> NDArray[np.float64]:
+def _share(
+    regions: Regions, clicked: AnnotationTargets, other: NDArray[np.bool_], box: BoxTarget
+) -> NDArray[np.float64]:
     """The share (R,) of the vote that finds the object of ``box`` in a region.
 
     ``clicked`` has what users said and nothing of what the box says; ``other`` (h, w) is not of the object.

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_seg_ros.regions.appearance import appearance, neighbourhoods
+from neural_seg_ros.regions.appearance import appearance, neighborhoods
 from neural_seg_ros.regions.cuts import expand, remove_islands
 from neural_seg_ros.regions.graph import Regions
 from neural_seg_ros.regions.graph_distances import geodesics
@@ -51,7 +51,7 @@ def evidence_of(regions: Regions, seeds: Seeds) -> Evidence:
     """What annotations and presumptions say of all regions."""
     offsets = np.where(seeds.hard, 0.0, np.where(seeds.presumed > 0, PRESUMED_OFFSET, np.inf))
     ways = _ways(regions, offsets)
-    weights = neighbourhoods(regions, seeds, ways)
+    weights = neighborhoods(regions, seeds, ways)
     return Evidence(appearance(regions, weights), _nearness(ways), _position(regions, seeds), weights)
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_seg_ros.annotations.implied import Drawn
+from neural_seg_ros.annotations.implied import AnnotationTargets
 from neural_seg_ros.click_answer.interface import Estimate
 from neural_seg_ros.images.arrays import likeliest
 
@@ -23,7 +23,7 @@ GRID = 6
 RELEASED = 0.12
 
 
-def recall(drawn: Drawn, carried: Estimate) -> Drawn:
+def recall(drawn: AnnotationTargets, carried: Estimate) -> AnnotationTargets:
     """``drawn`` with a sparse grid of seeds where ``carried`` is sure and no annotation of this frame is near.
 
     carried: class probabilities of this frame as the field had them before its first annotation, at any size, in the
@@ -54,7 +54,7 @@ def _inside(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1] >= MARGIN)
 
 
-def contradicted(drawn: Drawn, channel: int) -> NDArray[np.bool_]:
+def contradicted(drawn: AnnotationTargets, channel: int) -> NDArray[np.bool_]:
     """Pixels (h, w) near an annotation of this frame that is not of ``channel``."""
     other = (drawn.weights == 1) & (drawn.labels != channel)
     if not other.any():

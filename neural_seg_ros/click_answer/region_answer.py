@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_seg_ros.annotations import Annotation
-from neural_seg_ros.annotations.implied import Draw, Drawn
+from neural_seg_ros.annotations.implied import AnnotationTargets, Draw
 from neural_seg_ros.click_answer.boxes import recall_boxes
 from neural_seg_ros.click_answer.carried_seeds import recall
 from neural_seg_ros.click_answer.graph import graph_answer
@@ -25,7 +25,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Turn:
+class AnswerVersion:
     """What the user saw after some annotations of one frame, oldest first.
 
     clicks   those among the annotations, with what the user saw when making each
@@ -41,7 +41,7 @@ class Turn:
     members: int
 
 
-def turns_to_json(turns: Sequence[Turn]) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
+def turns_to_json(turns: Sequence[AnswerVersion]) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
     """Turns as JSON values, and the arrays that these name."""
     arrays: dict[str, NDArray[Any]] = {}
     # Clicks share what was seen with each other and with the turn that showed it: it is written once.
@@ -67,7 +67,7 @@ def turns_from_json(
     arrays: Arrays,
     frame: NDArray[np.uint8],
     annotations: Sequence[Annotation],
-) -> list[Turn]:
+) -> list[AnswerVersion]:
     """What ``turns_to_json`` gave of a frame (H, W, 3) and its annotations, oldest first.
 
     Raises KeyError and TypeError when it is something else.
@@ -82,7 +82,7 @@ def turns_from_json(
         estimate = Estimate(image, probabilities, float(value["doubt"]))
         made = tuple(annotations[: int(value["annotations"])])
         classes, channels, members = arrays[f"{number}.classes"], int(value["channels"]), int(value["members"])
-        turns.append(Turn(made, channels, clicks, classes, estimate, members))
+        turns.append(AnswerVersion(made, channels, clicks, classes, estimate, members))
     return turns
 
 
@@ -97,7 +97,7 @@ class FusedAnswer:
     def __init__(self) -> None:
         self._frame: NDArray[np.uint8] | None = None
         self._finding: _Finding | None = None
-        self._turns: list[Turn] = []
+        self._turns: list[AnswerVersion] = []
 
     def observe(self, frame: NDArray[np.uint8]) -> None:
         """Drop what was prepared for the last frame, and its answers."""
@@ -167,7 +167,7 @@ class FusedAnswer:
         assert self._frame is not None
         self._turns = turns_from_json(values, arrays, self._frame, annotations)
 
-    def _return_to(self, drawn: Drawn) -> None:
+    def _return_to(self, drawn: AnnotationTargets) -> None:
         """Drop the turns whose annotations are not all among the first ones of ``drawn``."""
         annotations = _annotations(drawn)
         while self._turns:
@@ -183,7 +183,9 @@ class FusedAnswer:
             self._finding = _Finding(resize_image(self._frame, *_graph_shape(self._frame)))
         return self._finding.begin(members)
 
-    def _turn(self, drawn: Drawn, carried: Estimate | None, last: Turn | None, members: int) -> Turn:
+    def _turn(
+        self, drawn: AnnotationTargets, carried: Estimate | None, last: AnswerVersion | None, members: int
+    ) -> AnswerVersion:
         regions = self._found(members).result()
         clicks = last.clicks if last is not None else ()
         known = len(last.annotations) if last is not None else 0
@@ -198,7 +200,7 @@ class FusedAnswer:
         drawn = recall_boxes(drawn, regions)
         found = graph_answer(regions, drawn.labels, drawn.weights, drawn.count, clicks, seen, named)
         estimate = Estimate(drawn.image, found.probabilities, found.doubt)
-        return Turn(_annotations(drawn), drawn.count, clicks, found.classes, estimate, members)
+        return AnswerVersion(_annotations(drawn), drawn.count, clicks, found.classes, estimate, members)
 
 
 class _Finding:
@@ -224,11 +226,11 @@ class _Finding:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin_with(annotations: Sequence[Annotation], turn: Turn) -> bool:
+def _begin_with(annotations: Sequence[Annotation], turn: AnswerVersion) -> bool:
     return turn.annotations == tuple(annotations[: len(turn.annotations)])
 
 
-def _annotations(drawn: Drawn) -> tuple[Annotation, ...]:
+def _annotations(drawn: AnnotationTargets) -> tuple[Annotation, ...]:
     return tuple(mark.annotation for mark in drawn.marks)
 
 

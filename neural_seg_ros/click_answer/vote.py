@@ -19,7 +19,7 @@ from neural_seg_ros.regions.graph import Regions
 # How much an implausible click counts against a candidate.
 SHARPNESS = 4.0
 # Share of the depth at the click itself, against the greatest depth of the error that it fell into.
-CENTRED = 0.5
+CENTERD = 0.5
 # Older clicks tell little more.
 RECENT = 8
 # Depths are measured on every so many pixels.
@@ -81,7 +81,7 @@ def _plausibilities(regions: Regions, candidate: NDArray[np.int64], clicks: Sequ
         around = 0.0
         if own[y, x]:
             _, parts = cv2.connectedComponents(own.astype(np.uint8), connectivity=4)
-            around = CENTRED * float(depth[y, x]) + (1 - CENTRED) * float(depth[parts == parts[y, x]].max())
+            around = CENTERD * float(depth[y, x]) + (1 - CENTERD) * float(depth[parts == parts[y, x]].max())
         found.append((around + 0.5) / (deepest + 0.5))
     return found
 

@@ -53,15 +53,15 @@ def looks_of(image: NDArray[np.uint8], look: Look) -> NDArray[np.float32]:
     if look.texture:
         parts.append(look.texture * np.sqrt(np.maximum(variance, 0)))
     values = np.concatenate(parts, axis=-1).reshape(-1, 3 * len(parts))
-    centred = values - values.mean(0)
+    centerd = values - values.mean(0)
     if not look.whitened:
-        return np.asarray(centred / np.sqrt(centred.var(0).mean() + 1), np.float32)
-    variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))
-    return np.asarray(centred @ axes / np.sqrt(np.maximum(variances, 0) + 1), np.float32)
+        return np.asarray(centerd / np.sqrt(centerd.var(0).mean() + 1), np.float32)
+    variances, axes = np.linalg.eigh(centerd.T @ centerd / len(centerd))
+    return np.asarray(centerd @ axes / np.sqrt(np.maximum(variances, 0) + 1), np.float32)
 
 
 def information(
-    codes: NDArray[np.int64], centres: NDArray[np.float32], bandwidth: float, seed: int
+    codes: NDArray[np.int64], centers: NDArray[np.float32], bandwidth: float, seed: int
 ) -> NDArray[np.float32]:
     """How much oftener than by chance two codes occur side by side: (C, C) float32 of codes (h, w) in [0, C).
 
@@ -69,11 +69,11 @@ def information(
     P being counted over pairs of pixels NEAREST to FARTHEST px apart and smoothed over looks ``centres`` (C, D) by a
     Gaussian of ``bandwidth``.
     """
-    count = len(centres)
-    first, second = _neighbours(*codes.shape, seed)
+    count = len(centers)
+    first, second = _neighbors(*codes.shape, seed)
     pairs = codes.take(first) * count + codes.take(second)
     counted = np.bincount(pairs, minlength=count * count).reshape(count, count).astype(np.float64)
-    squared = np.square(centres[:, None].astype(np.float64) - centres[None]).sum(-1)
+    squared = np.square(centers[:, None].astype(np.float64) - centers[None]).sum(-1)
     kernel = np.exp(-squared / (2 * bandwidth**2))
     kernel /= kernel.sum(0)
     joint = kernel @ (counted + counted.T) @ kernel.T
@@ -83,7 +83,7 @@ def information(
 
 
 @lru_cache(maxsize=2)
-def _neighbours(height: int, width: int, seed: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _neighbors(height: int, width: int, seed: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """At most SAMPLES pairs of pixels NEAREST to FARTHEST px apart, as flat indices: a camera's frames share them."""
     generator = np.random.default_rng(seed)
     angle, distance = generator.uniform(0, 2 * np.pi, SAMPLES), generator.uniform(NEAREST, FARTHEST, SAMPLES)
@@ -105,9 +105,9 @@ class Coded:
 def coded(image: NDArray[np.uint8], look: Look, seed: int = 0) -> Coded:
     """The looks of an (h, w, 3) uint8 RGB image as codes."""
     values = looks_of(image, look)
-    centres = palette(values, look.codes)
-    codes = nearest(values, centres).reshape(image.shape[:2])
-    return Coded(codes, information(codes, centres, look.bandwidth, seed))
+    centers = palette(values, look.codes)
+    codes = nearest(values, centers).reshape(image.shape[:2])
+    return Coded(codes, information(codes, centers, look.bandwidth, seed))
 
 
 def affinities(ids: NDArray[np.int32], count: int, look: Coded, contour: NDArray[np.float32]) -> csr_matrix:
@@ -189,10 +189,10 @@ def spectral_strength(affinities: csr_matrix, edges: NDArray[np.int64]) -> NDArr
     if count < 3:
         return np.zeros(len(edges))
     root = 1 / np.sqrt(np.asarray(affinities.sum(1)).ravel() + 1e-12)
-    normalised = diags(root) @ affinities @ diags(root)
+    normalized = diags(root) @ affinities @ diags(root)
     start = np.random.default_rng(0).normal(size=count)
     number = min(VECTORS + 1, count - 1)
-    values, vectors = eigsh(normalised, number, which="LA", v0=start, tol=1e-4)
+    values, vectors = eigsh(normalized, number, which="LA", v0=start, tol=1e-4)
     # The first is constant.
     order = np.argsort(-values)[1:]
     shown = vectors[:, order] * root[:, None]

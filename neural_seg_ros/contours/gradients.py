@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from neural_seg_ros.regions.pixel_features import lab_of, nearest, palette
 
-LIGHT_BINS, COLOUR_BINS, TEXTONS = 16, 24, 32
-COLOUR_RANGE = 70.0
+LIGHT_BINS, COLOR_BINS, TEXTONS = 16, 24, 32
+COLOR_RANGE = 70.0
 # Standard deviations in pixels of the windows that are compared.
 SCALES = (1.5, 3.0, 6.0)
 TEXTON_SCALES = (3.0, 6.0, 12.0)
@@ -63,7 +63,7 @@ def gradients(image: NDArray[np.uint8]) -> Gradients:
     lab = lab_of(image)
     tensors = _tensors(_soft_bins(lab[..., 0], 0, 100, LIGHT_BINS), SCALES)
     for channel in (1, 2):
-        tensors += _tensors(_soft_bins(lab[..., channel], -COLOUR_RANGE, COLOUR_RANGE, COLOUR_BINS), SCALES)
+        tensors += _tensors(_soft_bins(lab[..., channel], -COLOR_RANGE, COLOR_RANGE, COLOR_BINS), SCALES)
     return Gradients(np.stack(tensors + _tensors(_one_hot(texton_ids(lab)), TEXTON_SCALES)))
 
 
@@ -88,15 +88,15 @@ def _filters() -> list[NDArray[np.float32]]:
             kernels += [u * window, (u * u - 1) * window]
         squared = (x * x + y * y) / sigma**2
         kernels.append((squared - 2) * np.exp(-squared / 2))
-    centred = [kernel - kernel.mean() for kernel in kernels]
-    return [np.asarray(kernel / np.abs(kernel).sum(), np.float32) for kernel in centred]
+    centerd = [kernel - kernel.mean() for kernel in kernels]
+    return [np.asarray(kernel / np.abs(kernel).sum(), np.float32) for kernel in centerd]
 
 
 def _soft_bins(values: NDArray[np.float32], low: float, high: float, bins: int) -> Iterator[Plane]:
     """Shares (h, w) of each bin that has any, all of which sum to 1: a value counts for the two nearest bins."""
     place = np.clip((values - low) / (high - low), 0, 1) * (bins - 1)
-    for centre in range(math.floor(place.min()), math.ceil(place.max()) + 1):
-        yield np.asarray(np.maximum(0, 1 - np.abs(place - np.float32(centre))), np.float32)
+    for center in range(math.floor(place.min()), math.ceil(place.max()) + 1):
+        yield np.asarray(np.maximum(0, 1 - np.abs(place - np.float32(center))), np.float32)
 
 
 def _one_hot(ids: NDArray[np.int64]) -> Iterator[Plane]:

@@ -68,7 +68,7 @@ def find_hierarchy(image: NDArray[np.uint8], recipe: Recipe, seed: int = 0) -> t
     arcs, strengths = _find_strengths(image, recipe, seed)
     for scale, weight in recipe.scales:
         strengths = strengths + weight * carried(*find_hierarchy(_scaled(image, scale), FAST, seed), arcs)
-    hierarchy = merge(image, arcs, _normalised(strengths, 1.0))
+    hierarchy = merge(image, arcs, _normalized(strengths, 1.0))
     return arcs, by_rarity(hierarchy, arcs) if recipe.rarity else hierarchy
 
 
@@ -76,17 +76,17 @@ def _find_strengths(image: NDArray[np.uint8], recipe: Recipe, seed: int) -> tupl
     """The arcs of an (h, w, 3) uint8 RGB image and their strengths (E,) in [0, 1] before anything is merged."""
     tensors = gradients(image)
     agreement = _agreement(Ensemble(image).first(recipe.members))
-    ridges = _normalised(tensors.strongest(), LEAST_GRADIENT) + _normalised(agreement, LEAST_AGREEMENT)
+    ridges = _normalized(tensors.strongest(), LEAST_GRADIENT) + _normalized(agreement, LEAST_AGREEMENT)
     arcs = find_arcs(np.asarray(ridges / 2, np.float32))
     gradient = arcs.mean(tensors.along(*arcs.pairs, arcs.normals).mean(0))
-    local = _normalised(gradient, LEAST_GRADIENT) + _normalised(arcs.of_map(agreement), LEAST_AGREEMENT)
-    local = _normalised(_without_texture(arcs, _normalised(local, 1.0)), 1.0)
+    local = _normalized(gradient, LEAST_GRADIENT) + _normalized(arcs.of_map(agreement), LEAST_AGREEMENT)
+    local = _normalized(_without_texture(arcs, _normalized(local, 1.0)), 1.0)
     contour = arcs.drawn(local)
     spectral = np.zeros(len(local))
     for look in recipe.looks:
         joined = affinities(arcs.ids, arcs.count, coded(image, look, seed), contour)
-        spectral += _normalised(spectral_strength(joined, arcs.edges), LEAST_AGREEMENT)
-    return arcs, _normalised(local + _normalised(spectral, LEAST_AGREEMENT), 1.0)
+        spectral += _normalized(spectral_strength(joined, arcs.edges), LEAST_AGREEMENT)
+    return arcs, _normalized(local + _normalized(spectral, LEAST_AGREEMENT), 1.0)
 
 
 def _scaled(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
@@ -102,7 +102,7 @@ def _without_texture(arcs: Arcs, strengths: NDArray[np.float64]) -> NDArray[np.f
     return np.maximum(0, strengths - arcs.of_map(around))
 
 
-def _normalised(values: NDArray[np.floating], least: float) -> NDArray[np.float64]:
+def _normalized(values: NDArray[np.floating], least: float) -> NDArray[np.float64]:
     """``values`` in units of their FULL_PERCENTILE, or of ``least`` if that is more: in [0, 1]."""
     full = np.percentile(values, FULL_PERCENTILE) if values.size else 0.0
     return np.asarray(np.clip(values / max(float(full), least), 0, 1), np.float64)

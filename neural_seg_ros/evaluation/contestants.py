@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import ConfigError
-from neural_seg_ros.evaluation.labellers import Labeller
+from neural_seg_ros.evaluation.labelers import Labeler
 from neural_seg_ros.options import options_of
 
 T = TypeVar("T")
@@ -30,8 +30,8 @@ class Contestant(Generic[T]):
 
 
 def choose(
-    peers: str, answers: str, accepted: Peers[Labeller], config: SessionConfig, device: str
-) -> tuple[Contestant[Labeller], ...]:
+    peers: str, answers: str, accepted: Peers[Labeler], config: SessionConfig, device: str
+) -> tuple[Contestant[Labeler], ...]:
     """Labellers from comma-separated names, see ``choose_among``."""
     chosen = choose_among(peers, answers, accepted, partial(_session, device=device), config)
     return tuple(entry if entry.config is None else replace(entry, device=device) for entry in chosen)
@@ -57,11 +57,11 @@ def choose_among(
     return tuple(chosen)
 
 
-def _session(config: SessionConfig, device: str) -> Labeller:
+def _session(config: SessionConfig, device: str) -> Labeler:
     # Peers alone need no torch.
-    from neural_seg_ros.evaluation.labellers import SessionLabeller
+    from neural_seg_ros.evaluation.labelers import SessionLabeler
 
-    return SessionLabeller(config, device)
+    return SessionLabeler(config, device)
 
 
 def names_among(option: str, text: str, accepted: tuple[str, ...]) -> list[str]:

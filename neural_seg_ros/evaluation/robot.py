@@ -58,12 +58,12 @@ def next_region_click(
     if best is None:
         return None
     _, region, class_id = best
-    return _centre(region, class_id) if generator is None else _uniform(region, class_id, generator)
+    return _center(region, class_id) if generator is None else _uniform(region, class_id, generator)
 
 
 def first_region_clicks(truth: Labels) -> tuple[Click, ...]:
     """One click a class of ``truth``, in order of class ids, at the deepest point of that class."""
-    return tuple(_centre(truth == class_id, int(class_id)) for class_id in np.unique(truth) if class_id != IGNORE)
+    return tuple(_center(truth == class_id, int(class_id)) for class_id in np.unique(truth) if class_id != IGNORE)
 
 
 def _depth(region: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -80,7 +80,7 @@ def _not_clicked(shape: tuple[int, ...], clicks: Sequence[Click]) -> NDArray[np.
     return free
 
 
-def _centre(region: NDArray[np.bool_], class_id: int) -> Click:
+def _center(region: NDArray[np.bool_], class_id: int) -> Click:
     y, x = np.unravel_index(int(_depth(region).argmax()), region.shape)
     return Click(float(x), float(y), class_id)
 

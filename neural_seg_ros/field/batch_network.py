@@ -71,20 +71,20 @@ class Blocks:
         weight, bias = self._joined_parameters()
         stride = self._blocks[0].convolution.stride
         x = functional.conv2d(x, weight, bias, stride, padding=1, groups=self._groups)
-        return functional.leaky_relu(self._normalised(x), LEAK)
+        return functional.leaky_relu(self._normalized(x), LEAK)
 
     def enlarged(self, x: Tensor, skip: Tensor | None, size: torch.Size) -> Tensor:
         """As Block's."""
         weight, bias = self._joined_parameters()
         x = convolve_enlarged(x, skip, size, weight, bias, self._groups, self._blocks[0].fold)
-        return functional.leaky_relu(self._normalised(x), LEAK)
+        return functional.leaky_relu(self._normalized(x), LEAK)
 
     def _joined_parameters(self) -> tuple[Tensor, Tensor | None]:
         """Weight and bias of the convolutions of all."""
         convolutions = [block.convolution for block in self._blocks]
         return _cat(convolutions, "weight"), None if convolutions[0].bias is None else _cat(convolutions, "bias")
 
-    def _normalised(self, x: Tensor) -> Tensor:
+    def _normalized(self, x: Tensor) -> Tensor:
         norms = [block.norm for block in self._blocks]
         one = norms[0]
         if isinstance(one, nn.Identity):

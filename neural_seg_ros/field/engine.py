@@ -24,7 +24,7 @@ from neural_seg_ros.field.steps import (
     outputs_of,
     set_rates,
 )
-from neural_seg_ros.field.transfer import Fetched, Intake, Transfer
+from neural_seg_ros.field.transfer import Fetched, FrameDownscaler, Transfer
 from neural_seg_ros.options import to_flat
 from neural_seg_ros.torch_setup import compute_dtype, computing, only_deterministic, part_of, seeded
 
@@ -86,11 +86,11 @@ class Engine:
             network = FieldNetwork(config, heads, fold=device.type == "cpu")
         _forget(network.heads["classes"])
         self.network = _on_device(network, device)
-        self.optimiser = amsgrad(self.network, config, captured=device.type == "cuda")
+        self.optimizer = amsgrad(self.network, config, captured=device.type == "cuda")
         code = make_code(config, height, width, seed).to(device, compute_dtype(config.precision, device))
         self._buffers = Buffers.empty(code, FIRST_CLASSES)
         self._transfer = Transfer(device)
-        self._intake = Intake(height, width, device, self._transfer)
+        self._intake = FrameDownscaler(height, width, device, self._transfer)
         self._image = torch.zeros((height, width, 3), dtype=torch.uint8, device=device)
         self._make_steps = make_steps
         self._steps = make_steps(device)
@@ -137,7 +137,7 @@ class Engine:
         if any(old[name] != new[name] for name in old.keys() - fitted):
             return False
         self.config = config
-        set_rates(self.optimiser, config)
+        set_rates(self.optimizer, config)
         self._steps.reset()
         return True
 
@@ -152,7 +152,7 @@ class Engine:
         engine.restore(snapshot)
         return engine
 
-    def synchronise(self) -> None:
+    def synchronize(self) -> None:
         """Wait until the device has done what it was told."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
@@ -168,7 +168,7 @@ class Engine:
                 logits = outputs_of(self.network, of.code)["classes"] + of.closed
             consistency_target(logits, of.labels, of.annotated, out=of.target)
             self._previous_is_known = True
-        field = Field(self.network, self.optimiser, self._buffers, self.config, self.seed, with_classes)
+        field = Field(self.network, self.optimizer, self._buffers, self.config, self.seed, with_classes)
         self._steps.run(Step((field,)), n)
         self.steps += n
 
@@ -215,7 +215,7 @@ class Engine:
         """A copy in main memory of all but the frame: what was learnt, and the masks. ``{name: tensor}``"""
         state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         for name, parameter in self.network.named_parameters():
-            for key, value in self.optimiser.state.get(parameter, {}).items():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
                 state[f"optimiser.{name}.{key}"] = value
         state.update(self._buffers.kept())
         counters = [self.steps, self.class_count, int(self._previous_is_known)]
@@ -243,7 +243,7 @@ class Engine:
 
     def _set_moments(self, parameter: nn.Parameter, saved: Mapping[str, Tensor]) -> None:
         """Set what the optimiser knows of a parameter, in place for captured steps; nothing saved: as at first."""
-        state = self.optimiser.state[parameter]
+        state = self.optimizer.state[parameter]
         for key in state.keys() - saved.keys():
             state[key].zero_()
         for key, value in saved.items():
@@ -270,7 +270,7 @@ class Engine:
             new = head(self.network.feature_channels, capacity)
         _forget(new)
         new = _on_device(new, self.device)
-        state = self.optimiser.state
+        state = self.optimizer.state
         for parameter, learnt in zip(new.parameters(), old.parameters(), strict=True):
             kept = min(capacity, len(learnt))
             parameter[:kept] = learnt[:kept]
@@ -283,7 +283,7 @@ class Engine:
         self._buffers.closed = torch.full((1, capacity, 1, 1), CLOSED, device=self.device)
         self._buffers.closed[:, : self.class_count] = 0
         self._steps.reset()
-        self.optimiser.param_groups[1]["params"] = list(new.parameters())
+        self.optimizer.param_groups[1]["params"] = list(new.parameters())
 
 
 def _on_device(network: Network, device: torch.device) -> Network:

@@ -114,7 +114,7 @@ class Field:
     """
 
     network: FieldNetwork
-    optimiser: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
     buffers: Buffers
     config: FieldConfig
     seed: int
@@ -132,7 +132,7 @@ class Field:
             for parameter in self.network.heads["classes"].parameters():
                 parameter.grad = None
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
-        self.optimiser.step()
+        self.optimizer.step()
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class Step:
                 entropy = entropy * (of.closed == 0).flatten(1).any(1)
             total = total + config.class_weight * entropy
         for field in self.fields:
-            field.optimiser.zero_grad(set_to_none=True)
+            field.optimizer.zero_grad(set_to_none=True)
         total.sum().backward()  # type: ignore[no-untyped-call]
         for number, field in enumerate(self.fields):
             field.update()
@@ -180,14 +180,14 @@ def amsgrad(network: nn.Module, config: FieldConfig, captured: bool) -> torch.op
     of_head = set(head)
     rest = [parameter for parameter in network.parameters() if parameter not in of_head]
     groups = [{"params": rest}, {"params": head}]
-    optimiser = torch.optim.Adam(groups, amsgrad=True, fused=True, capturable=captured)
-    set_rates(optimiser, config)
-    return optimiser
+    optimizer = torch.optim.Adam(groups, amsgrad=True, fused=True, capturable=captured)
+    set_rates(optimizer, config)
+    return optimizer
 
 
-def set_rates(optimiser: torch.optim.Optimizer, config: FieldConfig) -> None:
+def set_rates(optimizer: torch.optim.Optimizer, config: FieldConfig) -> None:
     """The step sizes of ``amsgrad``."""
-    for group, share in zip(optimiser.param_groups, (1.0, config.class_rate), strict=True):
+    for group, share in zip(optimizer.param_groups, (1.0, config.class_rate), strict=True):
         group["lr"] = share * config.learning_rate
 
 

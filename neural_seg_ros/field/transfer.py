@@ -67,7 +67,7 @@ def _stream(device: torch.device) -> torch.cuda.Stream | None:
     return torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
 
-class Intake:
+class FrameDownscaler:
     """Brings frames of any size to height x width on a device.
 
     On CUDA whole frames are uploaded and averaged there; elsewhere, and where a frame has to grow, ``resize_image``

@@ -138,7 +138,7 @@ def pixels_to_rgb(pixels: NDArray[Any], encoding: str) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB of (H, W) or (H, W, C) pixels in native byte order, of a non-planar encoding."""
     base = ENCODINGS[encoding].base
     if base == "depth":
-        return np.asarray(cv2.cvtColor(_depth_to_grey(pixels), cv2.COLOR_GRAY2RGB), np.uint8)
+        return np.asarray(cv2.cvtColor(_depth_to_gray(pixels), cv2.COLOR_GRAY2RGB), np.uint8)
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
     pixels = np.ascontiguousarray(pixels)
@@ -208,7 +208,7 @@ def _planar_to_rgb(message: Any, encoding: Encoding) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(yuv, code), np.uint8)
 
 
-def _depth_to_grey(depth: NDArray[Any]) -> NDArray[np.uint8]:
+def _depth_to_gray(depth: NDArray[Any]) -> NDArray[np.uint8]:
     measured = np.isfinite(depth) if depth.dtype.kind == "f" else depth > 0
     values = depth[measured]
     if not values.size:
@@ -217,8 +217,8 @@ def _depth_to_grey(depth: NDArray[Any]) -> NDArray[np.uint8]:
     low, high = np.percentile(sample, _PERCENTILES)
     with np.errstate(over="ignore", invalid="ignore"):
         spread = (depth.astype(np.float64) - low) / max(high - low, np.finfo(np.float32).tiny)
-    grey = 1 + 254 * np.clip(spread, 0, 1)
-    return np.where(measured, grey, 0).astype(np.uint8)
+    gray = 1 + 254 * np.clip(spread, 0, 1)
+    return np.where(measured, gray, 0).astype(np.uint8)
 
 
 def _decode(message: Any, max_pixels: int) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Output:
+class LiveResult:
     """A result with the frame it belongs to.
 
     result      of the frame fitted last
@@ -28,7 +28,7 @@ class Output:
     """
 
     result: Result
-    token: Any
+    header: Any
     image: NDArray[np.uint8]
     annotations: tuple[Annotation, ...]
     reannotated: bool
@@ -36,7 +36,7 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Listener:
+class LiveCallbacks:
     """Whom the worker tells, in its own thread.
 
     output  given every result
@@ -45,7 +45,7 @@ class Listener:
     notice  given one line where a request was met in another way than asked
     """
 
-    output: Callable[[Output], None]
+    output: Callable[[LiveResult], None]
     wanted: Callable[[], bool]
     error: Callable[[Exception], None]
     notice: Callable[[str], None]

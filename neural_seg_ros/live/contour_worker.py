@@ -23,7 +23,7 @@ MOST_SEGMENTS = 65_535
 
 
 @dataclass(frozen=True, eq=False)
-class ContourOutput:
+class ContourResult:
     """The contours of one frame.
 
     contours  of the frame, at its full size
@@ -33,25 +33,25 @@ class ContourOutput:
 
     contours: Contours
     segments: NDArray[np.uint16]
-    token: Any
+    header: Any
 
 
 @dataclass(frozen=True)
-class ContourListener:
+class ContourCallbacks:
     """Whom the contours are told, in a thread of their own.
 
     output  given the contours of a frame
     wanted  whether anyone wants them; for nobody none are found
     """
 
-    output: Callable[[ContourOutput], None]
+    output: Callable[[ContourResult], None]
     wanted: Callable[[], bool]
 
 
 class ContourWorker:
     """Finds the contours of the newest frame, ``live.contour_rate`` times a second or as often as there is time."""
 
-    def __init__(self, options: LiveConfig, listener: ContourListener, failed: Callable[[Exception], None]) -> None:
+    def __init__(self, options: LiveConfig, listener: ContourCallbacks, failed: Callable[[Exception], None]) -> None:
         """failed: told every exception"""
         self.options = options
         self._listener, self._failed = listener, failed
@@ -100,7 +100,7 @@ class ContourWorker:
         return None
 
 
-def _found(frame: Frame, options: LiveConfig) -> ContourOutput:
+def _found(frame: Frame, options: LiveConfig) -> ContourResult:
     # Loads much that nobody needs who wants no contours.
     from neural_seg_ros.contours import find_contours
 
@@ -109,4 +109,4 @@ def _found(frame: Frame, options: LiveConfig) -> ContourOutput:
         segments = np.zeros(found.strength.shape, np.uint16)
     else:
         segments = np.minimum(found.segments(options.segment_threshold), MOST_SEGMENTS - 1).astype(np.uint16)
-    return ContourOutput(found, segments, frame.token)
+    return ContourResult(found, segments, frame.header)

@@ -32,7 +32,7 @@ class Frame:
 
     decode: Callable[[], NDArray[np.uint8]]
     stamp: float
-    token: Any
+    header: Any
     size: int
     arrived: float
 

@@ -16,9 +16,9 @@ from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import ConfigError, SessionFileError
 from neural_seg_ros.live.autosave.autosave import Autosave
-from neural_seg_ros.live.callbacks import Listener
+from neural_seg_ros.live.callbacks import LiveCallbacks
 from neural_seg_ros.live.config import LiveConfig
-from neural_seg_ros.live.contour_worker import ContourListener, ContourWorker
+from neural_seg_ros.live.contour_worker import ContourCallbacks, ContourWorker
 from neural_seg_ros.live.inbox import Frame, Inbox
 from neural_seg_ros.live.lock_step_worker import LockStepInbox, LockStepWorker
 from neural_seg_ros.live.newest_frame_worker import LatestFrameWorker
@@ -53,8 +53,8 @@ class LiveSession:
         load: Callable[[Path], Session],
         config: SessionConfig,
         options: LiveConfig,
-        listener: Listener,
-        contours: ContourListener | None = None,
+        listener: LiveCallbacks,
+        contours: ContourCallbacks | None = None,
         autosave: Autosave | None = None,
         *,
         enabled: bool = True,
@@ -90,7 +90,7 @@ class LiveSession:
         if self._autosave is not None:
             self._autosave.close()
 
-    def offer_frame(self, decode: Callable[[], NDArray[np.uint8]], stamp: float, token: Any, size: int = 0) -> None:
+    def offer_frame(self, decode: Callable[[], NDArray[np.uint8]], stamp: float, header: Any, size: int = 0) -> None:
         """Make this the newest frame; returns at once, in lock-step when the worker has taken the one before.
 
         decode  gives (H, W, 3) uint8 RGB, called in the worker and only for frames that are used
@@ -98,7 +98,7 @@ class LiveSession:
         token   handed out again with the frame's results
         size    bytes that ``decode`` keeps alive
         """
-        frame = Frame(decode, stamp, token, size, time.monotonic())
+        frame = Frame(decode, stamp, header, size, time.monotonic())
         replaced = self._inbox.put_frame(frame)
         if replaced is None:
             return

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.live.autosave.restore import Restored
-from neural_seg_ros.live.autosave.store import Kept
+from neural_seg_ros.live.autosave.store import AutosaveState
 from neural_seg_ros.live.background import Trainer
 from neural_seg_ros.live.inbox import Frame
 from neural_seg_ros.live.step_budget import Budget
-from neural_seg_ros.live.worker import RgbImage, Shown, Worker
+from neural_seg_ros.live.worker import CurrentFrame, RgbImage, Worker
 
 if TYPE_CHECKING:
     from neural_seg_ros.session import Session
@@ -71,7 +71,7 @@ class LatestFrameWorker(Worker):
         self._show_newest()
         return config
 
-    def take_up(self, kept: Kept, pixels: Callable[[str], RgbImage], base: Session | None) -> Restored:
+    def take_up(self, kept: AutosaveState, pixels: Callable[[str], RgbImage], base: Session | None) -> Restored:
         """Go on from what autosave kept, on the frame in view."""
         restored = super().take_up(kept, pixels, base)
         self._show_newest()
@@ -149,7 +149,7 @@ class LatestFrameWorker(Worker):
         image = frame.decode()
         thumbnail = _thumbnail(image)
         if not self._steps_due() and self._is_still(image, thumbnail):
-            self._shown = Shown(frame, image)
+            self._shown = CurrentFrame(frame, image)
             self._unpublished = True
         else:
             self._observe(frame, image)
@@ -185,7 +185,7 @@ class LatestFrameWorker(Worker):
             some = min(steps - made, max(1, self._budget.within(_INTERRUPTIBLE)))
             with self._budget.fitting(some):
                 self.session.advance(some)
-                self.session.synchronise()
+                self.session.synchronize()
             made += some
         if not made:
             return

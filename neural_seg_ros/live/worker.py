@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from neural_seg_ros.annotations import Annotation, check_annotation
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import AnnotationError
-from neural_seg_ros.live.autosave.autosave import Now
+from neural_seg_ros.live.autosave.autosave import SessionSnapshot
 from neural_seg_ros.live.autosave.restore import Restored, restore
-from neural_seg_ros.live.autosave.store import Kept
-from neural_seg_ros.live.callbacks import Listener, Output
+from neural_seg_ros.live.autosave.store import AutosaveState
+from neural_seg_ros.live.callbacks import LiveCallbacks, LiveResult
 from neural_seg_ros.live.config import LiveConfig
 from neural_seg_ros.live.inbox import Frame, Inbox, nearest
 from neural_seg_ros.live.statistics import Counters
@@ -32,7 +32,7 @@ _STATUS_PERIOD = 1.0
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class CurrentFrame:
     """The frame that masks are published for."""
 
     frame: Frame
@@ -54,7 +54,7 @@ class Worker(ABC):
         options: LiveConfig,
         inbox: Inbox,
         counters: Counters,
-        listener: Listener,
+        listener: LiveCallbacks,
     ) -> None:
         self.options = options
         self._make = make
@@ -62,7 +62,7 @@ class Worker(ABC):
         self._inbox = inbox
         self._counters = counters
         self._listener = listener
-        self._shown: Shown | None = None
+        self._shown: CurrentFrame | None = None
         self._unpublished = False
         self._status_at = 0.0
         # What ``draw`` put under each key.
@@ -106,7 +106,7 @@ class Worker(ABC):
         """Begin with a new session."""
         self.replace(self._make(self._config))
 
-    def take_up(self, kept: Kept, pixels: Callable[[str], RgbImage], base: Session | None) -> Restored:
+    def take_up(self, kept: AutosaveState, pixels: Callable[[str], RgbImage], base: Session | None) -> Restored:
         """Go on from what autosave kept, in the new session or in that of its base; ``pixels`` gives those of a frame.
 
         No frame is in view after that. Raises NeuralSegError where it cannot be.
@@ -123,11 +123,11 @@ class Worker(ABC):
         self._annotations_changed()
         return restored
 
-    def now(self) -> Now:
+    def now(self) -> SessionSnapshot:
         """The session's annotations as autosave keeps them."""
         session = self.session
         keys = {id(annotation): key for key, drawn in self._drawn.items() for annotation in drawn}
-        return Now(session.annotations, session.frame_number, session.stamp, session.frame, keys)
+        return SessionSnapshot(session.annotations, session.frame_number, session.stamp, session.frame, keys)
 
     def replace(self, session: Session) -> SessionConfig:
         """Go on with another session; gives its configuration."""
@@ -206,7 +206,7 @@ class Worker(ABC):
 
     def _observe(self, frame: Frame, image: RgbImage) -> None:
         self.session.observe(image, frame.stamp)
-        self._shown = Shown(frame, image)
+        self._shown = CurrentFrame(frame, image)
         self._changed()
 
     def _fitted(self, steps: int) -> None:
@@ -237,7 +237,7 @@ class Worker(ABC):
         result = result or look()
         number = self.session.frame_number
         here = tuple(placed.annotation for placed in self.session.annotations if placed.frame_number == number)
-        self._listener.output(Output(result, shown.frame.token, shown.image, here, reannotated, lost))
+        self._listener.output(LiveResult(result, shown.frame.header, shown.image, here, reannotated, lost))
         self._lost = lost
         now = time.monotonic()
         self._counters.mask_out([now - arrived for arrived in answering], None if taken is None else now - taken)

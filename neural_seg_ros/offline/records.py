@@ -10,7 +10,7 @@ from typing import Any
 
 from neural_seg_ros.annotations import Annotation, Mask
 from neural_seg_ros.field.engine import Losses
-from neural_seg_ros.offline.bags.frames import BagFrame, Place
+from neural_seg_ros.offline.bags.frames import BagFrame, FramePosition
 from neural_seg_ros.offline.run import Step
 
 
@@ -26,7 +26,7 @@ class Record:
     class_confidence  the same over the pixels of each class
     """
 
-    place: Place
+    place: FramePosition
     stamp: float
     size: tuple[int, int]
     annotations: tuple[str, ...]
@@ -85,7 +85,7 @@ def record_from_json(values: Mapping[str, Any]) -> Record:
     height, width = values["size"]
     confidence = {int(class_id): value for class_id, value in values["class_confidence"].items()}
     changed = {
-        "place": Place(**values["place"]),
+        "place": FramePosition(**values["place"]),
         "size": (height, width),
         "annotations": tuple(values["annotations"]),
         "classes": tuple(values["classes"]),

@@ -18,7 +18,7 @@ PRESUMED_MASS = 100.0
 SAMPLED_SEEDS = 32
 
 
-def neighbourhoods(regions: Regions, seeds: Seeds, geodesic: NDArray[np.float64]) -> NDArray[np.float64]:
+def neighborhoods(regions: Regions, seeds: Seeds, geodesic: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weights (N, R): areas times how surely a region belongs with a seed of the class (``together``)."""
     weights = np.zeros_like(geodesic)
     for channel, hard in enumerate(seeds.hard):

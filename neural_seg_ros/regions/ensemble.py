@@ -25,7 +25,7 @@ SIGMAS = (0.2, 0.8)
 TEXTURE_WEIGHTS = (3.0, 8.0)
 LEAST_SIZES = (8, 25, 75)
 # Felzenszwalb's scale is counted in grey levels of 8-bit images.
-GREY_LEVELS = 255
+GRAY_LEVELS = 255
 
 # More than three channels are meant. Once for all: a filter around each call would not be safe among threads.
 warnings.filterwarnings("ignore", "Got image with third dimension", RuntimeWarning)
@@ -82,7 +82,7 @@ def _task(
 
 def _segments(channels: NDArray[np.float32], scale: float, sigma: float, least_size: int) -> NDArray[np.int32]:
     """(h, w) int32 of (h, w, C); scale is counted in grey levels."""
-    values = channels.astype(np.float64) / GREY_LEVELS
+    values = channels.astype(np.float64) / GRAY_LEVELS
     return np.asarray(felzenszwalb(values, scale, sigma, least_size, channel_axis=-1), np.int32)
 
 

@@ -38,7 +38,7 @@ def superpixels(image: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 LAB_WEIGHTS = np.array([0.7, 1.2, 1.2], np.float32)
 TEXTURE_WEIGHT = np.float32(0.5)
-COLOUR_SPREAD = 4.0
+COLOR_SPREAD = 4.0
 TEXTURE_SPREAD = 5.0
 # Two regions whose mean colours are this far apart in CIE Lab are certainly divided.
 LARGE_DIFFERENCE = 30.0
@@ -114,11 +114,11 @@ class RegionFinder:
         areas = np.bincount(flat, minlength=count).astype(np.float32)
         rows, columns = np.indices(ids.shape)
         centroids = np.stack([_mean(values, flat, areas) for values in (np.asarray(columns), np.asarray(rows))], axis=1)
-        colours = np.stack([_mean(lab[..., channel], flat, areas) for channel in range(3)], axis=1)
+        colors = np.stack([_mean(lab[..., channel], flat, areas) for channel in range(3)], axis=1)
         pairs = touching_pixels(ids)
         edges, edge_of_pair = edges_of(flat[pairs[0]], flat[pairs[1]], count)
         lengths = np.bincount(edge_of_pair, minlength=len(edges)).astype(np.float32)
-        contrast = np.linalg.norm(colours[edges[:, 0]] - colours[edges[:, 1]], axis=1) / LARGE_DIFFERENCE
+        contrast = np.linalg.norm(colors[edges[:, 0]] - colors[edges[:, 1]], axis=1) / LARGE_DIFFERENCE
         looks = looks_of(lab, texture_of(lab), ids, count)
         nobody = np.empty((0, count), np.int32)
         base = Regions(ids, areas, centroids, edges, lengths, np.minimum(1, contrast), nobody, looks)
@@ -137,9 +137,9 @@ def looks_of(
 
     ``texture`` is what ``texture_of`` says of the Lab image.
     """
-    colour = lab * LAB_WEIGHTS
-    both = np.concatenate([colour, TEXTURE_WEIGHT * texture], axis=-1)
-    return histograms(colour, ids, count, COLOUR_SPREAD), histograms(both, ids, count, TEXTURE_SPREAD)
+    color = lab * LAB_WEIGHTS
+    both = np.concatenate([color, TEXTURE_WEIGHT * texture], axis=-1)
+    return histograms(color, ids, count, COLOR_SPREAD), histograms(both, ids, count, TEXTURE_SPREAD)
 
 
 def _mean(values: NDArray[Any], flat: NDArray[np.int32], areas: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -42,11 +42,11 @@ def histograms(channels: NDArray[np.float32], ids: NDArray[np.int32], count: int
     deviation by which a value also counts for neighbouring bins.
     """
     pixels = channels.reshape(-1, channels.shape[-1])
-    centres = palette(pixels, BINS)
-    index = nearest(pixels, centres)
-    key = ids.ravel().astype(np.int64) * len(centres) + index
-    counted = np.bincount(key, minlength=count * len(centres)).reshape(count, -1)
-    kernel = np.exp(-_squared_distances(centres, centres) / (2 * spread**2))
+    centers = palette(pixels, BINS)
+    index = nearest(pixels, centers)
+    key = ids.ravel().astype(np.int64) * len(centers) + index
+    counted = np.bincount(key, minlength=count * len(centers)).reshape(count, -1)
+    kernel = np.exp(-_squared_distances(centers, centers) / (2 * spread**2))
     smooth = counted @ (kernel / kernel.sum(1, keepdims=True))
     return np.asarray(smooth / smooth.sum(1, keepdims=True), np.float32)
 
@@ -58,15 +58,15 @@ def palette(pixels: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
     # Given initial labels, k-means draws no random numbers of OpenCV's global generator.
     labels = nearest(sample, sample[:bins]).astype(np.int32)
     criteria = (cv2.TERM_CRITERIA_MAX_ITER, ITERATIONS, 0.0)
-    _, _, centres = cv2.kmeans(sample, bins, labels, criteria, 1, cv2.KMEANS_USE_INITIAL_LABELS)
-    return np.asarray(centres, np.float32)
+    _, _, centers = cv2.kmeans(sample, bins, labels, criteria, 1, cv2.KMEANS_USE_INITIAL_LABELS)
+    return np.asarray(centers, np.float32)
 
 
-def nearest(values: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray[np.int64]:
+def nearest(values: NDArray[np.float32], centers: NDArray[np.float32]) -> NDArray[np.int64]:
     """The nearest (N,) of centres (bins, C) to values (N, C)."""
     # In one array: temporaries of this size take longer than the sums.
-    distances = values @ (-2 * centres.T)
-    distances += np.square(centres).sum(1)
+    distances = values @ (-2 * centers.T)
+    distances += np.square(centers).sum(1)
     return np.asarray(np.argmin(distances, axis=1), np.int64)
 
 

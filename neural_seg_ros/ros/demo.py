@@ -113,9 +113,9 @@ class Recording:
     diagnostics: dict[str, str] = field(default_factory=dict)
 
     @property
-    def first_labelled(self) -> float | None:
+    def first_labeled(self) -> float | None:
         """Arrival of the first mask with a labelled pixel."""
-        return next((arrival for _, arrival, labelled in self.masks if labelled), None)
+        return next((arrival for _, arrival, labeled in self.masks if labeled), None)
 
 
 class Recorder(Node):
@@ -144,8 +144,8 @@ class Recorder(Node):
         self.recording.clicks.append(time.time())
 
     def _on_mask(self, message: Image) -> None:
-        labelled = bool((np.frombuffer(message.data, np.uint8) != _UNLABELLED).any())
-        self.recording.masks.append((stamp_of(message.header) or 0.0, time.time(), labelled))
+        labeled = bool((np.frombuffer(message.data, np.uint8) != _UNLABELLED).any())
+        self.recording.masks.append((stamp_of(message.header) or 0.0, time.time(), labeled))
 
     def _on_picture(self, message: Image) -> None:
         self._on_overlay(time.time(), to_rgb(message))
@@ -170,7 +170,7 @@ def record(
         executor.add_node(recorder)
         recording = recorder.recording
         deadline = time.time() + patience
-        while (first := recording.first_labelled) is None or time.time() < first + seconds:
+        while (first := recording.first_labeled) is None or time.time() < first + seconds:
             if first is None and time.time() > deadline:
                 raise DemoError(f"mask: got no labelled one within {patience:g} s, {_seen(recording)}")
             check()

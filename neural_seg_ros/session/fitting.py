@@ -18,7 +18,7 @@ from neural_seg_ros.field.steps import MakeSteps
 from neural_seg_ros.images.arrays import field_shape
 from neural_seg_ros.session.history import State
 from neural_seg_ros.torch_setup import part_of
-from neural_seg_ros.tracking import Following
+from neural_seg_ros.tracking import SessionTracker
 
 # More steps than are ever due, and how many are made between two looks at the world.
 ALL, SLICE = 10**9, 16
@@ -26,7 +26,7 @@ ALL, SLICE = 10**9, 16
 Image = NDArray[np.uint8]
 
 
-class Learning:
+class Fitting:
     """A field and a tracker on one camera.
 
     following  the tracker
@@ -121,7 +121,7 @@ class Learning:
         while time.monotonic() < deadline:
             self.step(1, 1, look)
             made += 1
-            self.engine.synchronise()
+            self.engine.synchronize()
         return made
 
     def ask(self) -> None:
@@ -168,8 +168,8 @@ class Learning:
     def _new_engine(self, config: SessionConfig, frame: Image) -> Engine:
         return Engine(config.field, *_shape(frame, config), self._device, config.seed, self._make_steps)
 
-    def _new_following(self, config: SessionConfig) -> Following:
-        return Following(config.track, self._device, config.seed)
+    def _new_following(self, config: SessionConfig) -> SessionTracker:
+        return SessionTracker(config.track, self._device, config.seed)
 
 
 def _shape(frame: Image, config: SessionConfig) -> tuple[int, int]:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neural_seg_ros.annotations import Annotation
-from neural_seg_ros.annotations.implied import draw, extended, rest_of
-from neural_seg_ros.annotations.rasterize import bounding_boxes, outside_boxes, rasterise
-from neural_seg_ros.click_answer import Drawn, Estimate, make_answer
+from neural_seg_ros.annotations.implied import draw, extended, implied_other_class
+from neural_seg_ros.annotations.rasterize import bounding_boxes, outside_boxes, rasterize
+from neural_seg_ros.click_answer import AnnotationTargets, Estimate, make_answer
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.images.arrays import likeliest
-from neural_seg_ros.session.fitting import Learning
+from neural_seg_ros.session.fitting import Fitting
 from neural_seg_ros.session.result import FullSize, Result, empty_result, full_size_result
 from neural_seg_ros.session.session_file import estimate_from_tensors, estimate_to_tensors
 from neural_seg_ros.session.upsampling import guided_upsampler
@@ -92,10 +92,10 @@ class View:
     @property
     def shown(self) -> tuple[int, ...]:
         """The classes of the answer, ascending: those annotated, and the rest beside a single one."""
-        rest = rest_of(self.classes, self.config.unlabelled)
+        rest = implied_other_class(self.classes, self.config.unlabelled)
         return self.classes if rest is None else tuple(sorted({*self.classes, rest}))
 
-    def draw(self, channels: tuple[int, ...], size: tuple[int, int]) -> Drawn:
+    def draw(self, channels: tuple[int, ...], size: tuple[int, int]) -> AnnotationTargets:
         """Its annotations, and what is presumed, at (height, width); ``channels``: the class id of each."""
         return draw(self.annotations, self.classes, channels, self.frame, size, self.config)
 
@@ -107,7 +107,7 @@ class View:
         if not self.annotations:
             return None, {}
         size = self.frame.shape[:2]
-        drawn = rasterise(self.annotations, size, size, self.config.unlabelled)
+        drawn = rasterize(self.annotations, size, size, self.config.unlabelled)
         return drawn, outside_boxes(bounding_boxes(self.annotations, size, size), drawn)
 
 
@@ -115,7 +115,7 @@ class View:
 TAUGHT_WEIGHT = 0.1
 
 
-class Answering:
+class FrameAnswer:
     """Answers a view from what was learnt, and teaches the field the answer.
 
     channels  the class id of each channel, in the order in which they came
@@ -175,7 +175,7 @@ class Answering:
 
     # -- what changes it -----------------------------------------------------------------------------------------------
 
-    def carry(self, learning: Learning) -> None:
+    def carry(self, learning: Fitting) -> None:
         """Keep what is known of this frame now, before the first annotation on it."""
         self._carried = learning.following.estimate() or learning.estimate()
 
@@ -196,7 +196,7 @@ class Answering:
         """Something else is known."""
         self._settled = False
 
-    def settle(self, view: View, learning: Learning) -> None:
+    def settle(self, view: View, learning: Fitting) -> None:
         """Answer, and have the field learn the annotations, with what they imply and the answer."""
         engine = learning.engine
         self._settled = True
@@ -218,7 +218,7 @@ class Answering:
 
     # -- what it is ----------------------------------------------------------------------------------------------------
 
-    def result(self, view: View, learning: Learning, stamp: float, hurry: bool | None = None) -> Result:
+    def result(self, view: View, learning: Fitting, stamp: float, hurry: bool | None = None) -> Result:
         """The labels at full size; ``hurry``: as a preview or not, None as the last one was."""
         self._hurry = self._hurry if hurry is None else hurry
         if not self.settled:

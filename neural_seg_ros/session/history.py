@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from neural_seg_ros.annotations.implied import Placed
+from neural_seg_ros.annotations.implied import FrameAnnotation
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class History:
     """
 
     def __init__(self, megabytes: int) -> None:
-        self.placed: list[Placed] = []
+        self.placed: list[FrameAnnotation] = []
         self._megabytes = megabytes
         # The states before the newest annotations, and what was taken back with the state it left behind.
         self._before: deque[State] = deque()
-        self._undone: deque[tuple[Placed, State]] = deque()
+        self._undone: deque[tuple[FrameAnnotation, State]] = deque()
 
-    def add(self, placed: Placed, before: State) -> None:
+    def add(self, placed: FrameAnnotation, before: State) -> None:
         """A new annotation; what was taken back cannot be brought back any more."""
         self._undone.clear()
         self._push(placed, before)
@@ -70,7 +70,7 @@ class History:
         self._megabytes = megabytes
         self._trim()
 
-    def _push(self, placed: Placed, before: State) -> None:
+    def _push(self, placed: FrameAnnotation, before: State) -> None:
         self.placed.append(placed)
         self._before.append(before)
         self._trim()

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neural_seg_ros.annotations import Annotation, check_annotation, classes_of, is_number
-from neural_seg_ros.annotations.implied import Placed, classes_among
+from neural_seg_ros.annotations.implied import FrameAnnotation, classes_among
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import AnnotationError, ConfigError, NeuralSegError, SessionError, SessionFileError
 from neural_seg_ros.field.engine import Losses
 from neural_seg_ros.field.steps import MakeSteps, make_steps
 from neural_seg_ros.images.arrays import check_image
-from neural_seg_ros.session.fitting import ALL, Learning
-from neural_seg_ros.session.frame_answer import Answering, Frames, View
+from neural_seg_ros.session.fitting import ALL, Fitting
+from neural_seg_ros.session.frame_answer import FrameAnswer, Frames, View
 from neural_seg_ros.session.history import History, State
 from neural_seg_ros.session.result import Result
 from neural_seg_ros.session.session_file import placed_from_json, placed_to_json, read_session, write_session
@@ -51,8 +51,8 @@ class Session:
         self.device = choose_device(device)
         self._frames = Frames()
         self._history = History(self.config.undo_megabytes)
-        self._learning = Learning(self.config, self.device, make_steps, self._history.forget_states)
-        self._answering = Answering(self.config)
+        self._learning = Fitting(self.config, self.device, make_steps, self._history.forget_states)
+        self._answering = FrameAnswer(self.config)
 
     # -- the main job --------------------------------------------------------------------------------------------------
 
@@ -92,7 +92,7 @@ class Session:
         if not self._annotated_here:
             self._carry()
         self._frames.know()
-        placed = Placed(annotation, self.stamp, (height, width), self.frame_number)
+        placed = FrameAnnotation(annotation, self.stamp, (height, width), self.frame_number)
         self._history.add(placed, self._state())
         self._apply_annotations()
 
@@ -144,10 +144,10 @@ class Session:
         """Those of the field among ``steps_due``."""
         return self._learning.due
 
-    def synchronise(self) -> None:
+    def synchronize(self) -> None:
         """Wait until the device has made all steps: on CUDA ``fit`` returns before."""
         if self._learning.begun:
-            self._learning.engine.synchronise()
+            self._learning.engine.synchronize()
 
     def prepare(self, wait: bool = False) -> None:
         """Begin in the background what the first annotation of this frame would have to wait for. Optional.
@@ -249,7 +249,7 @@ class Session:
         return self._frames.number
 
     @property
-    def annotations(self) -> tuple[Placed, ...]:
+    def annotations(self) -> tuple[FrameAnnotation, ...]:
         """All annotations, oldest first."""
         return tuple(self._history.placed)
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from neural_seg_ros.annotations import Mask
-from neural_seg_ros.annotations.implied import Placed
+from neural_seg_ros.annotations.implied import FrameAnnotation
 from neural_seg_ros.annotations.serialization import shape_from_json, shape_to_json
 from neural_seg_ros.click_answer import Estimate
 from neural_seg_ros.errors import SessionFileError
@@ -64,7 +64,7 @@ def read_session(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return document, tensors
 
 
-def placed_to_json(placed: Sequence[Placed]) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+def placed_to_json(placed: Sequence[FrameAnnotation]) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
     """Annotations as JSON values, and the tensors of dense masks that these name."""
     entries, masks = [], {}
     for number, each in enumerate(placed):
@@ -80,7 +80,7 @@ def placed_to_json(placed: Sequence[Placed]) -> tuple[list[dict[str, Any]], dict
     return entries, masks
 
 
-def placed_from_json(entries: Sequence[Mapping[str, Any]], masks: Mapping[str, Tensor]) -> list[Placed]:
+def placed_from_json(entries: Sequence[Mapping[str, Any]], masks: Mapping[str, Tensor]) -> list[FrameAnnotation]:
     """What ``placed_to_json`` gave. Raises KeyError, TypeError or AnnotationError when it is something else."""
     placed = []
     for entry in entries:
@@ -88,7 +88,9 @@ def placed_from_json(entries: Sequence[Mapping[str, Any]], masks: Mapping[str, T
         dense = values["kind"] == "mask"
         annotation = Mask(masks[values["name"]].numpy()) if dense else shape_from_json(values)
         height, width = entry["frame_size"]
-        placed.append(Placed(annotation, float(entry["stamp"]), (int(height), int(width)), int(entry["frame_number"])))
+        placed.append(
+            FrameAnnotation(annotation, float(entry["stamp"]), (int(height), int(width)), int(entry["frame_number"]))
+        )
     return placed
 
 

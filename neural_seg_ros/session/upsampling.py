@@ -41,7 +41,7 @@ class Upsampler:
         scale_x, scale_y = small_width / width, small_height / height
         for top in range(0, height, rows_at_once):
             rows = slice(top, min(height, top + rows_at_once))
-            colours = _planes(self.frame[rows])
+            colors = _planes(self.frame[rows])
             to_small = np.array(
                 [[scale_x, 0, 0.5 * scale_x - 0.5], [0, scale_y, (top + 0.5) * scale_y - 0.5]], np.float64
             )
@@ -49,8 +49,8 @@ class Upsampler:
             for values, coefficients in zip(strip, self.coefficients, strict=True):
                 *slopes, offset = (_enlarged(plane, to_small, values.shape) for plane in coefficients)
                 values[:] = offset
-                for slope, colour in zip(slopes, colours, strict=True):
-                    slope *= colour
+                for slope, color in zip(slopes, colors, strict=True):
+                    slope *= color
                     values += slope
             np.maximum(strip, 1e-6, out=strip)
             strip /= strip.sum(0)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from neural_seg_ros.tracking.training_samples import Known
+from neural_seg_ros.tracking.training_samples import TrainingFrame
 from neural_seg_ros.tracking.windows import Window
 
 # The first annotated frame and the newest ones, so many in all.
@@ -20,11 +20,11 @@ class Memory:
     """A bounded number of frames with labels: ``annotated`` by the user, and ``recent`` ones with our own answer."""
 
     def __init__(self, recent: int) -> None:
-        self.annotated: list[Known] = []
-        self.recent: list[Known] = []
+        self.annotated: list[TrainingFrame] = []
+        self.recent: list[TrainingFrame] = []
         self.most_recent = recent
 
-    def learn(self, known: Known) -> None:
+    def learn(self, known: TrainingFrame) -> None:
         """An annotated frame; the same frame learnt before is replaced. Our own answers until now are forgotten."""
         kept = [old for old in self.annotated if not np.array_equal(old.image, known.image)]
         self.annotated = [*kept, known]
@@ -36,9 +36,9 @@ class Memory:
         """Pixels (h, w) of annotated frame ``number`` may be of a class that came later: no longer taught."""
         old = self.annotated[number]
         weights = np.where(which & (old.labels != channel), np.float32(0), old.weights)
-        self.annotated[number] = Known(old.image, old.labels, weights, old.windows)
+        self.annotated[number] = TrainingFrame(old.image, old.labels, weights, old.windows)
 
-    def observe(self, known: Known) -> None:
+    def observe(self, known: TrainingFrame) -> None:
         """A frame with our own answer."""
         self.recent = [*self.recent, known][-self.most_recent :]
 
@@ -68,9 +68,9 @@ def windows_of_tensor(tensor: Tensor) -> dict[int, Window]:
     return {int(channel): Window(x, y, side) for channel, x, y, side in tensor.tolist()}
 
 
-def _frames(snapshot: Mapping[str, Tensor], kind: str) -> list[Known]:
-    frames: list[Known] = []
+def _frames(snapshot: Mapping[str, Tensor], kind: str) -> list[TrainingFrame]:
+    frames: list[TrainingFrame] = []
     while (name := f"{kind}.{len(frames)}") + ".image" in snapshot:
         image, labels, weights = (snapshot[f"{name}.{part}"].numpy().copy() for part in ("image", "labels", "weights"))
-        frames.append(Known(image, labels, weights, windows_of_tensor(snapshot[f"{name}.windows"])))
+        frames.append(TrainingFrame(image, labels, weights, windows_of_tensor(snapshot[f"{name}.windows"])))
     return frames

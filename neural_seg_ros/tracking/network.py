@@ -14,7 +14,7 @@ from torch.nn import functional
 from neural_seg_ros.torch_setup import compute_dtype, only_deterministic, seeded
 from neural_seg_ros.tracking.training_samples import Sample
 
-COLOURS = 3
+COLORS = 3
 
 
 class Block(nn.Module):
@@ -34,7 +34,7 @@ class TrackNetwork(nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.at_1 = Block(COLOURS + classes, 16, 5)
+        self.at_1 = Block(COLORS + classes, 16, 5)
         self.at_2 = Block(16, 32, stride=2)
         self.at_4 = Block(32, 48, stride=2)
         self.context = nn.ModuleList(
@@ -97,14 +97,14 @@ class Learner:
         inputs = self._tensor(np.stack([sample.inputs for sample in samples]))
         labels = self._tensor(np.stack([sample.labels for sample in samples]))
         weights = self._tensor(np.stack([sample.weights for sample in samples]))
-        for group in self._optimiser.param_groups:
+        for group in self._optimizer.param_groups:
             group["lr"] = rate
-        self._optimiser.zero_grad()
+        self._optimizer.zero_grad()
         with self._computing():
             logits = self._network(inputs)
         loss = objective(logits.float(), labels, weights, surround)
         loss.backward()  # type: ignore[no-untyped-call]
-        self._optimiser.step()
+        self._optimizer.step()
         with torch.no_grad():
             for mean, parameter in zip(self._answering.parameters(), self._network.parameters(), strict=True):
                 mean.lerp_(parameter, 1 - keep)
@@ -123,7 +123,7 @@ class Learner:
         state = {f"mean.{name}": mean.detach() for name, mean in self._answering.named_parameters()}
         for name, parameter in self._network.named_parameters():
             state[f"weight.{name}"] = parameter.detach()
-            saved = self._optimiser.state[parameter]
+            saved = self._optimizer.state[parameter]
             state.update({f"{key}.{name}": saved[key] for key in MOMENTS})
         return {name: tensor.cpu().clone() for name, tensor in state.items()}
 
@@ -140,7 +140,7 @@ class Learner:
                 parameter.copy_(snapshot[f"weight.{name}"])
                 means[name].copy_(snapshot[f"mean.{name}"])
                 for key in MOMENTS:
-                    self._optimiser.state[parameter][key].copy_(snapshot[f"{key}.{name}"])
+                    self._optimizer.state[parameter][key].copy_(snapshot[f"{key}.{name}"])
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -148,10 +148,10 @@ class Learner:
         self.classes = classes
         with seeded(self.seed):
             self._network = TrackNetwork(max(classes, 1)).to(self.device)
-        self._optimiser = torch.optim.Adam(self._network.parameters())
+        self._optimizer = torch.optim.Adam(self._network.parameters())
         for parameter in self._network.parameters():
             zeros = {"exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
-            self._optimiser.state[parameter] = {"step": torch.tensor(0.0), **zeros}
+            self._optimizer.state[parameter] = {"step": torch.tensor(0.0), **zeros}
         # Its weights are the mean of the other's: one thread may train while another answers.
         self._answering = copy.deepcopy(self._network).requires_grad_(False)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from neural_seg_ros.images.arrays import likeliest
-from neural_seg_ros.tracking.training_samples import Known
+from neural_seg_ros.tracking.training_samples import TrainingFrame
 
 # 8-bit Lab, bins of 2^SHIFTS steps each.
 SHIFTS = (4, 3, 3)
@@ -25,7 +25,7 @@ SURE = 0.8
 # No class is held to be less likely than exp(FLOOR) times the likeliest.
 FLOOR = -3.0
 # What colour, averaged over so many pixels across, and motion weigh beside the network; less where a class was not.
-COLOUR, COLOUR_BLUR, MOTION, GROWN = 0.5, 5, 1.0, 0.5
+COLOR, COLOR_BLUR, MOTION, GROWN = 0.5, 5, 1.0, 0.5
 # What was a class, and moves with it by odds of more than exp(HELD) against what is around it, is held to it: by HOLD
 # times that motion, whatever its colours have become.
 HELD, HOLD = 2.0, 1.5
@@ -35,17 +35,17 @@ SPREAD_OF_MOTION = 0.0025
 STRIDE, LEAST = 4, 30
 
 
-class Colours:
+class Colors:
     """A histogram of Lab colours for every class: of the annotated frames; that of ``surround`` follows the camera."""
 
     def __init__(self) -> None:
         self.histograms = np.zeros((0, BINS[0] * BINS[1] * BINS[2]), np.float32)
 
-    def learn(self, annotated: Sequence[Known], count: int, surround: int) -> None:
+    def learn(self, annotated: Sequence[TrainingFrame], count: int, surround: int) -> None:
         """The colours of ``count`` classes in all annotated frames; of ``surround`` half of what was followed stays."""
         followed = self.histograms[surround].copy() if surround < len(self.histograms) else 0
         self.histograms = np.zeros((count, self.histograms.shape[1]), np.float32)
-        found = np.concatenate([colour_bins(known.image).ravel() for known in annotated])
+        found = np.concatenate([color_bins(known.image).ravel() for known in annotated])
         labels = np.concatenate([known.labels.ravel() for known in annotated])
         weights = np.concatenate([known.weights.ravel() for known in annotated])
         for channel in range(count):
@@ -75,7 +75,7 @@ class Colours:
         return float(np.sqrt(here * self.histograms[channel]).sum())
 
 
-def colour_bins(image: NDArray[np.uint8]) -> NDArray[np.int64]:
+def color_bins(image: NDArray[np.uint8]) -> NDArray[np.int64]:
     """The bin (h, w) of every pixel's colour. image: (h, w, 3) uint8 RGB."""
     lightness, a, b = (
         channel.astype(np.int64) >> shift
@@ -156,7 +156,7 @@ def _limited(log: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def weighed(
-    colour: NDArray[np.float32], motion: NDArray[np.float32], before: NDArray[np.float32], surround: int
+    color: NDArray[np.float32], motion: NDArray[np.float32], before: NDArray[np.float32], surround: int
 ) -> NDArray[np.float32]:
     """What both say (C, h, w) for every class against what is around it, to stand beside the network's odds.
 
@@ -165,17 +165,17 @@ def weighed(
     objects, and shadows and reflections move with them. A class that goes into the sun has colours of which nothing was
     known: where motion is sure of it, colour does not speak against it.
     """
-    size = (COLOUR_BLUR, COLOUR_BLUR)
-    by_colour = np.stack([cv2.blur(channel, size) for channel in colour - colour[surround]]) * np.float32(COLOUR)
+    size = (COLOR_BLUR, COLOR_BLUR)
+    by_color = np.stack([cv2.blur(channel, size) for channel in color - color[surround]]) * np.float32(COLOR)
     by_motion = (motion - motion[surround]) * np.float32(MOTION)
     was = before > 0.5
-    both = by_colour + by_motion
+    both = by_color + by_motion
     grown = np.where(was, both, np.minimum(both, np.float32(GROWN) * both))
-    against = np.minimum(by_colour, 0) + np.minimum(by_motion, 0)
+    against = np.minimum(by_color, 0) + np.minimum(by_motion, 0)
     held = was & (by_motion > HELD)
     held[surround] = False
-    free = np.where(was | (by_colour > 0), grown, against)
-    return np.asarray(np.where(held, HOLD * by_motion + np.maximum(by_colour, 0), free), np.float32)
+    free = np.where(was | (by_color > 0), grown, against)
+    return np.asarray(np.where(held, HOLD * by_motion + np.maximum(by_color, 0), free), np.float32)
 
 
 def backward_flow(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -183,9 +183,9 @@ def backward_flow(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> NDArray[
 
     before, now: (h, w, 3) uint8 RGB of one size. Dense optical flow by inverse search (DIS, Kroeger et al. 2016).
     """
-    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (now, before)]
+    gray = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (now, before)]
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return np.asarray(flow.calc(grey[0], grey[1], None), np.float32)
+    return np.asarray(flow.calc(gray[0], gray[1], None), np.float32)
 
 
 def warped(

@@ -20,7 +20,7 @@ from neural_seg_ros.tracking.tracker import Tracker
 LEAST_SIDE = 32
 
 
-class Following:
+class SessionTracker:
     """A tracker that is made when there is something to track, and the frame that it is asked about.
 
     Another thread may ``train`` beside the one that does everything else.

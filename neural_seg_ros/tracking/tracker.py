@@ -19,9 +19,9 @@ from neural_seg_ros.images.arrays import check_image, likeliest, resize_image
 from neural_seg_ros.torch_setup import part_of
 from neural_seg_ros.tracking.frame_memory import Memory, windows_of_tensor, windows_to_tensor
 from neural_seg_ros.tracking.network import Learner
-from neural_seg_ros.tracking.pixel_evidence import Colours, backward_flow, colour_bins, motion_evidence, moved, weighed
-from neural_seg_ros.tracking.training_samples import Known, inputs_of, sample
-from neural_seg_ros.tracking.visibility import Presence, all_but_one, far_or_specks, place_of_colours
+from neural_seg_ros.tracking.pixel_evidence import Colors, backward_flow, color_bins, motion_evidence, moved, weighed
+from neural_seg_ros.tracking.training_samples import TrainingFrame, inputs_of, sample
+from neural_seg_ros.tracking.visibility import Presence, far_or_small_components, place_of_colors, smaller_components
 from neural_seg_ros.tracking.windows import Window, merged, paste, view, windows_of
 
 # Step sizes: of the first step after an annotation, falling as a cosine to LEAST_SHARE of it; and on later frames.
@@ -60,7 +60,7 @@ class Tracker:
         self.seed = seed
         self._learner = Learner(device or torch.device("cpu"), seed, self.config.precision)
         self._memory = Memory(self.config.recent)
-        self._colours = Colours()
+        self._colors = Colors()
         self._presence = Presence()
         self._frame: NDArray[np.uint8] | None = None
         self._probabilities = np.zeros((0, 0, 0), np.float32)
@@ -98,8 +98,8 @@ class Tracker:
         self._windows.pop(self._surround, None)
         # Channels that the network was to find before: a class of which nothing was to be seen is not among them.
         taught = {channel for known in self._memory.annotated for channel in known.windows}
-        self._memory.learn(Known(frame, labels, weights, windows))
-        self._colours.learn(self._memory.annotated, count, self._surround)
+        self._memory.learn(TrainingFrame(frame, labels, weights, windows))
+        self._colors.learn(self._memory.annotated, count, self._surround)
         if count > self._learner.classes:
             self._doubt_older(range(self._learner.classes, count))
         self._presence.learn(labels, probabilities)
@@ -117,18 +117,18 @@ class Tracker:
             before, answer = resize_image(before, *frame.shape[:2]), _at_size(answer, frame.shape[:2])
         flow = backward_flow(before, frame)
         answer = moved(answer, flow)
-        found = colour_bins(frame)
-        colour = self._colours.evidence(found, self._surround)
+        found = color_bins(frame)
+        color = self._colors.evidence(found, self._surround)
         motion = motion_evidence(flow, answer, self._surround)
-        evidence = weighed(colour, motion, answer, self._surround) if self.ready else ALONE * (colour + motion)
+        evidence = weighed(color, motion, answer, self._surround) if self.ready else ALONE * (color + motion)
         windows = self._windows_in_sight(answer, flow)
-        searched = self._windows_to_search(colour)
+        searched = self._windows_to_search(color)
         probabilities = _together(self._seen(frame, answer, [*merged(list(windows.values())), *searched]), evidence)
         self._settle(probabilities, answer, found)
-        self._colours.follow(found, probabilities, self._surround)
+        self._colors.follow(found, probabilities, self._surround)
         labels, share = likeliest(probabilities)
         weights = (share > SURE).astype(np.float32)
-        self._memory.observe(Known(frame, labels, weights, windows))
+        self._memory.observe(TrainingFrame(frame, labels, weights, windows))
         self._frame, self._probabilities = frame, probabilities
         with self._counting:
             self._frame_left = 0 if self._fit_left or not self._windows else self.config.frame_steps
@@ -185,7 +185,7 @@ class Tracker:
         if self._frame is not None:
             state["frame"] = torch.from_numpy(self._frame.copy())
             state["probabilities"] = torch.from_numpy(self._probabilities.copy())
-            state["colours"] = torch.from_numpy(self._colours.histograms.copy())
+            state["colours"] = torch.from_numpy(self._colors.histograms.copy())
         for part, owner in self._parts.items():
             state.update({f"{part}.{name}": tensor for name, tensor in owner.snapshot().items()})
         return state
@@ -196,11 +196,11 @@ class Tracker:
         self._steps, self._fit_left, self._frame_left, self._ready_at, self._surround = counts
         self._windows = windows_of_tensor(snapshot["windows"])
         self._frame, self._probabilities = None, np.zeros((0, 0, 0), np.float32)
-        self._colours = Colours()
+        self._colors = Colors()
         if "frame" in snapshot:
             self._frame = snapshot["frame"].numpy().copy()
             self._probabilities = snapshot["probabilities"].numpy().copy()
-            self._colours.histograms = snapshot["colours"].numpy().copy()
+            self._colors.histograms = snapshot["colours"].numpy().copy()
         for part, owner in self._parts.items():
             owner.restore(part_of(snapshot, part))
 
@@ -242,9 +242,9 @@ class Tracker:
     def _doubt_older(self, new: range) -> None:
         """Older annotated frames may show a class that nobody had named yet: let go what has its colours."""
         for number, known in enumerate(self._memory.annotated[:-1]):
-            colour = self._colours.evidence(colour_bins(known.image), self._surround)
+            color = self._colors.evidence(color_bins(known.image), self._surround)
             for channel in new:
-                self._memory.doubt(channel, colour[channel] == 0, number)
+                self._memory.doubt(channel, color[channel] == 0, number)
 
     def _windows_in_sight(self, answer: NDArray[np.float32], flow: NDArray[np.float32]) -> dict[int, Window]:
         """The windows around what is in sight; those of what is not move along."""
@@ -257,16 +257,16 @@ class Tracker:
         self._windows.update(windows)
         return windows
 
-    def _windows_to_search(self, colour: NDArray[np.float32]) -> list[Window]:
+    def _windows_to_search(self, color: NDArray[np.float32]) -> list[Window]:
         """Where to look for one of the lost classes in this frame: where it was last, and at a place of its colours."""
         lost = [channel for channel in self.lost if channel in self._windows]
         if not lost:
             return []
         channel = lost[int(self._presence.searches[lost].min()) % len(lost)]
         last = self._windows[channel]
-        others = np.delete(colour, channel, 0).max(0)
-        likely = (1 / (1 + np.exp(others - colour[channel]))).astype(np.float32)
-        return [last, place_of_colours(last.side, likely, int(self._presence.searches[channel]) // len(lost))]
+        others = np.delete(color, channel, 0).max(0)
+        likely = (1 / (1 + np.exp(others - color[channel]))).astype(np.float32)
+        return [last, place_of_colors(last.side, likely, int(self._presence.searches[channel]) // len(lost))]
 
     def _seen(
         self, frame: NDArray[np.uint8], answer: NDArray[np.float32], windows: list[Window]
@@ -293,11 +293,11 @@ class Tracker:
             lost = channel in self.lost
             mask = labels == channel
             if lost:
-                drop = all_but_one(mask, probabilities[channel])
+                drop = smaller_components(mask, probabilities[channel])
             else:
-                drop = far_or_specks(mask, before == channel, window.side)
+                drop = far_or_small_components(mask, before == channel, window.side)
             mask &= ~drop
-            likeness = self._colours.likeness(found, mask, channel) if mask.any() else 0.0
+            likeness = self._colors.likeness(found, mask, channel) if mask.any() else 0.0
             if not self._presence.judge(channel, probabilities[channel], mask, likeness):
                 probabilities[channel] *= LEFT
                 continue

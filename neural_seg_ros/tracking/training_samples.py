@@ -33,7 +33,7 @@ Views = tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class TrainingFrame:
     """A frame with labels.
 
     image    (h, w, 3) uint8 RGB
@@ -48,7 +48,7 @@ class Known:
     windows: dict[int, Window]
 
     @cached_property
-    def plates(self) -> dict[int, Known]:
+    def plates(self) -> dict[int, TrainingFrame]:
         """The frame without each of its objects."""
         return {channel: _without(self, channel) for channel in self.windows}
 
@@ -63,7 +63,11 @@ class Sample:
 
 
 def sample(
-    rng: np.random.Generator, annotated: Sequence[Known], recent: Sequence[Known], count: int, surround: int
+    rng: np.random.Generator,
+    annotated: Sequence[TrainingFrame],
+    recent: Sequence[TrainingFrame],
+    count: int,
+    surround: int,
 ) -> Sample:
     """One sample of ``count`` channels; the newest annotated frame is taken as often as all others together."""
     newest = len(annotated) == 1 or rng.random() < 0.5
@@ -83,9 +87,9 @@ def sample(
 def inputs_of(image: NDArray[np.uint8], answer: NDArray[np.float32]) -> NDArray[np.float32]:
     """What the network sees, (3 + C, h, w): (L - 50)/25, a/15, b/15 of an RGB image, and an answer (C, h, w) from
     -1 to 1."""
-    colour = (lab_of(image) - np.array([50, 0, 0], np.float32)) / np.array([25, 15, 15], np.float32)
+    color = (lab_of(image) - np.array([50, 0, 0], np.float32)) / np.array([25, 15, 15], np.float32)
     blurred = [2 * cv2.GaussianBlur(channel, (0, 0), PRIOR_BLUR) - 1 for channel in answer]
-    return np.ascontiguousarray(np.concatenate([colour.transpose(2, 0, 1), np.stack(blurred)]), np.float32)
+    return np.ascontiguousarray(np.concatenate([color.transpose(2, 0, 1), np.stack(blurred)]), np.float32)
 
 
 def degraded(rng: np.random.Generator, labels: NDArray[np.int16], count: int, surround: int) -> NDArray[np.float32]:
@@ -118,8 +122,8 @@ def _spotted(rng: np.random.Generator, mask: NDArray[np.float32]) -> None:
     y, x = np.nonzero(mask > 0.5)
     for _ in range(rng.integers(HOLES + 1) if len(y) else 0):
         at = rng.integers(len(y))
-        centre = int(x[at] + rng.normal(0, 8)), int(y[at] + rng.normal(0, 8))
-        cv2.circle(mask, centre, int(rng.uniform(SMALLEST, LARGEST) * SIDE), float(rng.random() < 0.5), -1)
+        center = int(x[at] + rng.normal(0, 8)), int(y[at] + rng.normal(0, 8))
+        cv2.circle(mask, center, int(rng.uniform(SMALLEST, LARGEST) * SIDE), float(rng.random() < 0.5), -1)
 
 
 def _one_of(rng: np.random.Generator, choices: Sequence[T]) -> T:
@@ -137,18 +141,18 @@ def _moved(rng: np.random.Generator, window: Window) -> NDArray[np.float64]:
     stretch = np.exp(rng.normal(0, ASPECT) / 2)
     mirror = -1 if rng.random() < 0.5 else 1
     linear = _turned(np.deg2rad(rng.normal(0, TURN))) @ np.diag([mirror * stretch, 1 / stretch]) * side / SIDE
-    centre = np.array([window.x, window.y]) + shift
-    return np.column_stack([linear, centre - linear @ np.full(2, (SIDE - 1) / 2)])
+    center = np.array([window.x, window.y]) + shift
+    return np.column_stack([linear, center - linear @ np.full(2, (SIDE - 1) / 2)])
 
 
-def _views(known: Known, to_frame: NDArray[np.float64]) -> Views:
+def _views(known: TrainingFrame, to_frame: NDArray[np.float64]) -> Views:
     image = view(known.image, to_frame)
     labels = view(known.labels, to_frame, cv2.INTER_NEAREST)
     weights = view(known.weights, to_frame, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
     return image, labels, weights
 
 
-def _pasted(rng: np.random.Generator, known: Known, target: int, ground: Known) -> Views:
+def _pasted(rng: np.random.Generator, known: TrainingFrame, target: int, ground: TrainingFrame) -> Views:
     """An object, moved as ever, on a place of ``ground`` at random."""
     to_frame = _moved(rng, known.windows[target])
     image, _, own = _views(known, to_frame)
@@ -169,14 +173,14 @@ def _place(rng: np.random.Generator, side: float, shape: tuple[int, ...]) -> NDA
     return to_frame
 
 
-def _ground(known: Known, target: int) -> Known:
+def _ground(known: TrainingFrame, target: int) -> TrainingFrame:
     """A recent frame, not relied on around its own ``target``."""
     kernel = np.ones((2 * NEAR + 1, 2 * NEAR + 1), np.uint8)
     near = cv2.dilate((known.labels == target).astype(np.uint8), kernel) > 0
     return replace(known, weights=np.where(near, np.float32(0), known.weights))
 
 
-def _without(known: Known, channel: int) -> Known:
+def _without(known: TrainingFrame, channel: int) -> TrainingFrame:
     """The frame without an object: colours and labels continued from around it."""
     hole = cv2.dilate((known.labels == channel).astype(np.uint8), np.ones((5, 5), np.uint8))
     if hole.all():

@@ -88,7 +88,7 @@ class Presence:
         self.searches = snapshot["searches"].numpy().copy()
 
 
-def place_of_colours(side: float, likely: NDArray[np.float32], searches: int) -> Window:
+def place_of_colors(side: float, likely: NDArray[np.float32], searches: int) -> Window:
     """Where to look for a lost class: the places that are most like its colours, in turn.
 
     side: of its window; likely (h, w) in [0, 1]: how like its colours every pixel is; searches: how many there were.
@@ -108,7 +108,7 @@ def place_of_colours(side: float, likely: NDArray[np.float32], searches: int) ->
 FAR, SPECK = 0.15, 0.01
 
 
-def all_but_one(mask: NDArray[np.bool_], probability: NDArray[np.float32]) -> NDArray[np.bool_]:
+def smaller_components(mask: NDArray[np.bool_], probability: NDArray[np.float32]) -> NDArray[np.bool_]:
     """The pieces (h, w) of a class's mask but the one with the largest sum of its probability (h, w)."""
     count, ids = cv2.connectedComponents(mask.astype(np.uint8))
     if count <= 2:
@@ -117,7 +117,7 @@ def all_but_one(mask: NDArray[np.bool_], probability: NDArray[np.float32]) -> ND
     return np.asarray(mask & (ids != int(sums.argmax())), np.bool_)
 
 
-def far_or_specks(mask: NDArray[np.bool_], before: NDArray[np.bool_], side: float) -> NDArray[np.bool_]:
+def far_or_small_components(mask: NDArray[np.bool_], before: NDArray[np.bool_], side: float) -> NDArray[np.bool_]:
     """The pieces (h, w) of a class's mask that are specks, or far from where it was ``before``."""
     count, ids, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     if count <= 1:

@@ -131,9 +131,9 @@ def paste(base: NDArray[np.float32], seen: NDArray[np.float32], window: Window) 
         values += share * (full - values)
 
 
-def _share(centre: float, half: float, pixels: slice, size: int) -> NDArray[np.float32]:
+def _share(center: float, half: float, pixels: slice, size: int) -> NDArray[np.float32]:
     """How much a window counts along one axis: 1 but near its ends, unless they lie outside of the frame."""
-    place = (np.arange(pixels.start, pixels.stop) - centre) / half
-    low = 1.0 if centre - half <= 0 else (1 + place) / (2 * FADE)
-    high = 1.0 if centre + half >= size - 1 else (1 - place) / (2 * FADE)
+    place = (np.arange(pixels.start, pixels.stop) - center) / half
+    low = 1.0 if center - half <= 0 else (1 + place) / (2 * FADE)
+    high = 1.0 if center + half >= size - 1 else (1 - place) / (2 * FADE)
     return np.broadcast_to(np.clip(np.minimum(low, high), 0, 1), place.shape).astype(np.float32)

@@ -5,22 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 from neural_seg_ros import Annotation, Box, Click, SessionConfig
-from neural_seg_ros.annotations.implied import PRESUMED_WEIGHT, Drawn, Placed, classes_among, draw
+from neural_seg_ros.annotations.implied import PRESUMED_WEIGHT, AnnotationTargets, FrameAnnotation, classes_among, draw
 
 SIZE = (60, 80)
 BOX = Box(10, 10, 49, 39, 1, bounding=True)
 
 
-def drawn(*annotations: Annotation, channels: tuple[int, ...] = (0, 1, 2)) -> Drawn:
+def drawn(*annotations: Annotation, channels: tuple[int, ...] = (0, 1, 2)) -> AnnotationTargets:
     """On a grey frame with a red square in ``BOX`` and a blue one beside it, half inside ``BOX``."""
     frame = np.full((*SIZE, 3), 128, np.uint8)
     frame[15:30, 15:30] = 200, 30, 30
     frame[15:30, 45:60] = 30, 30, 200
-    placed = [Placed(annotation, 0.0, SIZE, 1) for annotation in annotations]
+    placed = [FrameAnnotation(annotation, 0.0, SIZE, 1) for annotation in annotations]
     return draw(annotations, classes_among(placed, 255), channels, frame, SIZE, SessionConfig())
 
 
-def presumed(of: Drawn, channel: int) -> np.ndarray:
+def presumed(of: AnnotationTargets, channel: int) -> np.ndarray:
     return (of.weights == np.float32(PRESUMED_WEIGHT)) & (of.labels == channel)
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from neural_seg_ros.annotations import Annotation, Box, Click, Mask, Region, Stroke
-from neural_seg_ros.annotations.rasterize import NOTHING, bounding_boxes, outside_boxes, rasterise
+from neural_seg_ros.annotations.rasterize import NOTHING, bounding_boxes, outside_boxes, rasterize
 
 FRAME = (480, 640)
 
 
 def draw(*annotations: Annotation, size: tuple[int, int] = FRAME) -> np.ndarray:
-    return rasterise(annotations, FRAME, size, unlabelled=255)
+    return rasterize(annotations, FRAME, size, unlabelled=255)
 
 
 def test_a_click_is_the_pixel_under_the_cursor() -> None:
@@ -93,7 +93,7 @@ def test_the_later_annotation_holds() -> None:
     assert drawn[50, 51] == 1
 
 
-def test_a_mask_keeps_what_is_unlabelled_free() -> None:
+def test_a_mask_keeps_what_is_unlabeled_free() -> None:
     labels = np.full(FRAME, 255, np.uint8)
     labels[:240] = 7
     drawn = draw(Mask(labels), size=(120, 160))

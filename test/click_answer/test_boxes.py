@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from neural_seg_ros import Annotation, Box, Click, SessionConfig
-from neural_seg_ros.annotations.implied import Drawn, Placed, classes_among, draw
+from neural_seg_ros.annotations.implied import AnnotationTargets, FrameAnnotation, classes_among, draw
 from neural_seg_ros.click_answer.boxes import recall_boxes
 from neural_seg_ros.click_answer.carried_seeds import REMEMBERED_WEIGHT
 from neural_seg_ros.metrics import iou
@@ -32,16 +32,16 @@ def regions(frame: NDArray[np.uint8]) -> Regions:
     return prepare_regions(frame)
 
 
-def drawn(frame: NDArray[np.uint8], *annotations: Annotation) -> Drawn:
-    placed = [Placed(annotation, 0.0, SIZE, 1) for annotation in annotations]
+def drawn(frame: NDArray[np.uint8], *annotations: Annotation) -> AnnotationTargets:
+    placed = [FrameAnnotation(annotation, 0.0, SIZE, 1) for annotation in annotations]
     return draw(annotations, classes_among(placed, 255), (0, 1, 2), frame, SIZE, SessionConfig())
 
 
-def remembered(of: Drawn, channel: int) -> NDArray[np.bool_]:
+def remembered(of: AnnotationTargets, channel: int) -> NDArray[np.bool_]:
     return np.asarray((of.weights == np.float32(REMEMBERED_WEIGHT)) & (of.labels == channel))
 
 
-def test_an_object_of_several_colours_is_found_whole(frame: NDArray[np.uint8], regions: Regions) -> None:
+def test_an_object_of_several_colors_is_found_whole(frame: NDArray[np.uint8], regions: Regions) -> None:
     found = recall_boxes(drawn(frame, PERSON), regions)
     truth = np.zeros(SIZE, np.uint8)
     truth[20:60, 30:70] = truth[60:100, 40:60] = 1

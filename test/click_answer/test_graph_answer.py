@@ -14,8 +14,8 @@ from neural_seg_ros.evaluation.robot import first_region_clicks, next_object_cli
 from neural_seg_ros.metrics import iou, mean_iou
 from neural_seg_ros.regions import Regions, prepare_regions
 
-COLOURS = ((180, 60, 50), (60, 150, 70), (60, 80, 170), (200, 190, 90))
-Drawn = tuple[NDArray[np.int64], NDArray[np.float32]]
+COLORS = ((180, 60, 50), (60, 150, 70), (60, 80, 170), (200, 190, 90))
+AnnotationTargets = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +29,10 @@ def quarters() -> NDArray[np.int64]:
 @pytest.fixture(scope="module")
 def regions(quarters: NDArray[np.int64]) -> Regions:
     noise = np.random.default_rng(1).normal(0, 8, (*quarters.shape, 3))
-    return prepare_regions(np.clip(np.array(COLOURS)[quarters] + noise, 0, 255).astype(np.uint8))
+    return prepare_regions(np.clip(np.array(COLORS)[quarters] + noise, 0, 255).astype(np.uint8))
 
 
-def drawn(shape: tuple[int, ...], *clicks: tuple[int, int, int]) -> Drawn:
+def drawn(shape: tuple[int, ...], *clicks: tuple[int, int, int]) -> AnnotationTargets:
     """Labels and weights of clicks (x, y, class)."""
     labels, weights = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
     for x, y, channel in clicks:

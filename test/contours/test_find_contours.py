@@ -50,7 +50,7 @@ def borders(ids: NDArray[np.int32]) -> NDArray[np.bool_]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_two_colours_are_divided_by_their_border_alone(method: str) -> None:
+def test_two_colors_are_divided_by_their_border_alone(method: str) -> None:
     image = np.full((60, 80, 3), (180, 60, 50), np.uint8)
     image[:, 40:] = (60, 150, 70)
     contours = find_contours(image, ContourConfig(method))
@@ -163,7 +163,7 @@ def test_any_size(shape: tuple[int, int]) -> None:
     assert contours.strength.shape == contours.thin.shape == segments(contours, 0.4).shape == shape
 
 
-def test_grey_images_have_contours() -> None:
+def test_gray_images_have_contours() -> None:
     image = np.full((50, 60, 3), 90, np.uint8)
     image[10:40, 10:40] = 160
     ids = segments(find_contours(image, FAST), 0.5)

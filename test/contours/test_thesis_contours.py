@@ -14,14 +14,14 @@ from neural_seg_ros.contours.detected import Contours
 from neural_seg_ros.contours.thesis.fit import HeadsConfig, HeadsFit, fit_features, fit_heads, shift_of, thesis_contours
 from neural_seg_ros.contours.thesis.heads import Heads, pin_loss, random_pins
 from neural_seg_ros.contours.thesis.nms import suppressed
-from neural_seg_ros.contours.thesis.transform import contour_loss, differing, differing_pairs, drawn, next_centre
+from neural_seg_ros.contours.thesis.transform import contour_loss, differing, differing_pairs, drawn, next_center
 from neural_seg_ros.errors import ConfigError, ImageError
 
 SMALL = HeadsConfig(size=48, networks=1, width=16, heads=12, steps=120)
 FEW_STEPS = HeadsConfig(size=48, networks=1, width=8, heads=2, steps=6, alone=3, together=3)
 
 
-def two_colours(height: int = 40, width: int = 60, border: int = 24) -> NDArray[np.uint8]:
+def two_colors(height: int = 40, width: int = 60, border: int = 24) -> NDArray[np.uint8]:
     image = np.full((height, width, 3), (40, 60, 200), np.uint8)
     image[:, border:] = (220, 160, 30)
     return image
@@ -53,7 +53,7 @@ def test_the_transform_has_a_gradient() -> None:
     assert torch.autograd.gradcheck(lambda z: differing(z.softmax(0)), logits)
 
 
-def test_pairs_differ_as_neighbours_do() -> None:
+def test_pairs_differ_as_neighbors_do() -> None:
     probabilities = torch.randn((4, 3, 7, 5), generator=torch.Generator().manual_seed(3)).softmax(0)
     right, _ = differing(probabilities)
     first, second = probabilities[..., 2, 1:3], probabilities[..., 2, 2:4]
@@ -72,11 +72,11 @@ def test_contours_are_drawn_between_their_pixels(times: int) -> None:
     assert np.ptp(strength, axis=0).max() < 1e-6
 
 
-def test_the_centre_keeps_a_fifth_of_what_it_was() -> None:
+def test_the_center_keeps_a_fifth_of_what_it_was() -> None:
     logits = torch.arange(24.0).view(2, 1, 3, 4)
-    centre = torch.tensor([1.0, -1.0]).view(2, 1, 1, 1)
+    center = torch.tensor([1.0, -1.0]).view(2, 1, 1, 1)
     expected = 0.2 * torch.tensor([1.0, -1.0]) + 0.8 * torch.tensor([5.5, 17.5])
-    torch.testing.assert_close(next_centre(logits, centre, 0.2).flatten(), expected)
+    torch.testing.assert_close(next_center(logits, center, 0.2).flatten(), expected)
 
 
 def test_the_mean_is_a_target_and_is_not_pulled() -> None:
@@ -92,17 +92,17 @@ def test_heads_learn_their_pins() -> None:
     features = torch.randn((16, 8, 9))
     heads, pins = Heads(16, 6, 4), random_pins(6, 4, 72)
     assert all(len(set(pins[:, head].tolist())) == 4 for head in range(6))
-    optimiser = torch.optim.Adam(heads.parameters(), lr=0.1)
+    optimizer = torch.optim.Adam(heads.parameters(), lr=0.1)
     for _ in range(100):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         pin_loss(heads, features, pins).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimizer.step()
     chosen = heads(features).argmax(0).flatten(1)
     assert torch.equal(chosen.gather(1, pins.T), torch.arange(4).repeat(6, 1))
 
 
 def test_features_are_as_large_as_the_image_and_alike_in_scale() -> None:
-    image = two_colours(37, 50)
+    image = two_colors(37, 50)
     features = fit_features(image, FEW_STEPS, 3, torch.device("cpu"))
     assert features.shape == (8, 37, 50)
     assert not features.requires_grad
@@ -140,10 +140,10 @@ def test_ridges_are_a_pixel_wide() -> None:
 
 @pytest.fixture(scope="module")
 def found() -> Contours:
-    return thesis_contours(two_colours(), SMALL, "cpu")
+    return thesis_contours(two_colors(), SMALL, "cpu")
 
 
-def test_two_colours_have_a_border(found: Contours) -> None:
+def test_two_colors_have_a_border(found: Contours) -> None:
     assert found.strength.shape == found.thin.shape == (40, 60)
     assert found.strength.dtype == found.thin.dtype == np.float32
     assert found.strength.min() >= 0
@@ -163,14 +163,14 @@ def test_segments_are_connected_parts(found: Contours) -> None:
 
 
 def test_the_same_seed_gives_the_same() -> None:
-    once, again = (thesis_contours(two_colours(), FEW_STEPS, "cpu") for _ in range(2))
-    other = thesis_contours(two_colours(), replace(FEW_STEPS, seed=1), "cpu")
+    once, again = (thesis_contours(two_colors(), FEW_STEPS, "cpu") for _ in range(2))
+    other = thesis_contours(two_colors(), replace(FEW_STEPS, seed=1), "cpu")
     assert np.array_equal(once.strength, again.strength)
     assert not np.array_equal(once.strength, other.strength)
 
 
 def test_more_networks_are_averaged() -> None:
-    one, both = (thesis_contours(two_colours(), replace(FEW_STEPS, networks=n), "cpu").strength for n in (1, 2))
+    one, both = (thesis_contours(two_colors(), replace(FEW_STEPS, networks=n), "cpu").strength for n in (1, 2))
     other = 2 * both - one
     assert not np.allclose(other, one)
     assert other.min() > -1e-6
@@ -181,7 +181,7 @@ def test_contours_of_an_image_that_is_moved_are_where_they_were() -> None:
     shifts = [shift_of(number, 4) for number in range(5)]
     assert shifts == [(0, 0), (4, 4), (4, 0), (0, 4), (0, 0)]
     for shift in shifts[:2]:
-        fitted = fit_heads(two_colours(), SMALL, 3, torch.device("cpu"), shift)
+        fitted = fit_heads(two_colors(), SMALL, 3, torch.device("cpu"), shift)
         # Four mirrored pixels on every side.
         assert fitted.right.shape == (48, 67)
         assert fitted.down.shape == (47, 68)

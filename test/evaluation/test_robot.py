@@ -16,7 +16,7 @@ def truth() -> np.ndarray:
     return mask
 
 
-def test_first_click_is_at_the_centre_of_the_object(truth):
+def test_first_click_is_at_the_center_of_the_object(truth):
     assert next_object_click(np.zeros_like(truth), truth) == Click(30, 20, 1)
 
 
@@ -72,7 +72,7 @@ def test_random_clicks_stay_in_the_largest_error(truth):
     assert all(25 <= click.x < 34 and 15 <= click.y < 24 and click.class_id == 1 for click in found)
 
 
-def test_regions_start_with_one_click_a_class_at_its_centre():
+def test_regions_start_with_one_click_a_class_at_its_center():
     truth = np.full((30, 60), 1, np.uint8)
     truth[:, 31:] = 2
     truth[:, 29:31] = IGNORE

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from neural_seg_ros.annotations import Stroke
-from neural_seg_ros.annotations.rasterize import NOTHING, rasterise
+from neural_seg_ros.annotations.rasterize import NOTHING, rasterize
 from neural_seg_ros.evaluation.robot import robot_strokes
 from neural_seg_ros.metrics import IGNORE
 
 
 def drawn(strokes: tuple[Stroke, ...], truth: np.ndarray) -> np.ndarray:
-    return rasterise(strokes, truth.shape, truth.shape, IGNORE)
+    return rasterize(strokes, truth.shape, truth.shape, IGNORE)
 
 
 def classes(strokes: tuple[Stroke, ...]) -> list[int]:

@@ -17,7 +17,7 @@ TINY = FieldConfig(width=8, levels=2, octaves=3, skips=False)
 CPU = torch.device("cpu")
 
 
-def test_xy_code_is_the_mesh_grid_of_pixel_centres() -> None:
+def test_xy_code_is_the_mesh_grid_of_pixel_centers() -> None:
     code = xy_code(2, 4)
     assert code.shape == (1, 2, 2, 4)
     assert torch.allclose(code[0, 0, 0], torch.tensor([-0.75, -0.25, 0.25, 0.75]))
@@ -63,7 +63,7 @@ def test_thesis_network_has_the_layers_of_the_thesis() -> None:
     assert {c.out_channels for c in convolutions[:7]} == {128}
 
 
-def test_rgb_loss_is_the_squared_colour_error_per_pixel() -> None:
+def test_rgb_loss_is_the_squared_color_error_per_pixel() -> None:
     predicted, target = torch.rand(1, 3, 4, 5), torch.rand(1, 3, 4, 5)
     expected = sum(float(((predicted - target)[0, :, i, j] ** 2).sum()) for i in range(4) for j in range(5)) / 20
     assert rgb_loss(predicted, target).item() == pytest.approx(expected, rel=1e-5)

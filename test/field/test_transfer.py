@@ -8,7 +8,7 @@ import torch
 
 from neural_seg_ros.config import FieldConfig
 from neural_seg_ros.field.engine import Engine
-from neural_seg_ros.field.transfer import Intake, Transfer, area_weights
+from neural_seg_ros.field.transfer import FrameDownscaler, Transfer, area_weights
 from neural_seg_ros.images.arrays import resize_image
 
 TINY = FieldConfig(width=8, levels=2, octaves=3)
@@ -21,8 +21,8 @@ def _frame(height: int, width: int, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8))
 
 
-def _intake(height: int, width: int, device: torch.device) -> Intake:
-    return Intake(height, width, device, Transfer(device))
+def _intake(height: int, width: int, device: torch.device) -> FrameDownscaler:
+    return FrameDownscaler(height, width, device, Transfer(device))
 
 
 def _engine(device: torch.device = CPU) -> Engine:

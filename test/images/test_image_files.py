@@ -36,7 +36,7 @@ def test_video_gives_back_its_frames_twice(tmp_path: Path) -> None:
             assert abs(float(frame.image.mean()) - 20 * frame.index) < 4
 
 
-def test_colour_is_rgb_both_ways(tmp_path: Path) -> None:
+def test_color_is_rgb_both_ways(tmp_path: Path) -> None:
     red = np.zeros((48, 64, 3), np.uint8)
     red[..., 0] = 255
     write_image(tmp_path / "red.png", red)
@@ -119,7 +119,7 @@ def test_labels_survive_a_file(tmp_path: Path, kind: type) -> None:
     assert np.array_equal(read, labels)
 
 
-def test_palette_labels_are_indices_not_colours(tmp_path: Path) -> None:
+def test_palette_labels_are_indices_not_colors(tmp_path: Path) -> None:
     from PIL import Image
 
     image = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8), mode=None).convert("P")
@@ -129,7 +129,7 @@ def test_palette_labels_are_indices_not_colours(tmp_path: Path) -> None:
     assert read_labels(tmp_path / "p.png").tolist() == [[0, 1], [2, 1]]
 
 
-def test_colour_image_is_no_label_image(tmp_path: Path) -> None:
+def test_color_image_is_no_label_image(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "c.png"), np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(SourceError, match="mode RGB"):
         read_labels(tmp_path / "c.png")

@@ -36,7 +36,7 @@ def picture() -> Any:
     return rgb
 
 
-def grey_of(rgb: Any) -> Any:
+def gray_of(rgb: Any) -> Any:
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
 
 
@@ -51,9 +51,9 @@ def high_byte(pixels: Any) -> Any:
 def bayer(rgb: Any, pattern: str) -> Any:
     """Mosaic of a picture: ``pattern`` names the colours of the upper left 2x2 pixels in reading order."""
     mosaic = np.empty(rgb.shape[:2], np.uint8)
-    for place, colour in enumerate(pattern):
+    for place, color in enumerate(pattern):
         row, column = divmod(place, 2)
-        mosaic[row::2, column::2] = rgb[row::2, column::2, "rgb".index(colour)]
+        mosaic[row::2, column::2] = rgb[row::2, column::2, "rgb".index(color)]
     return mosaic
 
 
@@ -79,7 +79,7 @@ def semi_planar(rgb: Any, order: str) -> Any:
 
 
 RGB = picture()
-GREY = grey_of(RGB)
+GRAY = gray_of(RGB)
 BGR = RGB[..., ::-1]
 EXACT = {
     "rgb8": RGB,
@@ -104,21 +104,21 @@ YUV = {
     "nv12": semi_planar(RGB, "uv"),
     "nv21": semi_planar(RGB, "vu"),
 }
-GREYS = {"mono8": GREY, "8UC1": GREY, "mono16": high_byte(GREY)}
+GRAYS = {"mono8": GRAY, "8UC1": GRAY, "mono16": high_byte(GRAY)}
 
 
 @pytest.mark.parametrize("padding", [0, 8, 10])
 @pytest.mark.parametrize("big", [False, True])
-@pytest.mark.parametrize("encoding", [*EXACT, *MOSAIC, *YUV, *GREYS])
+@pytest.mark.parametrize("encoding", [*EXACT, *MOSAIC, *YUV, *GRAYS])
 def test_every_encoding_gives_the_picture(encoding: str, padding: int, big: bool) -> None:
-    pixels = {**EXACT, **MOSAIC, **YUV, **GREYS}[encoding]
+    pixels = {**EXACT, **MOSAIC, **YUV, **GRAYS}[encoding]
     if encoding in MOSAIC and encoding.endswith("16"):
         pixels = high_byte(pixels)
     rgb = to_rgb(message(encoding, pixels, padding=padding, big=big))
     assert rgb.shape == (HEIGHT, WIDTH, 3)
     assert rgb.dtype == np.uint8
-    if encoding in GREYS:
-        np.testing.assert_array_equal(rgb, np.dstack([GREY] * 3))
+    if encoding in GRAYS:
+        np.testing.assert_array_equal(rgb, np.dstack([GRAY] * 3))
     elif encoding in EXACT:
         np.testing.assert_array_equal(rgb, RGB)
     else:  # colours are interpolated at the border between the halves, and rounded
@@ -143,24 +143,24 @@ def test_nv24_has_a_chroma_sample_for_every_pixel() -> None:
 
 
 def test_every_accepted_encoding_is_in_this_table() -> None:
-    assert set(ENCODINGS) == {*EXACT, *MOSAIC, *YUV, *GREYS, "nv24", "16UC1", "32FC1"}
+    assert set(ENCODINGS) == {*EXACT, *MOSAIC, *YUV, *GRAYS, "nv24", "16UC1", "32FC1"}
 
 
 @pytest.mark.parametrize("big", [False, True])
-def test_depth_is_spread_over_grey_and_what_was_not_measured_is_black(big: bool) -> None:
-    metres = np.linspace(0.5, 4.0, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, WIDTH)
-    metres[3, 3:7] = np.nan, np.inf, -np.inf, 1e30  # the last one is an outlier, not missing
-    millimetres = np.linspace(500, 4000, HEIGHT * WIDTH).astype(np.uint16).reshape(HEIGHT, WIDTH)
-    millimetres[3, 3:6] = 0
-    for encoding, depth in (("32FC1", metres), ("16UC1", millimetres)):
+def test_depth_is_spread_over_gray_and_what_was_not_measured_is_black(big: bool) -> None:
+    meters = np.linspace(0.5, 4.0, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, WIDTH)
+    meters[3, 3:7] = np.nan, np.inf, -np.inf, 1e30  # the last one is an outlier, not missing
+    millimeters = np.linspace(500, 4000, HEIGHT * WIDTH).astype(np.uint16).reshape(HEIGHT, WIDTH)
+    millimeters[3, 3:6] = 0
+    for encoding, depth in (("32FC1", meters), ("16UC1", millimeters)):
         rgb = to_rgb(message(encoding, depth, padding=4, big=big))
-        grey = rgb[..., 0]
-        np.testing.assert_array_equal(rgb, np.dstack([grey] * 3))
-        np.testing.assert_array_equal(grey[3, 3:6], 0)
-        assert grey[0, 0] == 1
-        assert grey[-1, -1] == 255
-        assert abs(int(grey[HEIGHT // 2, WIDTH // 2]) - 132) <= 4
-    assert to_rgb(message("32FC1", metres, big=big))[3, 6, 0] == 255
+        gray = rgb[..., 0]
+        np.testing.assert_array_equal(rgb, np.dstack([gray] * 3))
+        np.testing.assert_array_equal(gray[3, 3:6], 0)
+        assert gray[0, 0] == 1
+        assert gray[-1, -1] == 255
+        assert abs(int(gray[HEIGHT // 2, WIDTH // 2]) - 132) <= 4
+    assert to_rgb(message("32FC1", meters, big=big))[3, 6, 0] == 255
 
 
 @pytest.mark.parametrize("value", [0.0, 2.5, np.nan])
@@ -177,7 +177,7 @@ def compressed(pixels: Any, suffix: str, form: str) -> SimpleNamespace:
     "form",
     ["jpeg", "png", "rgb8; jpeg compressed bgr8", "bgr8; png compressed bgr8", "bgra8; jpeg compressed bgr8", ""],
 )
-def test_compressed_colour(form: str) -> None:
+def test_compressed_color(form: str) -> None:
     suffix = ".png" if "png" in form else ".jpg"
     rgb = to_rgb(compressed(BGR, suffix, form))
     away = np.r_[0:8, 24:WIDTH]  # jpeg mixes the colours of the halves
@@ -188,12 +188,12 @@ def test_compressed_without_the_swap_to_bgr() -> None:
     np.testing.assert_array_equal(to_rgb(compressed(RGB, ".png", "rgb8; png compressed rgb8")), RGB)
 
 
-def test_compressed_grey_alpha_16_bit_bayer_and_depth() -> None:
-    np.testing.assert_array_equal(to_rgb(compressed(GREY, ".png", "mono8; png compressed ")), np.dstack([GREY] * 3))
+def test_compressed_gray_alpha_16_bit_bayer_and_depth() -> None:
+    np.testing.assert_array_equal(to_rgb(compressed(GRAY, ".png", "mono8; png compressed ")), np.dstack([GRAY] * 3))
     np.testing.assert_array_equal(to_rgb(compressed(alpha(BGR), ".png", "png")), RGB)
     np.testing.assert_array_equal(to_rgb(compressed(high_byte(BGR), ".png", "png")), RGB)
     np.testing.assert_array_equal(
-        to_rgb(compressed(high_byte(GREY), ".png", "mono16; png compressed ")), np.dstack([GREY] * 3)
+        to_rgb(compressed(high_byte(GRAY), ".png", "mono16; png compressed ")), np.dstack([GRAY] * 3)
     )
     mosaic = to_rgb(compressed(bayer(RGB, "rggb"), ".png", "bayer_rggb8; png compressed "))
     np.testing.assert_array_equal(mosaic[8:16, 4:12], RGB[8:16, 4:12])
@@ -259,7 +259,7 @@ class TestFromArray:
     @pytest.mark.parametrize("encoding", ["rgb8", "mono8", "mono16", "bgr8", "32FC1"])
     def test_there_and_back(self, from_array: Any, header: Any, encoding: str) -> None:
         depth = np.linspace(0, 1, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, WIDTH)
-        pixels = {**EXACT, **GREYS, "32FC1": depth}[encoding]
+        pixels = {**EXACT, **GRAYS, "32FC1": depth}[encoding]
         image = from_array(pixels, encoding, header)
         assert (image.height, image.width, image.encoding, image.is_bigendian) == (HEIGHT, WIDTH, encoding, 0)
         assert image.step == WIDTH * pixels.itemsize * (3 if pixels.ndim == 3 else 1)
@@ -269,12 +269,12 @@ class TestFromArray:
             np.testing.assert_array_equal(to_rgb(image), RGB)
 
     def test_a_view_with_gaps_is_packed(self, from_array: Any, header: Any) -> None:
-        image = from_array(GREY[:, ::2], "mono8", header)
-        assert bytes(image.data) == GREY[:, ::2].tobytes()
+        image = from_array(GRAY[:, ::2], "mono8", header)
+        assert bytes(image.data) == GRAY[:, ::2].tobytes()
 
     @pytest.mark.parametrize(
         ("pixels", "encoding"),
-        [(RGB, "mono8"), (GREY, "rgb8"), (GREY, "mono16"), (RGB.astype(np.float32), "rgb8"), (GREY, "none")],
+        [(RGB, "mono8"), (GRAY, "rgb8"), (GRAY, "mono16"), (RGB.astype(np.float32), "rgb8"), (GRAY, "none")],
     )
     def test_what_does_not_fit_the_encoding_is_refused(
         self, from_array: Any, header: Any, pixels: Any, encoding: str

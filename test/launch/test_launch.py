@@ -269,7 +269,7 @@ def test_replay_is_a_command_that_neural_seg_accepts(tmp_path: Path) -> None:
     assert given["preset"] == "gpu"
 
 
-def test_replay_plays_bag_and_masks_when_it_is_labelled() -> None:
+def test_replay_plays_bag_and_masks_when_it_is_labeled() -> None:
     label, after = run(REPLAY, **GIVEN[REPLAY])
     assert after.event_handler.target_action is label
     played = after.event_handler.on_exit(ProcessExited(0), None)

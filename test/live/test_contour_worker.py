@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from neural_seg_ros.config import ContourConfig
-from neural_seg_ros.live import ContourListener, ContourOutput, LiveConfig
+from neural_seg_ros.live import ContourCallbacks, ContourResult, LiveConfig
 from neural_seg_ros.live.contour_worker import ContourWorker
 from neural_seg_ros.live.inbox import Frame
 
@@ -24,16 +24,16 @@ class Rig:
 
     def __init__(self) -> None:
         self.told = threading.Condition()
-        self.outputs: list[ContourOutput] = []
+        self.outputs: list[ContourResult] = []
         self.errors: list[Exception] = []
         self.asked = 0
         self.has_audience = True
-        listener = ContourListener(lambda output: self._tell(self.outputs, output), self._wanted)
+        listener = ContourCallbacks(lambda output: self._tell(self.outputs, output), self._wanted)
         self.worker = ContourWorker(OPTIONS, listener, lambda error: self._tell(self.errors, error))
 
-    def offer(self, token: str, image: Any = None) -> None:
+    def offer(self, header: str, image: Any = None) -> None:
         shown = picture() if image is None else image
-        self.worker.offer(Frame(lambda: shown, 0.0, token, shown.nbytes, time.monotonic()))
+        self.worker.offer(Frame(lambda: shown, 0.0, header, shown.nbytes, time.monotonic()))
 
     def until(self, predicate: Callable[[], Any]) -> None:
         with self.told:
@@ -69,7 +69,7 @@ def test_a_frame_has_its_contours_and_segments(rig: Rig) -> None:
     rig.offer("first")
     rig.until(lambda: rig.outputs)
     found = rig.outputs[0]
-    assert found.token == "first"
+    assert found.header == "first"
     assert found.segments.dtype == np.uint16
     assert found.segments.shape == found.contours.strength.shape == (48, 64)
     counts = np.bincount(found.segments[16:32, 20:40].ravel())
@@ -81,9 +81,9 @@ def test_a_frame_has_its_contours_and_segments(rig: Rig) -> None:
 def test_only_the_newest_frame_counts_and_each_once(rig: Rig) -> None:
     for number in range(20):
         rig.offer(str(number))
-    rig.until(lambda: rig.outputs and rig.outputs[-1].token == "19")
+    rig.until(lambda: rig.outputs and rig.outputs[-1].header == "19")
     assert len(rig.outputs) < 20
-    assert len({output.token for output in rig.outputs}) == len(rig.outputs)
+    assert len({output.header for output in rig.outputs}) == len(rig.outputs)
 
 
 def test_for_nobody_and_at_no_rate_none_are_found(rig: Rig) -> None:
@@ -97,7 +97,7 @@ def test_for_nobody_and_at_no_rate_none_are_found(rig: Rig) -> None:
     rig.worker.options = OPTIONS
     rig.offer("seen")
     rig.until(lambda: rig.outputs)
-    assert {output.token for output in rig.outputs} == {"seen"}
+    assert {output.header for output in rig.outputs} == {"seen"}
 
 
 def test_what_fails_is_told_and_the_next_frame_is_taken(rig: Rig) -> None:

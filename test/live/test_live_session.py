@@ -13,7 +13,7 @@ from live_rig import CONFIG, SECONDS, Rig, done
 
 from neural_seg_ros import Click, SessionConfig
 from neural_seg_ros.errors import AnnotationError, ImageError, SessionError, SessionFileError
-from neural_seg_ros.live import Listener, LiveConfig, LiveSession
+from neural_seg_ros.live import LiveCallbacks, LiveConfig, LiveSession
 
 
 def accept(config: SessionConfig) -> None:
@@ -70,14 +70,14 @@ def test_a_frame_that_waited_too_long_is_refused() -> None:
 
 
 def test_a_still_scene_is_published_for_each_frame_without_a_fit(rig: Rig) -> None:
-    rig.frame(1.0, grey=100)
+    rig.frame(1.0, gray=100)
     rig.until_fitted()
     steps = rig.session.steps
-    rig.frame(2.0, grey=101)
+    rig.frame(2.0, gray=101)
     rig.until(lambda: "frame 2" in rig.tokens())
     assert rig.session.steps == steps
     assert rig.session.observed == [1.0]
-    rig.frame(3.0, grey=120)
+    rig.frame(3.0, gray=120)
     rig.until(lambda: "frame 3" in rig.tokens())
     assert rig.session.observed == [1.0, 3.0]
 
@@ -115,7 +115,7 @@ def test_results_say_whether_they_answer_annotations_that_came_or_went(rig: Rig)
     assert all(output.reannotated for output in answers), "until the steps for the click are made"
     rig.frame(2.0)
     rig.until(lambda: "frame 2" in rig.tokens())
-    assert not any(output.reannotated for output in rig.outputs if output.token == "frame 2")
+    assert not any(output.reannotated for output in rig.outputs if output.header == "frame 2")
     before = len(rig.outputs)
     done(rig.live.undo())
     rig.until(lambda: len(rig.outputs) > before)
@@ -131,8 +131,8 @@ def test_a_click_on_a_past_frame_is_answered_with_that_frame_before_the_newest(r
     done(rig.live.annotate(Click(3, 4, 1), stamp=2.0))
     rig.frame(4.0)
     rig.until(lambda: "frame 4" in rig.tokens())
-    answered = [output for output in rig.outputs if output.result.annotations and output.token != "frame 4"]
-    assert {output.token for output in answered} == {"frame 2"}
+    answered = [output for output in rig.outputs if output.result.annotations and output.header != "frame 4"]
+    assert {output.header for output in answered} == {"frame 2"}
     assert answered[-1].result.steps == before + CONFIG.fit.click_steps
     assert [placed.stamp for placed in rig.session.placed] == [2.0]
     assert answered[0].annotations == (Click(3, 4, 1),)
@@ -261,10 +261,10 @@ def test_a_drawing_that_does_not_fit_leaves_the_old_one(rig: Rig) -> None:
 
 
 def test_frames_of_equal_stamps_do_not_share_annotations(rig: Rig) -> None:
-    rig.frame(0.0, grey=10)
+    rig.frame(0.0, gray=10)
     done(rig.live.annotate(Click(3, 4, 1)))
     rig.until(lambda: any(output.annotations for output in rig.outputs))
-    rig.frame(0.0, grey=90)
+    rig.frame(0.0, gray=90)
     rig.until(lambda: rig.outputs[-1].image[0, 0, 0] == 90)
     assert rig.outputs[-1].annotations == ()
 
@@ -340,7 +340,7 @@ def test_an_answer_that_improves_is_given_again_before_the_next_frame() -> None:
         rig.frame(2.0)
         rig.until(lambda: "frame 2" in rig.tokens())
         answers = [output for output in rig.outputs if output.result.annotations]
-        assert [output.token for output in answers] == ["frame 1", "frame 1", "frame 2"]
+        assert [output.header for output in answers] == ["frame 1", "frame 1", "frame 2"]
         assert [output.result.improves for output in answers] == [True, False, False]
     finally:
         rig.live.close()
@@ -412,17 +412,17 @@ def test_what_is_lost_is_told_again_where_telling_it_failed(rig: Rig, monkeypatc
 
 
 def test_time_may_jump_back_and_a_click_goes_to_the_newest_of_equal_stamps(rig: Rig) -> None:
-    for stamp, grey in ((1.0, 10), (2.0, 60), (1.0, 110), (2.0, 160), (0.5, 210)):
-        rig.frame(stamp, grey)
-        rig.until(lambda grey=grey: rig.outputs and rig.outputs[-1].image[0, 0, 0] == grey)
+    for stamp, gray in ((1.0, 10), (2.0, 60), (1.0, 110), (2.0, 160), (0.5, 210)):
+        rig.frame(stamp, gray)
+        rig.until(lambda gray=gray: rig.outputs and rig.outputs[-1].image[0, 0, 0] == gray)
     done(rig.live.annotate(Click(3, 4, 1), stamp=1.0))
     assert rig.session.frame[0, 0, 0] == 110
 
 
 def test_a_resolution_change_is_observed_even_when_the_scene_looks_still(rig: Rig) -> None:
-    rig.frame(1.0, grey=100)
+    rig.frame(1.0, gray=100)
     rig.until_fitted()
-    rig.frame(2.0, grey=100, size=(96, 128))
+    rig.frame(2.0, gray=100, size=(96, 128))
     rig.until(lambda: "frame 2" in rig.tokens())
     assert rig.outputs[-1].image.shape == (96, 128, 3)
     assert rig.session.observed == [1.0, 2.0]
@@ -504,7 +504,7 @@ def test_a_session_that_cannot_be_built_says_why() -> None:
         make,  # type: ignore[arg-type]
         CONFIG,
         LiveConfig(),
-        Listener(print, lambda: True, print, print),
+        LiveCallbacks(print, lambda: True, print, print),
     )
     with pytest.raises(SessionError, match="tpu"):
         live.wait_ready(SECONDS)

@@ -15,7 +15,7 @@ from neural_seg_ros import Click, Session, SessionConfig
 from neural_seg_ros.annotations.yaml_file import AnnotationFile, Entry
 from neural_seg_ros.errors import ConfigError, ImageError
 from neural_seg_ros.images.files import Frame
-from neural_seg_ros.live import Listener, LiveConfig, LiveSession, Output
+from neural_seg_ros.live import LiveCallbacks, LiveConfig, LiveResult, LiveSession
 from neural_seg_ros.offline.run import run_session
 
 CLICK = Click(3, 4, 1)
@@ -50,7 +50,7 @@ def in_thread(call: Callable[[], Any]) -> threading.Event:
 
 def test_every_frame_is_fitted_to_the_end_and_answered_once(rig: Rig) -> None:
     for stamp in range(1, 9):
-        rig.frame(float(stamp), grey=100)
+        rig.frame(float(stamp), gray=100)
     tokens = until_masks(rig, 8)
     assert tokens == [f"frame {stamp}" for stamp in range(1, 9)]
     first, then = CONFIG.fit.first_steps, CONFIG.fit.frame_steps
@@ -222,10 +222,10 @@ def test_the_masks_are_those_of_run_session() -> None:
     entries = (Entry(Click(20, 24, 1), stamp=0.0), Entry(Click(50, 40, 2), stamp=0.5))
     wanted = [step.result for step in run_session(Session(config, "cpu"), frames, AnnotationFile({}, entries))]
 
-    outputs: list[Output] = []
+    outputs: list[LiveResult] = []
     all_came = threading.Event()
 
-    def keep(output: Output) -> None:
+    def keep(output: LiveResult) -> None:
         outputs.append(output)
         if len(outputs) == len(frames):
             all_came.set()
@@ -238,7 +238,7 @@ def test_the_masks_are_those_of_run_session() -> None:
         load,
         config,
         LiveConfig(lock_step=True),
-        Listener(keep, lambda: True, print, print),
+        LiveCallbacks(keep, lambda: True, print, print),
     )
     try:
         for entry in entries:

@@ -111,7 +111,7 @@ def test_cuts_are_minimal(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_expansion_is_close_to_the_best_labelling(seed: int) -> None:
+def test_expansion_is_close_to_the_best_labeling(seed: int) -> None:
     costs, edges, weights = _problem(seed, 3, size=7)
     found = expand(costs, CutGraph(edges, 7), weights, costs.argmin(0))
     every = np.stack(np.meshgrid(*[np.arange(3)] * 7), axis=-1).reshape(-1, 7)

@@ -51,7 +51,7 @@ def test_a_pickle_in_the_place_of_a_session_or_of_pixels_is_refused(tmp_path: Pa
     import pickle
 
     from neural_seg_ros.errors import SessionFileError
-    from neural_seg_ros.live.autosave.store import Keep
+    from neural_seg_ros.live.autosave.store import AutosaveFolder
     from neural_seg_ros.session.session_file import read_session
 
     marks = tmp_path / "executed"
@@ -63,7 +63,7 @@ def test_a_pickle_in_the_place_of_a_session_or_of_pixels_is_refused(tmp_path: Pa
     (tmp_path / "session.safetensors").write_bytes(pickle.dumps(Evil()))
     with pytest.raises(SessionFileError, match="damaged"):
         read_session(tmp_path / "session.safetensors")
-    keep = Keep(tmp_path / "autosave" / "segmenter")
+    keep = AutosaveFolder(tmp_path / "autosave" / "segmenter")
     for content in (pickle.dumps(Evil()), saved(np.array([Evil()], object))):
         (keep.folder / f"{'0' * 32}.npy").write_bytes(content)
         with pytest.raises(SessionFileError, match="damaged"):

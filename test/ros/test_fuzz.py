@@ -312,5 +312,5 @@ def show_and_click(rig: Rig, camera: Any, second: float) -> None:
         camera.publish(CompressedImage(header=header(second), format="png", data=data))
     rig.until_mask(second)
     rig.click(20, 15, second)
-    mask = rig.until_labelled(second)
+    mask = rig.until_labeled(second)
     assert mask.data[15 * WIDTH + 20] == 1

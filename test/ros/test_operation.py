@@ -155,7 +155,7 @@ def test_a_node_that_is_destroyed_leaves_no_thread_behind(ros: Any, probe: Any) 
     rig = Rig(probe).connected()
     rig.show(1.0)
     rig.click(20, 15)
-    rig.until_labelled(1.0)
+    rig.until_labeled(1.0)
     assert [thread for thread in threading.enumerate() if thread.name.startswith("neural_seg")]
     rig.node.destroy_node()
     left = [thread.name for thread in set(threading.enumerate()) - before if thread.name.startswith("neural_seg")]

@@ -16,7 +16,7 @@ from neural_seg_ros import Click, Session, SessionConfig
 from neural_seg_ros.errors import AnnotationError
 from neural_seg_ros.field.batcher import Batcher
 from neural_seg_ros.field.steps import MakeSteps, make_steps
-from neural_seg_ros.live import Listener, LiveConfig, LiveSession, Output
+from neural_seg_ros.live import LiveCallbacks, LiveConfig, LiveResult, LiveSession
 
 SECONDS = 30.0
 SMALL: dict[str, Any] = {"answer": "field", "field.size": 32, "field.width": 8, "field.levels": 2}
@@ -124,7 +124,7 @@ class _Camera:
 
     def __init__(self, number: int, told: threading.Condition, make: Callable[[SessionConfig], Session]) -> None:
         self.number, self.stamp = number, 0.0
-        self.outputs: list[Output] = []
+        self.outputs: list[LiveResult] = []
         self.errors: list[Exception] = []
         self._told = told
         self.live = LiveSession(
@@ -132,7 +132,7 @@ class _Camera:
             lambda _: Session(CONFIG, "cpu"),
             CONFIG,
             LiveConfig(max_age=SECONDS, still_threshold=0.0),
-            Listener(
+            LiveCallbacks(
                 output=lambda output: self._tell(self.outputs, output),
                 wanted=lambda: True,
                 error=lambda error: self._tell(self.errors, error),

@@ -76,7 +76,7 @@ def test_clicks_of_one_class_only_still_separate_it(session: Session, click: Cli
     assert set(np.unique(labels)) == ({0, 3} if is_disc else {0, 255})
 
 
-def test_before_the_first_annotation_nothing_is_labelled(session: Session) -> None:
+def test_before_the_first_annotation_nothing_is_labeled(session: Session) -> None:
     result = session.result()
     assert (result.labels == 255).all()
     assert not result.confidence.any()
@@ -605,7 +605,7 @@ def test_options_change_without_losing_what_was_learnt(session: Session) -> None
 
 
 @pytest.mark.slow
-def test_a_48_megapixel_frame_is_fitted_small_and_labelled_whole() -> None:
+def test_a_48_megapixel_frame_is_fitted_small_and_labeled_whole() -> None:
     image = np.full((6000, 8000, 3), (30, 60, 150), np.uint8)
     image[2000:4000, 3000:5000] = (230, 200, 40)
     session = Session(config(), device="cpu")

@@ -13,7 +13,7 @@ from neural_seg_ros.config import TrackConfig
 from neural_seg_ros.errors import ImageError, SessionError
 from neural_seg_ros.images.arrays import resize_image
 from neural_seg_ros.tracking import Tracker
-from neural_seg_ros.tracking.pixel_evidence import COLOUR, FLOOR, HELD, HOLD, weighed
+from neural_seg_ros.tracking.pixel_evidence import COLOR, FLOOR, HELD, HOLD, weighed
 
 HEIGHT, WIDTH = 72, 128
 QUICK = TrackConfig(first_steps=40, correction_steps=20, frame_steps=1)
@@ -27,12 +27,12 @@ def ground(seed: int = 0) -> np.ndarray:
     return np.clip(np.array([60, 130, 70]) + noise[..., None], 0, 255).astype(np.uint8)
 
 
-def square(frame: np.ndarray, x: int, y: int, colour: tuple[int, int, int], side: int = 22) -> np.ndarray:
+def square(frame: np.ndarray, x: int, y: int, color: tuple[int, int, int], side: int = 22) -> np.ndarray:
     """Paint a square and give its mask (HEIGHT, WIDTH) bool."""
     mask = np.zeros((HEIGHT, WIDTH), np.bool_)
     mask[y : y + side, x : x + side] = True
     texture = np.random.default_rng(1).integers(-25, 25, (HEIGHT, WIDTH, 1))
-    frame[mask] = np.clip(np.array(colour) + np.roll(texture, (y, x), (0, 1))[mask], 0, 255)
+    frame[mask] = np.clip(np.array(color) + np.roll(texture, (y, x), (0, 1))[mask], 0, 255)
     return mask
 
 
@@ -247,17 +247,17 @@ def test_a_real_sequence(data_root: Path) -> None:
     assert np.mean(scores) > 0.85
 
 
-def test_what_surely_moves_with_its_class_is_held_to_it_whatever_its_colours() -> None:
+def test_what_surely_moves_with_its_class_is_held_to_it_whatever_its_colors() -> None:
     shape = (2, 9, 9)
-    before, colour, motion = (np.zeros(shape, np.float32) for _ in range(3))
+    before, color, motion = (np.zeros(shape, np.float32) for _ in range(3))
     before[1], before[0] = 0.9, 0.1
-    colour[1] = FLOOR  # nothing like it was seen on the object
+    color[1] = FLOOR  # nothing like it was seen on the object
     motion[0] = -(HELD + 0.5)  # which moves, where what is around it stands still
-    assert weighed(colour, motion, before, 0)[1, 4, 4] == pytest.approx(HOLD * (HELD + 0.5))
+    assert weighed(color, motion, before, 0)[1, 4, 4] == pytest.approx(HOLD * (HELD + 0.5))
     motion[0] = -(HELD - 0.5)
-    assert weighed(colour, motion, before, 0)[1, 4, 4] == pytest.approx(COLOUR * FLOOR + HELD - 0.5)
+    assert weighed(color, motion, before, 0)[1, 4, 4] == pytest.approx(COLOR * FLOOR + HELD - 0.5)
     # Where it was not before, it takes colours of its own as well.
     motion[0] = -(HELD + 0.5)
-    assert weighed(colour, motion, 1 - before, 0)[1, 4, 4] == pytest.approx(COLOUR * FLOOR)
+    assert weighed(color, motion, 1 - before, 0)[1, 4, 4] == pytest.approx(COLOR * FLOOR)
     # What is around the objects has no say in its own favour.
-    assert not weighed(colour, motion, before, 0)[0].any()
+    assert not weighed(color, motion, before, 0)[0].any()

@@ -14,7 +14,7 @@ from neural_seg_ros.config import FieldConfig
 from neural_seg_ros.contours.detected import Contours
 from neural_seg_ros.contours.thesis.heads import Heads, pin_loss, random_pins
 from neural_seg_ros.contours.thesis.nms import suppressed
-from neural_seg_ros.contours.thesis.transform import contour_loss, differing, differing_pairs, drawn, next_centre
+from neural_seg_ros.contours.thesis.transform import contour_loss, differing, differing_pairs, drawn, next_center
 from neural_seg_ros.field.losses import rgb_loss
 from neural_seg_ros.field.network import FieldNetwork, make_code
 from neural_seg_ros.images.arrays import check_image, field_shape, resize_image
@@ -146,18 +146,18 @@ def fit_features(image: NDArray[np.uint8], config: HeadsConfig, levels: int, dev
     dtype = compute_dtype(field.precision, device)
     height, width = image.shape[:2]
     code = make_code(field, height, width, config.seed).to(device, dtype, memory_format=torch.channels_last)
-    optimiser = torch.optim.Adam(network.parameters(), lr=field.learning_rate, amsgrad=True, fused=True)
+    optimizer = torch.optim.Adam(network.parameters(), lr=field.learning_rate, amsgrad=True, fused=True)
     for _ in range(config.steps):
         with computing(code):
-            colours = network(code)["rgb"]
-        optimiser.zero_grad()
-        rgb_loss(colours.float(), target).sum().backward()  # type: ignore[no-untyped-call]
+            colors = network(code)["rgb"]
+        optimizer.zero_grad()
+        rgb_loss(colors.float(), target).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), field.clip_norm)
-        optimiser.step()
+        optimizer.step()
     with torch.no_grad(), computing(code):
         features = network.features(code)[0].float()
-    centred = features - features.mean((1, 2), keepdim=True)
-    return centred / (centred.square().mean((1, 2), keepdim=True).sqrt() + LEAST_DEVIATION)
+    centerd = features - features.mean((1, 2), keepdim=True)
+    return centerd / (centerd.square().mean((1, 2), keepdim=True).sqrt() + LEAST_DEVIATION)
 
 
 class HeadsFit:
@@ -172,38 +172,38 @@ class HeadsFit:
             self.final = Heads(len(features), 1, config.classes).to(device)
             self._pins = random_pins(config.heads, config.classes, height * width).to(device)
         self._generator = torch.Generator().manual_seed(config.seed)
-        self._centre = torch.zeros((config.classes, 1, 1, 1), device=device)
+        self._center = torch.zeros((config.classes, 1, 1, 1), device=device)
         heads = [*self.heads.parameters(), *self.final.parameters()]
-        self._optimiser = torch.optim.Adam(heads, lr=HEADS_RATE, amsgrad=True, fused=True)
+        self._optimizer = torch.optim.Adam(heads, lr=HEADS_RATE, amsgrad=True, fused=True)
 
     def step(self, together: bool) -> None:
         """A step of the heads towards their pins and, ``together``, their mean contours."""
         loss = pin_loss(self.heads, self._features, self._pins)
         if together:
             loss = loss + self._agreement()
-        self._optimiser.zero_grad()
+        self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        self._optimiser.step()
+        self._optimizer.step()
 
     @torch.no_grad()
     def fitted(self) -> FittedHeads:
         """What has been learnt."""
         right, down = differing((SHARPNESS * self.heads(self._features)).softmax(0))
-        labels = (self.final(self._features) - self._centre)[:, 0].argmax(0).to(torch.uint8)
+        labels = (self.final(self._features) - self._center)[:, 0].argmax(0).to(torch.uint8)
         return FittedHeads(*(each.cpu().numpy() for each in (right.mean(0), down.mean(0), labels)))
 
     def _agreement(self) -> Tensor:
         """Mutual distillation of the heads, and of the final head towards them (thesis 3.3.2, 3.3.3)."""
-        ends = self._neighbours()
+        ends = self._neighbors()
         contours = _between((SHARPNESS * self.heads(ends)).softmax(0))
         mean = contours.mean(0)
         logits = self.final(ends)
-        self._centre = next_centre(logits, self._centre, RETENTION)
+        self._center = next_center(logits, self._center, RETENTION)
         return contour_loss(contours, mean) + contour_loss(
-            _between((SHARPNESS * (logits - self._centre)).softmax(0)), mean
+            _between((SHARPNESS * (logits - self._center)).softmax(0)), mean
         )
 
-    def _neighbours(self) -> Tensor:
+    def _neighbors(self) -> Tensor:
         """(F, 2, PAIRS): the features of some pixels, and of the one to the right of each or below it."""
         height, width = self._features.shape[1:]
         y, x, below = (torch.randint(most, (PAIRS,), generator=self._generator) for most in (height - 1, width - 1, 2))

@@ -56,9 +56,9 @@ def drawn(right: NDArray[np.float32], down: NDArray[np.float32], window: Window,
     return np.asarray(np.hypot(*both) / np.sqrt(2), np.float32)
 
 
-def next_centre(logits: Tensor, centre: Tensor, retention: float) -> Tensor:
+def next_center(logits: Tensor, center: Tensor, retention: float) -> Tensor:
     """The running mean of logits over the pixels, r c + (1 - r) mean(z) (thesis 3.3.3; Caron et al. 2021, eq. 4).
 
     logits: (m, ..., H, W); centre: broadcast with them, (m, ..., 1, 1). Returns the next centre, without a gradient.
     """
-    return retention * centre + (1 - retention) * logits.detach().mean((-2, -1), keepdim=True)
+    return retention * center + (1 - retention) * logits.detach().mean((-2, -1), keepdim=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_seg_ros.evaluation.labellers import Labelling
+from neural_seg_ros.evaluation.labelers import Labeling
 from neural_seg_ros.images.arrays import Labels
 from neural_seg_ros.metrics import IGNORE
 
@@ -70,9 +70,9 @@ class Calibration:
         return float(self.risk(1000).mean())
 
 
-def calibration_of(labelling: Labelling, truth: Labels) -> Calibration | None:
+def calibration_of(labeling: Labeling, truth: Labels) -> Calibration | None:
     """Over the judged pixels; None of a method without a confidence."""
-    if labelling.confidence is None:
+    if labeling.confidence is None:
         return None
     judged = truth != IGNORE
-    return Calibration.of(labelling.confidence[judged], (labelling.labels == truth)[judged])
+    return Calibration.of(labeling.confidence[judged], (labeling.labels == truth)[judged])

@@ -24,16 +24,16 @@ CALIBRATION = {"ECE per image": "ece", "ECE pooled": "ece_pooled", "AURC": "aurc
 TIMES = {"s a click p50": "click_seconds_p50", "p95": "click_seconds_p95", "s before": "start_seconds"}
 
 
-def by_labeller(runs: Sequence[Run]) -> dict[str, list[Run]]:
+def by_labeler(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """The runs of every labeller in the order of the first; with its start where there are several."""
     several = len({run.start for run in runs}) > 1
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        groups.setdefault(f"{run.labeller}, {run.start}" if several else run.labeller, []).append(run)
+        groups.setdefault(f"{run.labeler}, {run.start}" if several else run.labeler, []).append(run)
     return groups
 
 
-def summarise(runs: Sequence[Run], plan: Plan) -> dict[str, Any]:
+def summarize(runs: Sequence[Run], plan: Plan) -> dict[str, Any]:
     """The figures of one labeller in one game over its images.
 
     before                   robot clicks before the first value of a curve

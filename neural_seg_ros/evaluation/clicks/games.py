@@ -15,10 +15,10 @@ from neural_seg_ros.evaluation.clicks.figures import (
     Cells,
     Figures,
     at_marks,
-    by_labeller,
+    by_labeler,
     common_cells,
     shown_marks,
-    summarise,
+    summarize,
     table_of,
 )
 from neural_seg_ros.evaluation.clicks.play import Game, Plan, Run
@@ -46,7 +46,7 @@ FROM_CLICKS = Game("clicks", nothing, next_object_click, measure_object, marks=(
 def clicks_report(plan: Plan, runs: Sequence[Run]) -> Report:
     """The figures of all runs, by labeller."""
     figures = {
-        name: {**clicks_to_quality(own, plan.clicks), **summarise(own, plan)} for name, own in by_labeller(runs).items()
+        name: {**clicks_to_quality(own, plan.clicks), **summarize(own, plan)} for name, own in by_labeler(runs).items()
     }
     table = table_of({name: _cells(entry, plan) for name, entry in figures.items()})
     return Report("Clicks on one object", figures, (table,), "iou")
@@ -85,7 +85,7 @@ def regions_game(start: str) -> Game:
 
 def regions_report(plan: Plan, runs: Sequence[Run]) -> Report:
     """The figures of all runs, by labeller."""
-    figures = {name: summarise(own, plan) for name, own in by_labeller(runs).items()}
+    figures = {name: summarize(own, plan) for name, own in by_labeler(runs).items()}
     cells = {
         name: {**at_marks("mean IoU +", "mean_iou", entry, plan), **common_cells("mean IoU", entry)}
         for name, entry in figures.items()
@@ -114,8 +114,8 @@ BOX_MARKS = (0, 1, 2, 3, 5, 8)
 
 def boxes_report(plan: Plan, runs: Sequence[Run]) -> Report:
     """The figures of all runs, by labeller and start, and the IoU on every image."""
-    groups = by_labeller(runs)
-    figures = {name: summarise(own, plan) for name, own in groups.items()}
+    groups = by_labeler(runs)
+    figures = {name: summarize(own, plan) for name, own in groups.items()}
     cells = {
         name: {
             **at_marks("IoU +", "iou", entry, plan),

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from skimage.segmentation import random_walker
 
 from neural_seg_ros.annotations import Annotation, Box, Click
-from neural_seg_ros.annotations.rasterize import NOTHING, box_pixels, rasterise
-from neural_seg_ros.evaluation.labellers import Labeller, Labelling
+from neural_seg_ros.annotations.rasterize import NOTHING, box_pixels, rasterize
+from neural_seg_ros.evaluation.labelers import Labeler, Labeling
 from neural_seg_ros.images.arrays import fill_from_nearest
 from neural_seg_ros.regions.pixel_features import lab_of
 
@@ -40,7 +40,7 @@ class GrabCut:
     def start(self, image: NDArray[np.uint8]) -> None:
         self._image = np.ascontiguousarray(image)
 
-    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+    def label(self, annotations: Sequence[Annotation]) -> Labeling:
         box = next((annotation for annotation in annotations if isinstance(annotation, Box)), None)
         clicks = [annotation for annotation in annotations if isinstance(annotation, Click)]
         trimap = self._without_box(clicks) if box is None else self._inside(box)
@@ -50,12 +50,12 @@ class GrabCut:
             for click in clicks:
                 cv2.circle(trimap, _pixel(click), size, value[click.class_id != BACKGROUND], cv2.FILLED)
         if not np.isin(trimap, (cv2.GC_FGD, cv2.GC_PR_FGD)).any():
-            return Labelling(np.zeros(trimap.shape, np.uint8))
+            return Labeling(np.zeros(trimap.shape, np.uint8))
         iterations = self.iterations_of_clicks if box is None else self.iterations_of_box
         cv2.setRNGSeed(0)
         models = np.zeros((1, 65)), np.zeros((1, 65))
         cv2.grabCut(self._image, trimap, None, *models, iterations, cv2.GC_INIT_WITH_MASK)
-        return Labelling(np.isin(trimap, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8))
+        return Labeling(np.isin(trimap, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8))
 
     def _without_box(self, clicks: Sequence[Click]) -> NDArray[np.uint8]:
         trimap = np.full(self._image.shape[:2], cv2.GC_PR_BGD, np.uint8)
@@ -79,11 +79,11 @@ class Watershed:
     def start(self, image: NDArray[np.uint8]) -> None:
         self._image = np.ascontiguousarray(image)
 
-    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+    def label(self, annotations: Sequence[Annotation]) -> Labeling:
         seeds = _seeds(self._image, annotations)
         # cv2.watershed reads 0 as unknown and writes -1 on the lines between basins.
         basins = cv2.watershed(self._image, seeds + 1) - 1
-        return Labelling(fill_from_nearest(basins.astype(np.uint8), basins < 0))
+        return Labeling(fill_from_nearest(basins.astype(np.uint8), basins < 0))
 
 
 class RandomWalker:
@@ -95,12 +95,12 @@ class RandomWalker:
     def start(self, image: NDArray[np.uint8]) -> None:
         self._lab = lab_of(image).astype(np.float64)
 
-    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+    def label(self, annotations: Sequence[Annotation]) -> Labeling:
         seeds = _seeds(self._lab, annotations)
         classes = np.unique(seeds[seeds != NOTHING])
         if len(classes) < 2 or np.count_nonzero(seeds == NOTHING) == 0:
             labels = fill_from_nearest(seeds.astype(np.uint8), seeds == NOTHING)
-            return Labelling(labels, np.ones(labels.shape, np.float32))
+            return Labeling(labels, np.ones(labels.shape, np.float32))
         probabilities = random_walker(
             self._lab,
             np.searchsorted(classes, seeds) + (seeds != NOTHING),
@@ -110,7 +110,7 @@ class RandomWalker:
             channel_axis=-1,
         )
         labels = classes[probabilities.argmax(0)].astype(np.uint8)
-        return Labelling(labels, probabilities.max(0).clip(0, 1).astype(np.float32))
+        return Labeling(labels, probabilities.max(0).clip(0, 1).astype(np.float32))
 
 
 class NearestClick:
@@ -119,19 +119,19 @@ class NearestClick:
     def start(self, image: NDArray[np.uint8]) -> None:
         self._image = image
 
-    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+    def label(self, annotations: Sequence[Annotation]) -> Labeling:
         seeds = _seeds(self._image, annotations)
-        return Labelling(fill_from_nearest(seeds.astype(np.uint8), seeds == NOTHING))
+        return Labeling(fill_from_nearest(seeds.astype(np.uint8), seeds == NOTHING))
 
 
 # The random walker's beta is the best of 5 to 500 on the development images of each task.
-OBJECT_PEERS: dict[str, Callable[[], Labeller]] = {
+OBJECT_PEERS: dict[str, Callable[[], Labeler]] = {
     "grabcut": GrabCut,
     "watershed": Watershed,
     "random_walker": partial(RandomWalker, beta=50.0),
 }
-BOX_PEERS: dict[str, Callable[[], Labeller]] = {"grabcut": GrabCut}
-REGION_PEERS: dict[str, Callable[[], Labeller]] = {
+BOX_PEERS: dict[str, Callable[[], Labeler]] = {"grabcut": GrabCut}
+REGION_PEERS: dict[str, Callable[[], Labeler]] = {
     "nearest": NearestClick,
     "watershed": Watershed,
     "random_walker": partial(RandomWalker, beta=20.0),
@@ -146,7 +146,7 @@ def _seeds(image: NDArray[np.generic], annotations: Sequence[Annotation]) -> NDA
         if isinstance(annotation, Click):
             cv2.circle(seeds, _pixel(annotation), SEED_RADIUS, annotation.class_id, cv2.FILLED)
         else:
-            drawn = rasterise([annotation], shape, shape, _ANY_CLASS)
+            drawn = rasterize([annotation], shape, shape, _ANY_CLASS)
             seeds = np.where(drawn == NOTHING, seeds, drawn)
     if len(np.unique(seeds[seeds != NOTHING])) < 2:
         seeds[_border(seeds) & (seeds == NOTHING)] = BACKGROUND

@@ -14,7 +14,7 @@ from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.evaluation.clicks.calibration import Calibration, calibration_of
 from neural_seg_ros.evaluation.contestants import Contestant
 from neural_seg_ros.evaluation.datasets import Item, Sample
-from neural_seg_ros.evaluation.labellers import Labeller, Labelling
+from neural_seg_ros.evaluation.labelers import Labeler, Labeling
 from neural_seg_ros.images.arrays import Labels
 
 ROBOTS = ("centre", "random")
@@ -50,7 +50,7 @@ class Task:
     """
 
     item: Item
-    contestant: Contestant[Labeller]
+    contestant: Contestant[Labeler]
     game: Game
     longer_side: int
     clicks: int
@@ -69,7 +69,7 @@ class Plan:
     """
 
     items: tuple[Item, ...]
-    contestants: tuple[Contestant[Labeller], ...]
+    contestants: tuple[Contestant[Labeler], ...]
     games: tuple[Game, ...]
     longer_side: int = 0
     clicks: int = 20
@@ -114,7 +114,7 @@ class Run:
     answers        {robot clicks: answer} at the marks that were reached, and the last
     """
 
-    labeller: str
+    labeler: str
     image: str
     start: str
     before: int
@@ -137,7 +137,7 @@ class Run:
         return self.answers[max(number for number in self.answers if number <= clicks)]
 
 
-def fits(contestant: Contestant[Labeller]) -> bool:
+def fits(contestant: Contestant[Labeler]) -> bool:
     """Whether it is a session that fits its field between clicks."""
     return contestant.config is not None and contestant.config.answer == "field"
 
@@ -147,26 +147,26 @@ def play(task: Task) -> Run:
     return play_with(task.contestant.build(), task)
 
 
-def play_with(labeller: Labeller, task: Task) -> Run:
+def play_with(labeler: Labeler, task: Task) -> Run:
     """Up to ``task.clicks`` clicks of the robot, fewer when nothing is wrong any more."""
     sample = task.item.load(task.longer_side)
     began = time.perf_counter()
-    labeller.start(sample.image)
+    labeler.start(sample.image)
     start_seconds = time.perf_counter() - began
     first = task.game.first(sample)
     before = 0 if first else 1
     seconds: list[float] = []
     figures: list[dict[str, float]] = []
     answers: dict[int, Answer] = {}
-    for clicks, move in enumerate(_moves(task, sample, labeller, first), start=before):
+    for clicks, move in enumerate(_moves(task, sample, labeler, first), start=before):
         seconds.append(move.seconds)
-        calibration = calibration_of(move.labelling, sample.truth)
-        figures.append(task.game.measure(move.labelling.labels, sample))
+        calibration = calibration_of(move.labeling, sample.truth)
+        figures.append(task.game.measure(move.labeling.labels, sample))
         if calibration is not None:
             figures[-1]["ece"] = calibration.expected_error()
         if clicks - 1 not in task.game.marks:
             answers.pop(clicks - 1, None)
-        answers[clicks] = Answer(move.drawn, move.labelling.labels, calibration)
+        answers[clicks] = Answer(move.drawn, move.labeling.labels, calibration)
     return Run(
         task.contestant.name,
         sample.name,
@@ -182,11 +182,11 @@ def play_with(labeller: Labeller, task: Task) -> Run:
 @dataclass(frozen=True)
 class _Move:
     drawn: tuple[Annotation, ...]
-    labelling: Labelling
+    labeling: Labeling
     seconds: float
 
 
-def _moves(task: Task, sample: Sample, labeller: Labeller, first: tuple[Annotation, ...]) -> Iterator[_Move]:
+def _moves(task: Task, sample: Sample, labeler: Labeler, first: tuple[Annotation, ...]) -> Iterator[_Move]:
     """What is drawn first, if anything, then the robot's clicks one by one, each with what is made of all so far."""
     generator = None if task.seed is None else np.random.default_rng(task.seed)
     labels: Labels = np.zeros(sample.truth.shape, np.uint8)
@@ -199,9 +199,9 @@ def _moves(task: Task, sample: Sample, labeller: Labeller, first: tuple[Annotati
                 return
             drawn = (*drawn, click)
         began = time.perf_counter()
-        labelling = labeller.label(drawn)
-        yield _Move(drawn, labelling, time.perf_counter() - began)
-        labels = labelling.labels
+        labeling = labeler.label(drawn)
+        yield _Move(drawn, labeling, time.perf_counter() - began)
+        labels = labeling.labels
 
 
 def groups_of(plan: Plan) -> list[tuple[int, ...]]:
@@ -230,7 +230,7 @@ def play_together(tasks: Sequence[Task]) -> list[Run]:
     if len(tasks) == 1:
         return [play(tasks[0])]
     # Peers alone need no torch.
-    from neural_seg_ros.evaluation.labellers import SessionLabeller
+    from neural_seg_ros.evaluation.labelers import SessionLabeler
     from neural_seg_ros.field.batcher import Batcher
 
     batcher = Batcher(wait_for=len(tasks))
@@ -240,7 +240,7 @@ def play_together(tasks: Sequence[Task]) -> list[Run]:
         assert config is not None
         assert device is not None
         try:
-            return play_with(SessionLabeller(config, device, batcher.join), task)
+            return play_with(SessionLabeler(config, device, batcher.join), task)
         finally:
             batcher.leave()
 

@@ -57,7 +57,7 @@ def write_report(folder: Path, plan: Plan, report: Report, runs: Sequence[Run]) 
     _write_sheet(folder / "sheet.png", plan, runs)
     ours = next((entry.name for entry in plan.contestants if entry.config is not None), None)
     if ours is not None:
-        chosen = [run for run in runs if (run.labeller, run.start) == (ours, plan.games[0].start)]
+        chosen = [run for run in runs if (run.labeler, run.start) == (ours, plan.games[0].start)]
         _write_worst(folder / "worst.png", plan, chosen)
 
 
@@ -138,7 +138,7 @@ def _write_sheet(path: Path, plan: Plan, runs: Sequence[Run]) -> None:
         captions += [
             item.name,
             "truth",
-            *(f"{run.labeller}, {run.start} {run.merit(after):.3f}" for run, after in shown),
+            *(f"{run.labeler}, {run.start} {run.merit(after):.3f}" for run, after in shown),
         ]
     _write_pictures(path, pictures, 2 + len(games), captions)
 
@@ -152,7 +152,7 @@ def _write_worst(path: Path, plan: Plan, runs: Sequence[Run]) -> None:
     for number in np.argsort(means, kind="stable")[:WORST]:
         run = runs[number]
         pictures += _pictures(plan.items[number].load(plan.longer_side), [run.answer(mark) for mark in marks])
-        captions += [run.image, "truth", *(f"{run.labeller} +{mark} {run.merit(mark):.3f}" for mark in marks)]
+        captions += [run.image, "truth", *(f"{run.labeler} +{mark} {run.merit(mark):.3f}" for mark in marks)]
     _write_pictures(path, pictures, 2 + len(marks), captions)
 
 

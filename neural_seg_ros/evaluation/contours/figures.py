@@ -35,7 +35,7 @@ _SEGMENTS = {
 }
 
 
-def summarise(runs: Sequence[Run]) -> dict[str, Any]:
+def summarize(runs: Sequence[Run]) -> dict[str, Any]:
     """The figures of one detector.
 
     ods, threshold, recall, precision  the best F with one threshold for all images, and where that is

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from neural_seg_ros.drawing import contact_sheet
 from neural_seg_ros.evaluation.clicks.report import write_figure
-from neural_seg_ros.evaluation.contours.figures import Figures, summarise, table_of
+from neural_seg_ros.evaluation.contours.figures import Figures, summarize, table_of
 from neural_seg_ros.evaluation.contours.play import Plan, Run
 from neural_seg_ros.evaluation.table import Table
 from neural_seg_ros.files import write_text
@@ -39,7 +39,7 @@ def report_of(runs: Sequence[Run]) -> Report:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.detector, []).append(run)
-    figures = {name: summarise(own) for name, own in groups.items()}
+    figures = {name: summarize(own) for name, own in groups.items()}
     return Report(figures, table_of(figures))
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import SessionError
 from neural_seg_ros.evaluation.speed.latency import random_click
-from neural_seg_ros.live.callbacks import Listener, Output
+from neural_seg_ros.live.callbacks import LiveCallbacks, LiveResult
 from neural_seg_ros.live.config import LiveConfig
-from neural_seg_ros.live.contour_worker import ContourListener, ContourOutput
+from neural_seg_ros.live.contour_worker import ContourCallbacks, ContourResult
 from neural_seg_ros.live.live_session import LiveSession
 from neural_seg_ros.session import Session
 
@@ -67,8 +67,8 @@ def measure_live_latency(
         load=lambda path: Session.load(path, device),
         config=config,
         options=LiveConfig(contour_rate=CONTOUR_RATE),
-        listener=Listener(masks.add, lambda: True, masks.fail, lambda notice: None),
-        contours=ContourListener(contours.add, wanted.is_set),
+        listener=LiveCallbacks(masks.add, lambda: True, masks.fail, lambda notice: None),
+        contours=ContourCallbacks(contours.add, wanted.is_set),
     )
     camera = _Camera(live, image)
     waits = []
@@ -101,9 +101,9 @@ class _Arrivals:
         self._changed = threading.Condition()
         self._error: Exception | None = None
 
-    def add(self, output: Output | ContourOutput) -> None:
+    def add(self, output: LiveResult | ContourResult) -> None:
         with self._changed:
-            self._came.append((time.monotonic(), output.token))
+            self._came.append((time.monotonic(), output.header))
             self._changed.notify_all()
 
     def fail(self, error: Exception) -> None:
@@ -150,7 +150,7 @@ class _Camera:
         while not self._stopped.wait(max(0.0, began + number / RATE - time.monotonic())):
             number += 1
             stamp = number / RATE
-            self._live.offer_frame(_seen(self._image, stamp), stamp, token=stamp, size=self._image.nbytes)
+            self._live.offer_frame(_seen(self._image, stamp), stamp, header=stamp, size=self._image.nbytes)
             self.newest = stamp
 
 

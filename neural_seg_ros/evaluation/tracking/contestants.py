@@ -7,7 +7,7 @@ from functools import partial
 
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.evaluation.contestants import Contestant, choose_among
-from neural_seg_ros.evaluation.labellers import Labeller
+from neural_seg_ros.evaluation.labelers import Labeler
 from neural_seg_ros.evaluation.tracking.peers import available_peers
 from neural_seg_ros.evaluation.tracking.play import check_start
 from neural_seg_ros.evaluation.tracking.trackers import FromClicks, Tracker
@@ -18,8 +18,8 @@ def choose(peers: str, answers: str, start: str, config: SessionConfig, device: 
     check_start(start)
     accepted = available_peers()
     if start == "clicks":
-        labeller = partial(_labeller, replace(config, answer="fused"), device)
-        accepted = {name: partial(FromClicks, build, labeller) for name, build in accepted.items()}
+        labeler = partial(_labeler, replace(config, answer="fused"), device)
+        accepted = {name: partial(FromClicks, build, labeler) for name, build in accepted.items()}
     return choose_among(peers, answers, accepted, partial(_session, device=device), config)
 
 
@@ -30,7 +30,7 @@ def _session(config: SessionConfig, device: str) -> Tracker:
     return SessionTracker(config, device)
 
 
-def _labeller(config: SessionConfig, device: str) -> Labeller:
-    from neural_seg_ros.evaluation.labellers import SessionLabeller
+def _labeler(config: SessionConfig, device: str) -> Labeler:
+    from neural_seg_ros.evaluation.labelers import SessionLabeler
 
-    return SessionLabeller(config, device)
+    return SessionLabeler(config, device)

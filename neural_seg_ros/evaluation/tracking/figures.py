@@ -16,7 +16,7 @@ Figures = Mapping[str, Any]
 _MEANS = ("jf", "j", "j_recall", "j_decay", "f", "f_recall", "f_decay")
 
 
-def summarise(runs: Sequence[Run], complete: frozenset[str]) -> dict[str, Any]:
+def summarize(runs: Sequence[Run], complete: frozenset[str]) -> dict[str, Any]:
     """The figures of one tracker, means over all objects of the sequences named ``complete``.
 
     j, f, jf                                mean of the judged frames; jf is the mean of j and f

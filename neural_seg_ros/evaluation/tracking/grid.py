@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
 from neural_seg_ros.annotations import Annotation
-from neural_seg_ros.evaluation.labellers import Labelling
+from neural_seg_ros.evaluation.labelers import Labeling
 from neural_seg_ros.evaluation.tracking.sequences import objects_of
 from neural_seg_ros.evaluation.tracking.soft import Motion, Shares, labels_of, shares_of
 from neural_seg_ros.evaluation.tracking.trackers import mask_among
@@ -58,22 +58,22 @@ class Grid:
         edges = np.concatenate([np.stack([a.ravel(), b.ravel()], 1) for a, b in pairs])
         self._graph = CutGraph(edges, rows * columns)
 
-    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+    def label(self, annotations: Sequence[Annotation]) -> Labeling:
         labels = mask_among(annotations)
         self._ids = objects_of(labels)
         size = self._shape[::-1]
         shares = shares_of(labels, self._ids)
         self._shares = np.stack([cv2.resize(share, size, interpolation=cv2.INTER_AREA) for share in shares])
         lab = lab_of(self._image)
-        self._colours = _colour_log_odds(lab, self._shares)
+        self._colors = _color_log_odds(lab, self._shares)
         self._vertices = _vertices(lab, self._shares).merged()
-        return Labelling(labels)
+        return Labeling(labels)
 
-    def follow(self, image: NDArray[np.uint8]) -> Labelling:
+    def follow(self, image: NDArray[np.uint8]) -> Labeling:
         small = resize_image(image, *self._shape)
         motion, lab = Motion(self._image, small), lab_of(small)
         moved, warped = self._vertices.moved(motion.forward), motion.warped(self._shares)
-        odds = self._colours[:, _bins(lab)]
+        odds = self._colors[:, _bins(lab)]
         odds += _log_odds(moved.around(lab), "grid", floor=0.25)
         odds += _log_odds(np.stack([warped, 1 - warped], 1), "warp", floor=0.02)
         weights = self._cut_weights(lab)
@@ -83,7 +83,7 @@ class Grid:
         self._image = small
         self._vertices = moved.with_more(_vertices(lab, self._shares))
         full = np.stack([cv2.resize(share, self._size, interpolation=cv2.INTER_LINEAR) for share in self._shares])
-        return Labelling(labels_of(full, self._ids))
+        return Labeling(labels_of(full, self._ids))
 
     def _cut_weights(self, lab: Lab) -> NDArray[np.float64]:
         a, b = self._graph.edges.T
@@ -137,7 +137,7 @@ class _Vertices:
         cells, index = np.unique(np.concatenate([pixels.keys, self.keys]), return_inverse=True)
         masses = _summed(self.masses, index[len(pixels.keys) :], len(cells))
         for stride in _STRIDES:
-            masses = (2 * masses + _neighbours(masses, cells, -stride) + _neighbours(masses, cells, stride)) / 4
+            masses = (2 * masses + _neighbors(masses, cells, -stride) + _neighbors(masses, cells, stride)) / 4
         of_pixels = masses[index[: len(pixels.keys)]].reshape(*lab.shape[:2], -1)
         objects = np.moveaxis(of_pixels[..., 1:], -1, 0)
         return np.stack([objects, of_pixels.sum(-1) - objects], 1)
@@ -160,7 +160,7 @@ def _summed(values: Masses, index: NDArray[np.intp], count: int) -> Masses:
     return np.stack([np.bincount(index, column, count) for column in values.T], 1)
 
 
-def _neighbours(masses: Masses, cells: NDArray[np.int64], offset: np.int64) -> Masses:
+def _neighbors(masses: Masses, cells: NDArray[np.int64], offset: np.int64) -> Masses:
     """The masses of the cells that lie ``offset`` further, 0 where nobody is; ``cells`` ascending."""
     place = np.searchsorted(cells, cells + offset).clip(max=len(cells) - 1)
     there = cells[place] == cells + offset
@@ -173,7 +173,7 @@ def _log_odds(pairs: NDArray[np.floating], kind: str, floor: float) -> NDArray[n
     return np.clip(np.log((pairs[:, 0] + floor) / (pairs[:, 1] + floor)), -most, most)
 
 
-def _colour_log_odds(lab: Lab, shares: Shares) -> NDArray[np.float64]:
+def _color_log_odds(lab: Lab, shares: Shares) -> NDArray[np.float64]:
     """(objects, BINS^3): how much likelier a colour is on each object than on the rest."""
     bins = _bins(lab).ravel()
     counts = np.array([[np.bincount(bins, part.ravel(), BINS**3) for part in (own, 1 - own)] for own in shares])

@@ -32,13 +32,13 @@ class Occluder:
     """
 
     texture: NDArray[np.uint8]
-    centres: tuple[tuple[float, float], ...]
+    centers: tuple[tuple[float, float], ...]
     reappeared: int
 
     def over(self, sample: Sample, number: int) -> Sample:
         """Frame ``number`` with the occluder on it; what it hides of an object is background in the truth."""
         height, width = self.texture.shape[:2]
-        x, y = self.centres[number]
+        x, y = self.centers[number]
         left, top = round(x - width / 2), round(y - height / 2)
         rows = slice(max(0, top), max(0, top + height))
         columns = slice(max(0, left), max(0, left + width))
@@ -70,8 +70,8 @@ def occluder_of(item: SequenceItem, hidden: int, longer_side: int) -> Occluder:
     largest = np.max(boxes[max(0, first - SLIDE) : reappeared + 1], axis=0)
     width, height = (int(np.ceil(MARGIN * side)) + 2 for side in largest[2:])
     moved = [(number - min(max(number, first), last)) / SLIDE * width for number in range(count)]
-    centres = tuple((x + w / 2 + dx, y + h / 2) for (x, y, w, h), dx in zip(boxes, moved, strict=True))
-    return Occluder(_texture(item.load(0, longer_side), height, width), centres, reappeared)
+    centers = tuple((x + w / 2 + dx, y + h / 2) for (x, y, w, h), dx in zip(boxes, moved, strict=True))
+    return Occluder(_texture(item.load(0, longer_side), height, width), centers, reappeared)
 
 
 def _box(truth: Labels) -> tuple[int, int, int, int] | None:

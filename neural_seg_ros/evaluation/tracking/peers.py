@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_seg_ros.annotations import Annotation
-from neural_seg_ros.evaluation.labellers import Labelling
+from neural_seg_ros.evaluation.labelers import Labeling
 from neural_seg_ros.evaluation.tracking.grid import Grid
 from neural_seg_ros.evaluation.tracking.sequences import objects_of
 from neural_seg_ros.evaluation.tracking.soft import Motion, labels_of, shares_of
@@ -27,12 +27,12 @@ class Copy:
     def start(self, image: NDArray[np.uint8]) -> None:
         pass
 
-    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+    def label(self, annotations: Sequence[Annotation]) -> Labeling:
         self._labels = mask_among(annotations)
-        return Labelling(self._labels)
+        return Labeling(self._labels)
 
-    def follow(self, image: NDArray[np.uint8]) -> Labelling:
-        return Labelling(self._labels)
+    def follow(self, image: NDArray[np.uint8]) -> Labeling:
+        return Labeling(self._labels)
 
 
 class FlowWarp:
@@ -41,16 +41,16 @@ class FlowWarp:
     def start(self, image: NDArray[np.uint8]) -> None:
         self._image = image
 
-    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+    def label(self, annotations: Sequence[Annotation]) -> Labeling:
         labels = mask_among(annotations)
         self._ids = objects_of(labels)
         self._shares = shares_of(labels, self._ids)
-        return Labelling(labels)
+        return Labeling(labels)
 
-    def follow(self, image: NDArray[np.uint8]) -> Labelling:
+    def follow(self, image: NDArray[np.uint8]) -> Labeling:
         self._shares = Motion(self._image, image).warped(self._shares)
         self._image = image
-        return Labelling(labels_of(self._shares, self._ids))
+        return Labeling(labels_of(self._shares, self._ids))
 
 
 class BoxTracker:
@@ -65,7 +65,7 @@ class BoxTracker:
     def start(self, image: NDArray[np.uint8]) -> None:
         self._image = image
 
-    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+    def label(self, annotations: Sequence[Annotation]) -> Labeling:
         labels = mask_among(annotations)
         self._objects = []
         for class_id in objects_of(labels):
@@ -76,16 +76,16 @@ class BoxTracker:
             tracker = self._create()
             tracker.init(cv2.cvtColor(self._image, cv2.COLOR_RGB2BGR), box)
             self._objects.append((class_id, mask, box, tracker))
-        return Labelling(labels)
+        return Labeling(labels)
 
-    def follow(self, image: NDArray[np.uint8]) -> Labelling:
+    def follow(self, image: NDArray[np.uint8]) -> Labeling:
         bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         labels = np.zeros(image.shape[:2], np.uint8)
         for class_id, mask, first, tracker in self._objects:
             found, box = tracker.update(bgr)
             if found:
                 labels[_moved(mask, first, box) == 1] = class_id
-        return Labelling(labels)
+        return Labeling(labels)
 
 
 def available_peers() -> dict[str, Callable[[], Tracker]]:

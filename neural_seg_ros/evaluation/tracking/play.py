@@ -15,7 +15,7 @@ from neural_seg_ros.drawing import compare
 from neural_seg_ros.errors import ConfigError, SourceError
 from neural_seg_ros.evaluation.contestants import Contestant
 from neural_seg_ros.evaluation.datasets import Sample
-from neural_seg_ros.evaluation.labellers import Labelling
+from neural_seg_ros.evaluation.labelers import Labeling
 from neural_seg_ros.evaluation.robot import first_region_clicks, next_object_click, next_region_click
 from neural_seg_ros.evaluation.tracking.measures import SUCCESS, Values, judged
 from neural_seg_ros.evaluation.tracking.occluder import SEARCH, occluder_of
@@ -157,9 +157,9 @@ def track(task: Task) -> Run:
         if occluder is not None:
             sample = occluder.over(sample, number)
         began = time.perf_counter()
-        labelling = tracker.follow(sample.image) if number else _begin(tracker, sample, task.start, len(objects))
+        labeling = tracker.follow(sample.image) if number else _begin(tracker, sample, task.start, len(objects))
         seconds.append(time.perf_counter() - began)
-        labels, truth = labelling.labels, sample.truth
+        labels, truth = labeling.labels, sample.truth
         figures.append(
             [[measure(labels, truth, class_id) for class_id in objects] for measure in (iou, contour_accuracy)]
         )
@@ -182,28 +182,28 @@ def worst_frames(j: Values) -> list[int]:
     return [int(number) + 1 for number in np.argsort(judged(j).mean(0), kind="stable")[:SHOWN]]
 
 
-def _begin(tracker: Tracker, sample: Sample, start: str, objects: int) -> Labelling:
+def _begin(tracker: Tracker, sample: Sample, start: str, objects: int) -> Labeling:
     tracker.start(sample.image)
     if start == "mask":
         return tracker.label([Mask(sample.truth)])
     return _clicked(tracker, sample.truth, objects)
 
 
-def _clicked(tracker: Tracker, truth: Labels, objects: int) -> Labelling:
+def _clicked(tracker: Tracker, truth: Labels, objects: int) -> Labeling:
     """Three robot clicks an object. One object is clicked as in ``evaluate clicks``; of several every one gets its
     first click at once, and so does the background, as each pixel goes to a clicked class."""
     drawn: tuple[Click, ...] = ()
     following = next_object_click
     if objects > 1:
         drawn, following = first_region_clicks(truth), next_region_click
-    labelling = tracker.label(drawn) if drawn else Labelling(np.zeros_like(truth))
+    labeling = tracker.label(drawn) if drawn else Labeling(np.zeros_like(truth))
     while len(drawn) < CLICKS_AN_OBJECT * objects:
-        click = following(labelling.labels, truth, drawn)
+        click = following(labeling.labels, truth, drawn)
         if click is None:
             break
         drawn = (*drawn, click)
-        labelling = tracker.label(drawn)
-    return labelling
+        labeling = tracker.label(drawn)
+    return labeling
 
 
 def _picture(sample: Sample, labels: Labels) -> RgbImage:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from neural_seg_ros.drawing import contact_sheet
 from neural_seg_ros.evaluation.clicks.report import plot_axes, save_plot, write_figure
 from neural_seg_ros.evaluation.table import Table
-from neural_seg_ros.evaluation.tracking.figures import Figures, overall_table, sequences_table, summarise
+from neural_seg_ros.evaluation.tracking.figures import Figures, overall_table, sequences_table, summarize
 from neural_seg_ros.evaluation.tracking.occluder import SEARCH
 from neural_seg_ros.evaluation.tracking.play import CLICKS_AN_OBJECT, Failure, Plan, Run, shown_frames, worst_frames
 from neural_seg_ros.files import write_text
@@ -48,7 +48,7 @@ def report_of(plan: Plan, outcomes: Sequence[Run | Failure]) -> Report:
     failed = {failure.sequence for failure in failures if failure.tracker in runs}
     names = [item.name for item in plan.items]
     complete = frozenset(names) - failed
-    figures = {name: summarise(own, complete) for name, own in runs.items()}
+    figures = {name: summarize(own, complete) for name, own in runs.items()}
     tables = (overall_table(figures), *(sequences_table(figures, names, merit) for merit in ("j", "f")))
     return Report(runs, figures, tables, failures)
 

@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 
 from neural_seg_ros.annotations import Annotation, Mask
 from neural_seg_ros.config import SessionConfig
-from neural_seg_ros.evaluation.labellers import Labeller, Labelling
+from neural_seg_ros.evaluation.labelers import Labeler, Labeling
 from neural_seg_ros.images.arrays import Labels
 from neural_seg_ros.images.files import DEFAULT_FPS
 from neural_seg_ros.metrics import IGNORE
 from neural_seg_ros.session import Session
 
 
-class Tracker(Labeller, Protocol):
+class Tracker(Labeler, Protocol):
     """A labeller of the first frame that goes on; used for one sequence after another.
 
     ``label`` gives the first frame's labels: a peer is given one dense ``Mask`` alone.
     """
 
-    def follow(self, image: NDArray[np.uint8]) -> Labelling:
+    def follow(self, image: NDArray[np.uint8]) -> Labeling:
         """Label the next frame (H, W, 3) uint8 RGB, of the size of the first."""
         ...
 
@@ -38,20 +38,20 @@ def mask_among(annotations: Sequence[Annotation]) -> Labels:
 class FromClicks:
     """A peer that knows no clicks: it carries the mask that a labeller makes of them."""
 
-    def __init__(self, peer: Callable[[], Tracker], labeller: Callable[[], Labeller]) -> None:
+    def __init__(self, peer: Callable[[], Tracker], labeler: Callable[[], Labeler]) -> None:
         self._peer = peer()
-        self._labeller = labeller()
+        self._labeler = labeler()
 
     def start(self, image: NDArray[np.uint8]) -> None:
         self._image = image
-        self._labeller.start(image)
+        self._labeler.start(image)
 
-    def label(self, annotations: Sequence[Annotation]) -> Labelling:
-        labelling = self._labeller.label(annotations)
+    def label(self, annotations: Sequence[Annotation]) -> Labeling:
+        labeling = self._labeler.label(annotations)
         self._peer.start(self._image)
-        return self._peer.label([Mask(labelling.labels)])
+        return self._peer.label([Mask(labeling.labels)])
 
-    def follow(self, image: NDArray[np.uint8]) -> Labelling:
+    def follow(self, image: NDArray[np.uint8]) -> Labeling:
         return self._peer.follow(image)
 
 
@@ -67,17 +67,17 @@ class SessionTracker:
         self._session.observe(image)
         self._frames = 1
 
-    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+    def label(self, annotations: Sequence[Annotation]) -> Labeling:
         for annotation in annotations[len(self._session.annotations) :]:
             self._session.annotate(annotation)
         return self._fitted()
 
-    def follow(self, image: NDArray[np.uint8]) -> Labelling:
+    def follow(self, image: NDArray[np.uint8]) -> Labeling:
         self._session.observe(image, stamp=self._frames / DEFAULT_FPS)
         self._frames += 1
         return self._fitted()
 
-    def _fitted(self) -> Labelling:
+    def _fitted(self) -> Labeling:
         self._session.fit()
         result = self._session.result()
-        return Labelling(result.labels.astype(np.uint8, copy=False), result.confidence)
+        return Labeling(result.labels.astype(np.uint8, copy=False), result.confidence)

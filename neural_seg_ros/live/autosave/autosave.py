@@ -26,11 +26,11 @@ from neural_seg_ros.annotations import Annotation, Mask
 from neural_seg_ros.live.autosave.store import (
     OF_BASE,
     Asked,
-    Keep,
-    Kept,
-    KeptAnnotation,
-    KeptFrame,
-    KeptFrames,
+    AutosavedAnnotation,
+    AutosavedFrame,
+    AutosavedFrames,
+    AutosaveFolder,
+    AutosaveState,
     Record,
     asked_record,
     placed_record,
@@ -38,19 +38,19 @@ from neural_seg_ros.live.autosave.store import (
 from neural_seg_ros.live.inbox import Frame
 
 if TYPE_CHECKING:
-    from neural_seg_ros.annotations.implied import Placed
+    from neural_seg_ros.annotations.implied import FrameAnnotation
 
 
 @dataclass(frozen=True)
-class Now:
+class SessionSnapshot:
     """A session's annotations, and the frame that the newest of them are on.
 
-    frame_number  of that frame, as in ``Placed``
+    frame_number  of that frame, as in ``FrameAnnotation``
     frame         (H, W, 3) uint8, None before the first
     keys          what was drawn under a key, by ``id`` of the annotation
     """
 
-    placed: tuple[Placed, ...]
+    placed: tuple[FrameAnnotation, ...]
     frame_number: int
     stamp: float
     frame: NDArray[np.uint8] | None
@@ -58,7 +58,7 @@ class Now:
 
 
 @dataclass(frozen=True)
-class Ask:
+class CommandReceived:
     """A command came, for that frame; nobody has executed it yet."""
 
     number: int
@@ -69,15 +69,15 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Change:
+class CommandDone:
     """A command was executed, or will not be (then without ``now``)."""
 
     number: int
-    now: Now | None
+    now: SessionSnapshot | None
 
 
 @dataclass(frozen=True)
-class Begin:
+class SessionReplaced:
     """A session took the place of the one before.
 
     base    whose annotations are the first ``count``
@@ -86,15 +86,15 @@ class Begin:
     aside   move what was kept before out of the way
     """
 
-    now: Now
+    now: SessionSnapshot
     base: str | None = None
     count: int = 0
-    frames: Mapping[int, KeptFrame] = field(default_factory=dict)
+    frames: Mapping[int, AutosavedFrame] = field(default_factory=dict)
     done: frozenset[int] = frozenset()
     aside: bool = False
 
 
-Event = Ask | Change | Begin
+Event = CommandReceived | CommandDone | SessionReplaced
 
 
 # Seconds until it is looked again whether the disk has kept up, and until what failed is tried again.
@@ -111,7 +111,13 @@ class Autosave:
     """
 
     def __init__(
-        self, keep: Keep, kept: Kept, source: str, megabytes: int, beat: float, failed: Callable[[Exception], None]
+        self,
+        keep: AutosaveFolder,
+        kept: AutosaveState,
+        source: str,
+        megabytes: int,
+        beat: float,
+        failed: Callable[[Exception], None],
     ) -> None:
         """Begin to write into a folder, which nothing else writes to.
 
@@ -124,10 +130,10 @@ class Autosave:
         self._numbers = count(max(kept.asked, default=0) + 1)
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         # What the records say, and the annotations it is about; these may go before what undo took is let go.
-        self._now = Kept(kept.base, list(kept.placed), dict(kept.asked), kept.attempts + (not kept.empty))
-        self._placed: tuple[Placed, ...] = ()
-        self._known: dict[int, tuple[Placed, KeptAnnotation]] = {}
-        self._frames = KeptFrames(keep, kept.pixels, failed)
+        self._now = AutosaveState(kept.base, list(kept.placed), dict(kept.asked), kept.attempts + (not kept.empty))
+        self._placed: tuple[FrameAnnotation, ...] = ()
+        self._known: dict[int, tuple[FrameAnnotation, AutosavedAnnotation]] = {}
+        self._frames = AutosavedFrames(keep, kept.pixels, failed)
         self._bytes = self._needed = 0
         # The log says less than ``_now``, or something else.
         self._behind = True
@@ -147,14 +153,14 @@ class Autosave:
     def ask(self, do: str, annotations: Sequence[Annotation], frame: Frame | None, key: int | None) -> int:
         """A command came; ``frame`` is the one it would go to by now. Gives its number."""
         number = next(self._numbers)
-        self._events.put(Ask(number, do, tuple(annotations), frame, key))
+        self._events.put(CommandReceived(number, do, tuple(annotations), frame, key))
         return number
 
-    def answered(self, number: int, now: Now | None = None) -> None:
+    def answered(self, number: int, now: SessionSnapshot | None = None) -> None:
         """A command was executed, and this is the session now; without that, it will not be executed."""
-        self._events.put(Change(number, now))
+        self._events.put(CommandDone(number, now))
 
-    def begin(self, now: Now, base: Path | None = None) -> None:
+    def begin(self, now: SessionSnapshot, base: Path | None = None) -> None:
         """A new session, or that of a file, is in the place of the one before."""
         name = None
         if base is not None:
@@ -162,17 +168,19 @@ class Autosave:
                 name = self._keep.take_base(base)
             except OSError as error:
                 self._failed(error)
-        self._events.put(Begin(now, name, len(now.placed)))
+        self._events.put(SessionReplaced(now, name, len(now.placed)))
 
-    def restored(self, now: Now, frames: Mapping[int, KeptFrame], base: Sequence[Placed]) -> None:
+    def restored(
+        self, now: SessionSnapshot, frames: Mapping[int, AutosavedFrame], base: Sequence[FrameAnnotation]
+    ) -> None:
         """What was kept is in the session, which began with ``base``: annotations of the base that it had then."""
         count = _common(base, now.placed)
         done = frozenset(self.kept.asked)
-        self._events.put(Begin(now, self.kept.base if count else None, count, frames, done))
+        self._events.put(SessionReplaced(now, self.kept.base if count else None, count, frames, done))
 
-    def refused(self, now: Now) -> None:
+    def refused(self, now: SessionSnapshot) -> None:
         """What was kept cannot be taken up: it is moved aside."""
-        self._events.put(Begin(now, done=frozenset(self.kept.asked), aside=True))
+        self._events.put(SessionReplaced(now, done=frozenset(self.kept.asked), aside=True))
 
     def pixels(self, name: str) -> NDArray[np.uint8]:
         """Those of a kept frame. Raises SessionFileError."""
@@ -219,12 +227,12 @@ class Autosave:
 
     def _write(self, events: Sequence[Event]) -> None:
         bases = {self._now.base}
-        done = {event.number for event in events if isinstance(event, Change)}
+        done = {event.number for event in events if isinstance(event, CommandDone)}
         records: list[Record] = []
         for event in events:
-            if isinstance(event, Begin):
+            if isinstance(event, SessionReplaced):
                 bases.add(event.base)
-            elif isinstance(event, Ask) and event.number in done:
+            elif isinstance(event, CommandReceived) and event.number in done:
                 continue
             try:
                 records.extend(self._taken(event))
@@ -240,16 +248,16 @@ class Autosave:
 
     def _taken(self, event: Event) -> list[Record]:
         """The records of an event."""
-        if isinstance(event, Begin):
+        if isinstance(event, SessionReplaced):
             self._begin(event)
             return []
-        if isinstance(event, Change):
+        if isinstance(event, CommandDone):
             return self._changed(event)
         asked = Asked(event.do, _shapes(event.annotations), self._frames.offered(event.frame), event.key)
         self._now.asked[event.number] = asked
         return [asked_record(event.number, asked)]
 
-    def _changed(self, change: Change) -> list[Record]:
+    def _changed(self, change: CommandDone) -> list[Record]:
         waited = self._now.asked.pop(change.number, None) is not None
         answered = [change.number] if waited else []
         now = change.now
@@ -271,7 +279,7 @@ class Autosave:
         self._now.placed[kept:] = entries
         return [placed_record(kept, entries, answered)]
 
-    def _begin(self, begin: Begin) -> None:
+    def _begin(self, begin: SessionReplaced) -> None:
         now = begin.now
         self._begun = True
         if begin.aside:
@@ -282,8 +290,8 @@ class Autosave:
         ]
         if begin.base is None:
             # Only the file would have had them.
-            entries[: begin.count] = [KeptAnnotation(None, None)] * begin.count
-        self._now = Kept(begin.base, entries, asked)
+            entries[: begin.count] = [AutosavedAnnotation(None, None)] * begin.count
+        self._now = AutosaveState(begin.base, entries, asked)
         self._placed = now.placed
         self._known = {id(each): (each, entry) for each, entry in zip(now.placed, entries, strict=True)}
         self._frames.begin(begin.frames)
@@ -340,17 +348,19 @@ class Autosave:
             before.result()
 
 
-def _entry(placed: Placed, now: Now, frames: Mapping[int, KeptFrame | None]) -> KeptAnnotation:
+def _entry(
+    placed: FrameAnnotation, now: SessionSnapshot, frames: Mapping[int, AutosavedFrame | None]
+) -> AutosavedAnnotation:
     annotation = placed.annotation
     shape = None if isinstance(annotation, Mask) else annotation
-    return KeptAnnotation(shape, frames.get(placed.frame_number), now.keys.get(id(annotation)))
+    return AutosavedAnnotation(shape, frames.get(placed.frame_number), now.keys.get(id(annotation)))
 
 
 def _shapes(annotations: Sequence[Annotation]) -> tuple[Any, ...]:
     return tuple(each for each in annotations if not isinstance(each, Mask))
 
 
-def _common(old: Sequence[Placed], new: Sequence[Placed]) -> int:
+def _common(old: Sequence[FrameAnnotation], new: Sequence[FrameAnnotation]) -> int:
     """How many of the first annotations are the same."""
     same = 0
     while same < min(len(old), len(new)) and old[same] is new[same]:

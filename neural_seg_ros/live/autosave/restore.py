@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.annotations.serialization import Shape
 from neural_seg_ros.errors import AnnotationError, SessionError, SessionFileError
-from neural_seg_ros.live.autosave.store import Asked, Kept, KeptFrame
+from neural_seg_ros.live.autosave.store import Asked, AutosavedFrame, AutosaveState
 
 if TYPE_CHECKING:
-    from neural_seg_ros.annotations.implied import Placed
+    from neural_seg_ros.annotations.implied import FrameAnnotation
     from neural_seg_ros.session import Session
 
 
@@ -29,15 +29,15 @@ class Restored:
     refused  why something could not be taken up, one line each
     """
 
-    base: tuple[Placed, ...]
-    frames: dict[int, KeptFrame] = field(default_factory=dict)
+    base: tuple[FrameAnnotation, ...]
+    frames: dict[int, AutosavedFrame] = field(default_factory=dict)
     drawn: dict[int, list[Annotation]] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
 
 
 def restore(
     session: Session,
-    kept: Kept,
+    kept: AutosaveState,
     pixels: Callable[[str], NDArray[np.uint8]],
     erase: Callable[[int], None],
     restored: Restored,
@@ -50,9 +50,9 @@ def restore(
     pixels  gives (H, W, 3) uint8 by name; raises SessionFileError, which refuses what is on that frame
     erase   takes back what is in ``restored.drawn`` under a key
     """
-    shown: KeptFrame | None = None
+    shown: AutosavedFrame | None = None
 
-    def show(frame: KeptFrame | None) -> None:
+    def show(frame: AutosavedFrame | None) -> None:
         nonlocal shown
         if frame is None:
             raise SessionError("its frame was not kept")

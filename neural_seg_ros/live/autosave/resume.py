@@ -7,7 +7,7 @@ from pathlib import Path
 
 from neural_seg_ros.errors import SessionError, SessionFileError
 from neural_seg_ros.live.autosave.autosave import Autosave
-from neural_seg_ros.live.autosave.store import Keep, Kept
+from neural_seg_ros.live.autosave.store import AutosaveFolder, AutosaveState
 
 # So often it may end the process that takes it up, before it is believed that it does so each time.
 _ATTEMPTS = 10
@@ -15,7 +15,7 @@ _ATTEMPTS = 10
 _BEAT = (1.0, 60.0)
 
 
-def resume(
+def open_autosave(
     folder: Path,
     source: str,
     *,
@@ -35,7 +35,7 @@ def resume(
     max_age  seconds since the node that kept it was alive
     """
     try:
-        keep = Keep(folder)
+        keep = AutosaveFolder(folder)
     except SessionError as error:
         failed(error)
         return None
@@ -50,21 +50,21 @@ def resume(
 
 
 def _kept(
-    keep: Keep,
+    keep: AutosaveFolder,
     source: str,
     restore: str,
     max_age: float,
     notice: Callable[[str], None],
     failed: Callable[[Exception], None],
-) -> Kept:
+) -> AutosaveState:
     age = keep.age
     try:
         kept, of = keep.read()
     except SessionFileError as error:
         failed(SessionFileError(f"autosave: {error}; moved to {keep.move_aside().name}, begun anew"))
-        return Kept()
+        return AutosaveState()
     if kept.empty or (kept.ended and restore != "always"):
-        return Kept()
+        return AutosaveState()
     if kept.attempts >= _ATTEMPTS:
         reason = f"{kept.attempts} processes ended while they took it up"
     elif of != source:
@@ -76,4 +76,4 @@ def _kept(
         kept.ended = False
         return kept
     notice(f"autosave: {len(kept.placed)} annotations not taken up: {reason}; moved to {keep.move_aside().name}")
-    return Kept()
+    return AutosaveState()

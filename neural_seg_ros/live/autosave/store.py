@@ -36,7 +36,7 @@ COMMANDS = ("annotate", "draw", "undo", "redo", "clear")
 
 
 @dataclass(frozen=True)
-class KeptFrame:
+class AutosavedFrame:
     """The frame of an annotation: its stamp in seconds, and the name of its pixels."""
 
     stamp: float
@@ -44,7 +44,7 @@ class KeptFrame:
 
 
 @dataclass(frozen=True)
-class KeptAnnotation:
+class AutosavedAnnotation:
     """An annotation, its frame, and the key it was drawn under.
 
     Without a shape or a frame it cannot be taken up again, unless the base has it: it is a dense mask, or on a frame
@@ -52,7 +52,7 @@ class KeptAnnotation:
     """
 
     shape: Shape | None
-    frame: KeptFrame | None
+    frame: AutosavedFrame | None
     key: int | None = None
     of_base: bool = False
 
@@ -63,12 +63,12 @@ class Asked:
 
     do: str
     shapes: tuple[Shape, ...]
-    frame: KeptFrame | None
+    frame: AutosavedFrame | None
     key: int | None
 
 
 @dataclass
-class Kept:
+class AutosaveState:
     """A session's annotations, oldest first, and the commands that wait.
 
     base      name of the session file that it went on from; its first annotations are those of that file
@@ -77,7 +77,7 @@ class Kept:
     """
 
     base: str | None = None
-    placed: list[KeptAnnotation] = field(default_factory=list)
+    placed: list[AutosavedAnnotation] = field(default_factory=list)
     asked: dict[int, Asked] = field(default_factory=dict)
     attempts: int = 0
     ended: bool = False
@@ -148,7 +148,7 @@ class Kept:
             self.ended = record["ended"]
 
 
-OF_BASE = KeptAnnotation(None, None, of_base=True)
+OF_BASE = AutosavedAnnotation(None, None, of_base=True)
 
 
 def session_record(base: str | None, count: int) -> Record:
@@ -167,7 +167,7 @@ def asked_record(number: int, asked: Asked) -> Record:
     }
 
 
-def placed_record(keep: int, add: Sequence[KeptAnnotation], answered: Sequence[int]) -> Record:
+def placed_record(keep: int, add: Sequence[AutosavedAnnotation], answered: Sequence[int]) -> Record:
     """The first ``keep`` annotations stayed, others came after them, and these commands wait no longer."""
     entries = [
         {
@@ -181,19 +181,19 @@ def placed_record(keep: int, add: Sequence[KeptAnnotation], answered: Sequence[i
     return {"keep": keep, "add": entries, "answered": list(answered)}
 
 
-def _entry_from(values: Mapping[str, Any]) -> KeptAnnotation:
+def _entry_from(values: Mapping[str, Any]) -> AutosavedAnnotation:
     shape = values["annotation"]
     frame = _frame_from(values["frame"])
     made = None if shape is None else shape_from_json(shape)
-    return KeptAnnotation(made, frame, _key(values["key"]), bool(values["base"]))
+    return AutosavedAnnotation(made, frame, _key(values["key"]), bool(values["base"]))
 
 
-def _frame_to(frame: KeptFrame | None) -> list[Any] | None:
+def _frame_to(frame: AutosavedFrame | None) -> list[Any] | None:
     return None if frame is None else [frame.stamp, frame.pixels]
 
 
-def _frame_from(values: Sequence[Any] | None) -> KeptFrame | None:
-    return None if values is None else KeptFrame(float(values[0]), _named(_PIXELS_NAME, values[1]))
+def _frame_from(values: Sequence[Any] | None) -> AutosavedFrame | None:
+    return None if values is None else AutosavedFrame(float(values[0]), _named(_PIXELS_NAME, values[1]))
 
 
 def _key(value: Any) -> int | None:
@@ -212,7 +212,7 @@ _LOG, _PIXELS, _BASE = "annotations.log", ".npy", "base-"
 _ASIDE = 3
 
 
-class Keep:
+class AutosaveFolder:
     """One folder, which one process at a time may have.
 
     Nothing outside of it is written, and no name in a record leads out of it.
@@ -238,19 +238,19 @@ class Keep:
 
     # -- the log -------------------------------------------------------------------------------------------------------
 
-    def read(self) -> tuple[Kept, str]:
+    def read(self) -> tuple[AutosaveState, str]:
         """What the log tells, and whose it is. Raises SessionFileError where it is damaged."""
         try:
             content = (self.folder / _LOG).read_bytes()
         except FileNotFoundError:
-            return Kept(), ""
+            return AutosaveState(), ""
         except OSError as error:
             raise SessionFileError(f"{self.folder / _LOG}: {error.strerror}") from None
         try:
             head, *records = decode(content)
             if {name: head.get(name) for name in _FORMAT} != _FORMAT:
                 raise SessionFileError(f"format: got {str(head)[:80]!r}, accepted: {_FORMAT}")
-            kept = Kept()
+            kept = AutosaveState()
             for record in records:
                 kept.apply(record)
         except (SessionFileError, ValueError) as error:
@@ -335,7 +335,7 @@ class Keep:
         for path in (*map(self._pixels, pixels), *(() if base is None else (self.base(base),))):
             path.unlink(missing_ok=True)
 
-    def forget_others(self, kept: Kept) -> None:
+    def forget_others(self, kept: AutosaveState) -> None:
         """Delete all that is not needed for this: what was half-written, too."""
         wanted = {_LOG, kept.base or _LOG, *(name + _PIXELS for name in kept.pixels)}
         for path in self.folder.iterdir():
@@ -409,22 +409,22 @@ def _locked(path: Path) -> IO[bytes]:
     return file
 
 
-class KeptFrames:
+class AutosavedFrames:
     """Frames of a session and frames that a command may go to, for one thread.
 
     written  names of pixels that the machine might lose if it went down
     """
 
-    def __init__(self, keep: Keep, there: Iterable[str], failed: Callable[[Exception], None]) -> None:
+    def __init__(self, keep: AutosaveFolder, there: Iterable[str], failed: Callable[[Exception], None]) -> None:
         """there: names of pixels that are in the folder; failed: told when some cannot be written."""
         self._keep, self._failed = keep, failed
         self._on_disk = set(there)
         self.written: set[str] = set()
-        self._by_number: dict[int, KeptFrame] = {}
+        self._by_number: dict[int, AutosavedFrame] = {}
         # The frame that the last command would have gone to.
-        self._asked: tuple[Frame, KeptFrame] | None = None
+        self._asked: tuple[Frame, AutosavedFrame] | None = None
 
-    def begin(self, frames: Mapping[int, KeptFrame]) -> None:
+    def begin(self, frames: Mapping[int, AutosavedFrame]) -> None:
         """Another session has these frames, which are there."""
         self._by_number = dict(frames)
 
@@ -432,7 +432,7 @@ class KeptFrames:
         """The folder is empty."""
         self._on_disk, self.written = set(), set()
 
-    def numbered(self, number: int, stamp: float, pixels: NDArray[np.uint8] | None) -> KeptFrame | None:
+    def numbered(self, number: int, stamp: float, pixels: NDArray[np.uint8] | None) -> AutosavedFrame | None:
         """The session's frame of a number; None where it is not there and cannot be written."""
         known = self._by_number.get(number)
         if known is None and pixels is not None:
@@ -441,7 +441,7 @@ class KeptFrames:
                 self._by_number[number] = known
         return known
 
-    def offered(self, frame: Frame | None) -> KeptFrame | None:
+    def offered(self, frame: Frame | None) -> AutosavedFrame | None:
         """A frame as it came; None where it cannot be decoded, as whoever executes the command will say, or written."""
         if frame is None:
             return None
@@ -466,7 +466,7 @@ class KeptFrames:
         self.written -= unneeded
         self._by_number = {number: frame for number, frame in self._by_number.items() if frame.pixels in self._on_disk}
 
-    def _write(self, stamp: float, pixels: NDArray[np.uint8]) -> KeptFrame | None:
+    def _write(self, stamp: float, pixels: NDArray[np.uint8]) -> AutosavedFrame | None:
         try:
             name = self._keep.write_pixels(pixels)
         except OSError as error:
@@ -474,4 +474,4 @@ class KeptFrames:
             return None
         self._on_disk.add(name)
         self.written.add(name)
-        return KeptFrame(stamp, name)
+        return AutosavedFrame(stamp, name)

@@ -46,7 +46,7 @@ class ImageTopic:
 
 
 @dataclass(frozen=True)
-class Place:
+class FramePosition:
     """Where a message is in its topic.
 
     index      counts the messages of the topic within the span, from 0
@@ -65,7 +65,7 @@ class Place:
 class BagFrame(Frame):
     """A frame, where it comes from, the ``std_msgs/msg/Header`` of its message, and what is annotated on it."""
 
-    place: Place
+    place: FramePosition
     header: Any
     annotations: tuple[Annotation, ...] = ()
 
@@ -108,7 +108,7 @@ def extent_of(source: ImageTopic) -> Extent:
     return Extent(max(0, count), min(120.0, max(1.0, rate / source.every)))
 
 
-def read_frames(source: ImageTopic, annotations: AnnotationFile, after: Place | None = None) -> Iterator[Item]:
+def read_frames(source: ImageTopic, annotations: AnnotationFile, after: FramePosition | None = None) -> Iterator[Item]:
     """The frames of a topic, from the one after ``after`` on; the last item is an ``End``. Raises SourceError.
 
     An entry with a stamp whose frame cannot be decoded goes to the next frame.
@@ -128,17 +128,17 @@ def read_frames(source: ImageTopic, annotations: AnnotationFile, after: Place | 
                 except ImageError as error:
                     yield Undecodable(str(error))
                     continue
-                place = Place(index, timestamp, twin, _later(stamp, latest))
+                place = FramePosition(index, timestamp, twin, _later(stamp, latest))
                 yield BagFrame(index, stamp, image, place, message.header, annotated)
             latest = _later(stamp, latest)
         yield End(bag.damage)
 
 
-def read_backwards(source: ImageTopic, places: Iterable[Place], pixels: int) -> Iterator[BagFrame]:
+def read_backwards(source: ImageTopic, places: Iterable[FramePosition], pixels: int) -> Iterator[BagFrame]:
     """The frames at ``places``, last one first, of about ``pixels`` pixels each; a window of them is held at a time."""
     length = max(1, WINDOW_BYTES // (3 * pixels))
     with Bag(source.bag) as bag:
-        window: list[Place] = []
+        window: list[FramePosition] = []
         for place in places:
             window.append(place)
             if len(window) == length:
@@ -147,7 +147,7 @@ def read_backwards(source: ImageTopic, places: Iterable[Place], pixels: int) -> 
         yield from _window(bag, source.topic, window)
 
 
-def _window(bag: Bag, topic: str, places: list[Place]) -> Iterator[BagFrame]:
+def _window(bag: Bag, topic: str, places: list[FramePosition]) -> Iterator[BagFrame]:
     if not places:
         return
     wanted = {(place.timestamp, place.twin): place for place in places}
@@ -166,7 +166,7 @@ def _window(bag: Bag, topic: str, places: list[Place]) -> Iterator[BagFrame]:
         yield frames.pop()
 
 
-def _places(bag: Bag, source: ImageTopic, after: Place | None) -> Iterator[tuple[int, int, int, Any]]:
+def _places(bag: Bag, source: ImageTopic, after: FramePosition | None) -> Iterator[tuple[int, int, int, Any]]:
     """(index, timestamp, twin, message) of the messages of a topic."""
     start, stop = source.span(bag)
     index, before, twin, passed = 0, None, 0, 0

@@ -25,7 +25,7 @@ from neural_seg_ros.session.result import Result
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Labeled:
     """The final result of a frame; ``backward``: it comes from an annotated frame after it."""
 
     record: Record

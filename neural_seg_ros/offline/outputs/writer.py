@@ -17,13 +17,13 @@ from neural_seg_ros.images.files import VideoWriter
 from neural_seg_ros.offline.bags.frames import BagFrame, ImageTopic, read_frames
 from neural_seg_ros.offline.frame_metrics import class_figures
 from neural_seg_ros.offline.outputs.frames_csv import open_row_file
-from neural_seg_ros.offline.outputs.mask_bag import Labelled, open_mask_bag
+from neural_seg_ros.offline.outputs.mask_bag import Labeled, open_mask_bag
 from neural_seg_ros.offline.outputs.report import TimeLines, WorstFrames, render_report
 from neural_seg_ros.offline.outputs.summary import Row, Summary, write_metrics
 from neural_seg_ros.offline.prefetch import prefetch
 from neural_seg_ros.offline.run import GroundTruth
 
-Pair = tuple[BagFrame, Labelled]
+Pair = tuple[BagFrame, Labeled]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Outputs:
 
 def write_outputs(
     outputs: Outputs,
-    labelled: Iterable[Labelled],
+    labeled: Iterable[Labeled],
     metrics_of: Callable[[Summary], dict[str, Any]],
     progress: Callable[[Iterable[Pair]], Iterator[Pair]],
 ) -> Summary:
@@ -66,7 +66,7 @@ def write_outputs(
         rows = stack.enter_context(open_row_file(staging / "rows"))
         read = partial(read_frames, outputs.source, outputs.annotations)
         images = stack.enter_context(closing(prefetch(read)))
-        for frame, each in progress(_paired(images, labelled)):
+        for frame, each in progress(_paired(images, labeled)):
             labels = each.masks.labels()
             truth = outputs.truth.labels_of(frame) if outputs.truth is not None and each.record.classes else None
             figures = {} if truth is None else class_figures(labels, truth, each.record.classes, frame.index)
@@ -92,9 +92,9 @@ def write_outputs(
     return summary
 
 
-def _paired(images: Iterable[object], labelled: Iterable[Labelled]) -> Iterator[Pair]:
+def _paired(images: Iterable[object], labeled: Iterable[Labeled]) -> Iterator[Pair]:
     """Each result with its frame; frames without a result were dropped."""
-    results = iter(labelled)
+    results = iter(labeled)
     each = next(results, None)
     for item in images:
         if each is not None and isinstance(item, BagFrame) and item.index == each.record.index:
@@ -102,7 +102,7 @@ def _paired(images: Iterable[object], labelled: Iterable[Labelled]) -> Iterator[
             each = next(results, None)
 
 
-def _row(each: Labelled, figures: dict[str, dict[int, float]]) -> Row:
+def _row(each: Labeled, figures: dict[str, dict[int, float]]) -> Row:
     record = each.record
     return Row(
         record.index,

@@ -14,7 +14,7 @@ from neural_seg_ros.errors import SourceError
 from neural_seg_ros.offline.bags.bag import Bag
 from neural_seg_ros.offline.bags.frames import ImageTopic
 from neural_seg_ros.offline.bags.recorded_annotations import with_recorded
-from neural_seg_ros.offline.replay.replay import Continuation, Progress, ReplayInput, replay_bag
+from neural_seg_ros.offline.replay.replay import Progress, ReplayInput, ResumeOptions, replay_bag
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ class Batch:
     two_pass: bool
     config: SessionConfig
     device: str
-    continuation: Continuation
+    continuation: ResumeOptions
 
 
 def plan(bags: Sequence[Path], topics: Sequence[str], out: Path) -> list[Task]:

@@ -15,9 +15,9 @@ from neural_seg_ros.errors import SourceError
 from neural_seg_ros.offline.bags.frames import (
     BagFrame,
     End,
+    FramePosition,
     ImageTopic,
     Item,
-    Place,
     Undecodable,
     read_backwards,
     read_frames,
@@ -99,7 +99,7 @@ def forward(
 
 
 def backward(
-    pass_: Pass, source: ImageTopic, places: Callable[[], Iterator[Place]], pixels: int, anchor: Path
+    pass_: Pass, source: ImageTopic, places: Callable[[], Iterator[FramePosition]], pixels: int, anchor: Path
 ) -> Iterator[Step[BagFrame]]:
     """Label the frames at ``places``, later ones first, but for those in the journal.
 

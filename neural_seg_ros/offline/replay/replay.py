@@ -90,7 +90,7 @@ class ReplayInput:
 
 
 @dataclass(frozen=True)
-class Continuation:
+class ResumeOptions:
     """Checkpoints, and where a run begins.
 
     checkpoint  seconds from one to the next
@@ -105,7 +105,7 @@ class Continuation:
     started: str = ""
 
 
-def replay_bag(inputs: ReplayInput, out: Path, progress: Progress, continuation: Continuation) -> list[str]:
+def replay_bag(inputs: ReplayInput, out: Path, progress: Progress, continuation: ResumeOptions) -> list[str]:
     """Write masks.mcap, overlay.mp4, frames.csv, metrics.json, timings.json and report.html into ``out``.
 
     Each of them is whole or absent; an interrupted run leaves ``.replay`` there to go on from. All but timings.json and

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from neural_seg_ros.offline.bags.frames import Place
-from neural_seg_ros.offline.outputs.mask_bag import Labelled
+from neural_seg_ros.offline.bags.frames import FramePosition
+from neural_seg_ros.offline.outputs.mask_bag import Labeled
 from neural_seg_ros.offline.records import Record
 from neural_seg_ros.offline.replay.journal import Journal
 
@@ -18,7 +18,7 @@ class Stretch:
     before: Record | None
     anchor: Record
 
-    def places(self, forward: Journal) -> Iterator[Place]:
+    def places(self, forward: Journal) -> Iterator[FramePosition]:
         """Of the frames that are nearer in time to ``anchor``, the latest first."""
         for record in _reversed(forward, self.anchor.index):
             before = self.before
@@ -40,7 +40,7 @@ def stretches_of(forward: Journal) -> list[Stretch]:
     return stretches
 
 
-def merged(forward: Journal, backwards: list[Journal]) -> Iterator[Labelled]:
+def merged(forward: Journal, backwards: list[Journal]) -> Iterator[Labeled]:
     """The frames in the order of time, each from the pass that has it backwards, or else from the forward one."""
     # The last frame of a pass backwards is its first one in time.
     waiting = [(last.index, journal) for journal in backwards if (last := journal.last()) is not None]
@@ -48,17 +48,17 @@ def merged(forward: Journal, backwards: list[Journal]) -> Iterator[Labelled]:
     for chunk in range(forward.count):
         for record, masks in zip(forward.records_of(chunk), forward.masks_of(chunk), strict=True):
             if waiting and record.index == waiting[0][0]:
-                for labelled in _in_time(waiting.pop(0)[1]):
-                    covered = labelled.record.index
-                    yield labelled
+                for labeled in _in_time(waiting.pop(0)[1]):
+                    covered = labeled.record.index
+                    yield labeled
             if record.index > covered:
-                yield Labelled(record, masks, backward=False)
+                yield Labeled(record, masks, backward=False)
 
 
-def _in_time(journal: Journal) -> Iterator[Labelled]:
+def _in_time(journal: Journal) -> Iterator[Labeled]:
     for chunk in reversed(range(journal.count)):
         for record, masks in zip(reversed(journal.records_of(chunk)), journal.masks_of(chunk), strict=True):
-            yield Labelled(record, masks, backward=True)
+            yield Labeled(record, masks, backward=True)
 
 
 def _reversed(journal: Journal, index: int) -> Iterator[Record]:

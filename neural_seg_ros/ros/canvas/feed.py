@@ -14,7 +14,7 @@ from std_msgs.msg import String
 from neural_seg_ros.annotations import Point
 from neural_seg_ros.annotations.ros_messages import stamp_of
 from neural_seg_ros.images.files import RgbImage
-from neural_seg_ros.ros.canvas import Plane, Pulse
+from neural_seg_ros.ros.canvas import Liveness, Plane
 from neural_seg_ros.ros.canvas.interface import CanvasTopics
 from neural_seg_ros.ros.consumers.selection import label_names
 from neural_seg_ros.ros.segmenter.diagnostics import began_at
@@ -77,7 +77,7 @@ class Feed:
         on_change: Callable[[], None],
         on_sign: Callable[[bool], None],
     ) -> None:
-        self.pulse = Pulse()
+        self.pulse = Liveness()
         self.class_names: Mapping[int, str] = {}
         self._told_overlay = on_overlay
         self._told_change = on_change

@@ -7,7 +7,7 @@ import math
 from neural_seg_ros.ros.canvas.board import Draw
 
 
-class Question:
+class FrameCheck:
     """Asked when a frame is frozen, answered by any result of that frame, given up after ``patience`` seconds.
 
     What was sent since the segmenter's last sign of life may have met none: it waits again where the segmenter turns

@@ -10,7 +10,7 @@ from __future__ import annotations
 _SILENCE = 3.0
 
 
-class Pulse:
+class Liveness:
     """The signs of life of a segmenter. One that gives none is taken to live: it may be of an older version."""
 
     def __init__(self) -> None:

@@ -22,9 +22,9 @@ from neural_seg_ros.ros.canvas import (
     Board,
     Command,
     Draw,
+    FrameCheck,
     Freeze,
     Pointer,
-    Question,
     Say,
     caption,
     choose,
@@ -65,7 +65,7 @@ class Canvas(Node):
         self._config = config = declare(self, CanvasConfig)
         self._surface = config.make_surface()
         self._board = Board(config.stroke_width)
-        self._question = Question(config.patience)
+        self._question = FrameCheck(config.patience)
         self._frame: KeyFrame | None = None
         self._said = ""
         self._dirty = False

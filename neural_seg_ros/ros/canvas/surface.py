@@ -22,9 +22,9 @@ def with_suggestion(picture: RgbImage, pixel: Point) -> RgbImage:
     drawn = picture.copy()
     side = min(picture.shape[:2])
     radius, thickness = max(4, side // 24), max(1, side // 160)
-    centre = round(pixel[0]), round(pixel[1])
+    center = round(pixel[0]), round(pixel[1])
     for color, width in ((_RIM, thickness + 2), (_RING, thickness)):
-        cv2.circle(drawn, centre, radius, color, width, cv2.LINE_AA)
+        cv2.circle(drawn, center, radius, color, width, cv2.LINE_AA)
     return drawn
 
 

@@ -16,7 +16,7 @@ _SURE = np.float32(1)
 
 
 def organised(
-    metres: NDArray[np.float32],
+    meters: NDArray[np.float32],
     rays: Rays,
     labels: NDArray[Any],
     confidence: NDArray[np.uint8] | None = None,
@@ -34,7 +34,7 @@ def organised(
     x, y and z of a pixel without a point are NaN; its label and confidence are those of the pixel all the same.
     """
     points = np.empty(labels.shape, POINT) if out is None else out
-    z = metres if keep is None else np.where(keep, metres, np.float32(np.nan))
+    z = meters if keep is None else np.where(keep, meters, np.float32(np.nan))
     points["z"] = z
     np.multiply(rays.x, z, out=points["x"])
     np.multiply(rays.y, z, out=points["y"])

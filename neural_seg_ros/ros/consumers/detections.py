@@ -85,7 +85,7 @@ DETECTIONS = Interface(
     about="Takes the segmenter's masks, gives boxes and regions of interest: see [consumers](consumers.md).",
     inputs=(MASKS, CONFIDENCES, LABELS),
     outputs=(DETECTED,),
-    families=(REGIONS,),
+    dynamic_outputs=(REGIONS,),
     options=(("", DetectionsConfig()),),
 )
 

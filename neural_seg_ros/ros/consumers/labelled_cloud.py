@@ -177,7 +177,7 @@ class LabelledCloud(Node):
         if points_wanted:
             rays = self._rays_of(labels.shape)
             taken = self._taken("points.classes", self._config.points, labels, confidence)
-            points = cloud.organised(depth.metres(distances), rays, labels, confidence, taken)
+            points = cloud.organised(depth.meters(distances), rays, labels, confidence, taken)
             points = points if self._config.points.organised else cloud.dense(points)
             self._points.publish(cloud_from_array(points, message.header))
 

@@ -66,7 +66,7 @@ def quality_text(profile: QoSProfile) -> str:
 def _node(interface: Interface) -> str:
     lifecycle = " It has a lifecycle." if interface.is_managed else ""
     blocks = [f"## {interface.node}\n\n{interface.about}{lifecycle}\n"]
-    published = (*interface.outputs, *interface.families)
+    published = (*interface.outputs, *interface.dynamic_outputs)
     for title, topics in (("Subscribes to", interface.inputs), ("Publishes", published)):
         if topics:
             blocks.append(_table((title, "type", "quality of service", ""), map(_topic, topics)))

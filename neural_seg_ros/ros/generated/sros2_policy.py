@@ -69,13 +69,13 @@ class Profile:
 
 def profile(interface: Interface, namespace: str = "/") -> Profile:
     """What a node needs that has this interface, and its default name."""
-    managed, transforms = interface.is_managed, interface.hears_transforms
-    families = [topic.name.replace("<id>", "*") for topic in interface.families]
+    managed, transforms = interface.is_managed, interface.listens_to_tf
+    dynamic_outputs = [topic.name.replace("<id>", "*") for topic in interface.dynamic_outputs]
     return Profile(
         namespace,
         interface.node,
         subscribe=(*_names(interface.inputs), *_HEARS, *(_TF_HEARS if transforms else ())),
-        publish=(*_names(interface.outputs), *families, *(_MANAGED_TELLS if managed else ()), *_TELLS),
+        publish=(*_names(interface.outputs), *dynamic_outputs, *(_MANAGED_TELLS if managed else ()), *_TELLS),
         reply=(
             *_names(interface.services),
             *(_MANAGED_SERVES if managed else ()),

@@ -141,7 +141,7 @@ SEGMENTER = Interface(
     ),
     more=(CLASS_NAMES_OPTION,),
     is_managed=True,
-    hears_transforms=True,
+    listens_to_tf=True,
 )
 
 

@@ -20,7 +20,15 @@ from std_srvs.srv import SetBool
 
 from neural_seg_ros.errors import SessionError, error_text
 from neural_seg_ros.files import inside
-from neural_seg_ros.live import Autosave, ContourListener, ContourOutput, Listener, LiveSession, Output, resume
+from neural_seg_ros.live import (
+    Autosave,
+    ContourCallbacks,
+    ContourResult,
+    LiveCallbacks,
+    LiveResult,
+    LiveSession,
+    open_autosave,
+)
 from neural_seg_ros.ros.segmenter import interface as offered
 from neural_seg_ros.ros.segmenter.diagnostics import Report, diagnostics, resident_bytes, status_text
 from neural_seg_ros.ros.segmenter.inputs import Inputs
@@ -154,8 +162,8 @@ class Segmenter(LifecycleNode):
             lambda path: _session_class().load(path, device, **options),
             settings.session,
             settings.live,
-            Listener(self._publish, self._outputs.wanted, self._report, self._notify),
-            ContourListener(self._publish_contours, self._outputs.contours_wanted),
+            LiveCallbacks(self._publish, self._outputs.wanted, self._report, self._notify),
+            ContourCallbacks(self._publish_contours, self._outputs.contours_wanted),
             self._resume(settings),
             enabled=False,
         )
@@ -170,7 +178,7 @@ class Segmenter(LifecycleNode):
             return None
         # Names of nodes and namespaces have no dots.
         name = self.get_fully_qualified_name().strip("/").replace("/", ".")
-        return resume(
+        return open_autosave(
             Path(start.session_directory).expanduser() / AUTOSAVE / name,
             self.resolve_topic_name("image"),
             restore=start.restore,
@@ -284,13 +292,13 @@ class Segmenter(LifecycleNode):
             self._outputs.publish_labels(settings.class_names, header)
             self._outputs.publish_lost(names_of(live.status().lost, settings.class_names))
 
-    def _publish(self, output: Output) -> None:
+    def _publish(self, output: LiveResult) -> None:
         outputs, settings = self._outputs, self._settings
         if outputs is not None and self.context.ok():
             outputs.publish_lost(names_of(output.lost, settings.class_names))
             outputs.publish(output, settings.session.unlabelled, settings.node.overlay_alpha)
 
-    def _publish_contours(self, output: ContourOutput) -> None:
+    def _publish_contours(self, output: ContourResult) -> None:
         outputs = self._outputs
         if outputs is not None and self.context.ok():
             outputs.publish_contours(output)

@@ -12,7 +12,7 @@ from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Header, String
 
 from neural_seg_ros.drawing import color_mask, overlay
-from neural_seg_ros.live import ContourOutput, Output
+from neural_seg_ros.live import ContourResult, LiveResult
 from neural_seg_ros.ros.segmenter.interface import CONTOURS, LABELS, LOST, RESULTS, SUGGESTION
 from neural_seg_ros.ros.toolkit.conversion import from_array
 from neural_seg_ros.ros.toolkit.endpoints import Endpoints
@@ -42,9 +42,9 @@ class Outputs:
         """Whether any topic that contours go to has a subscriber."""
         return any(publisher.get_subscription_count() for publisher in self._named(CONTOURS))
 
-    def publish(self, output: Output, unlabelled: int, overlay_alpha: float) -> None:
+    def publish(self, output: LiveResult, unlabelled: int, overlay_alpha: float) -> None:
         """Publish a result on the topics that have subscribers, each with the header of the input frame."""
-        labels, header = output.result.labels, output.token
+        labels, header = output.result.labels, output.header
         self._name_classes(output.result.classes, header)
         mask_encoding = "mono8" if labels.dtype == np.uint8 else "mono16"
         self._publish("mask", header, lambda: (labels, mask_encoding))
@@ -59,11 +59,11 @@ class Outputs:
             x, y = output.result.suggestion
             self._suggestion.publish(PointStamped(header=header, point=Point(x=x, y=y)))
 
-    def publish_contours(self, output: ContourOutput) -> None:
+    def publish_contours(self, output: ContourResult) -> None:
         """Publish contours and segments on the topics that have subscribers, with the header of the input frame."""
         strength = output.contours.strength
-        self._publish("contours", output.token, lambda: ((strength * 255 + 0.5).astype(np.uint8), "mono8"))
-        self._publish("segments", output.token, lambda: (output.segments, "mono16"))
+        self._publish("contours", output.header, lambda: ((strength * 255 + 0.5).astype(np.uint8), "mono8"))
+        self._publish("segments", output.header, lambda: (output.segments, "mono16"))
 
     def publish_labels(self, class_names: Mapping[int, str], header: Header) -> None:
         """Publish the names of the classes, kept for subscribers that come later.

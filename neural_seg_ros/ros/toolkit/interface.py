@@ -73,13 +73,13 @@ class Interface:
     about: str
     inputs: tuple[Topic, ...] = ()
     outputs: tuple[Topic, ...] = ()
-    families: tuple[Topic, ...] = ()
+    dynamic_outputs: tuple[Topic, ...] = ()
     services: tuple[Service, ...] = ()
     clients: tuple[Service, ...] = ()
     options: tuple[tuple[str, Any], ...] = ()
     more: tuple[Option, ...] = ()
     is_managed: bool = False
-    hears_transforms: bool = False
+    listens_to_tf: bool = False
 
     def parameters(self) -> list[tuple[Option, Any]]:
         """(option with its full name, default) of every parameter of the node's own."""

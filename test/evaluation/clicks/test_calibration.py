@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neural_seg_ros.evaluation.clicks.calibration import Calibration, calibration_of
-from neural_seg_ros.evaluation.labellers import Labelling
+from neural_seg_ros.evaluation.labelers import Labeling
 from neural_seg_ros.metrics import IGNORE
 
 
@@ -55,7 +55,7 @@ def test_area_under_risk_prefers_errors_with_low_confidence():
 
 def test_ignored_pixels_do_not_count_and_without_confidence_there_is_none():
     labels, truth = np.array([[1, 0, 1]], np.uint8), np.array([[1, 1, IGNORE]], np.uint8)
-    assert calibration_of(Labelling(labels), truth) is None
-    found = calibration_of(Labelling(labels, np.array([[1.0, 0.5, 0.2]], np.float32)), truth)
+    assert calibration_of(Labeling(labels), truth) is None
+    found = calibration_of(Labeling(labels, np.array([[1.0, 0.5, 0.2]], np.float32)), truth)
     assert found.pixels.sum() == 2
     assert found.expected_error() == pytest.approx(0.25)

@@ -21,21 +21,21 @@ def scene() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", OBJECT_PEERS)
-def test_two_clicks_separate_an_object_of_its_own_colour(name, scene):
+def test_two_clicks_separate_an_object_of_its_own_color(name, scene):
     image, truth = scene
-    labeller = OBJECT_PEERS[name]()
-    labeller.start(image)
-    labelling = labeller.label([Click(52, 42, 1), Click(5, 5, 0)])
-    assert labelling.labels.dtype == np.uint8
-    assert iou(labelling.labels, truth) > 0.9
+    labeler = OBJECT_PEERS[name]()
+    labeler.start(image)
+    labeling = labeler.label([Click(52, 42, 1), Click(5, 5, 0)])
+    assert labeling.labels.dtype == np.uint8
+    assert iou(labeling.labels, truth) > 0.9
 
 
 @pytest.mark.parametrize("name", OBJECT_PEERS)
 def test_one_positive_click_leaves_the_border_as_background(name, scene):
     image, _ = scene
-    labeller = OBJECT_PEERS[name]()
-    labeller.start(image)
-    labels = labeller.label([Click(52, 42, 1)]).labels
+    labeler = OBJECT_PEERS[name]()
+    labeler.start(image)
+    labels = labeler.label([Click(52, 42, 1)]).labels
     assert labels[42, 52] == 1
     assert not labels[[0, -1]].any()
     assert not labels[:, [0, -1]].any()
@@ -44,58 +44,58 @@ def test_one_positive_click_leaves_the_border_as_background(name, scene):
 @pytest.mark.parametrize("name", OBJECT_PEERS)
 def test_negative_clicks_alone_find_nothing(name, scene):
     image, _ = scene
-    labeller = OBJECT_PEERS[name]()
-    labeller.start(image)
-    assert not labeller.label([Click(3, 3, 0)]).labels.any()
+    labeler = OBJECT_PEERS[name]()
+    labeler.start(image)
+    assert not labeler.label([Click(3, 3, 0)]).labels.any()
 
 
 @pytest.mark.parametrize("name", REGION_PEERS)
 def test_three_classes_each_get_their_part(name):
     truth = np.repeat(np.repeat(np.array([[1, 2], [1, 3]], np.uint8), 40, 0), 40, 1)
     image = np.array([(0, 0, 0), (220, 60, 60), (60, 220, 60), (60, 60, 220)], np.uint8)[truth]
-    labeller = REGION_PEERS[name]()
-    labeller.start(image)
-    labelling = labeller.label([Click(20, 40, 1), Click(60, 20, 2), Click(60, 60, 3)])
-    assert mean_iou(labelling.labels, truth) > 0.8
-    if labelling.confidence is not None:
-        assert labelling.confidence.dtype == np.float32
-        assert labelling.confidence.min() >= 1 / 3 - 1e-6
-        assert labelling.confidence.max() <= 1
+    labeler = REGION_PEERS[name]()
+    labeler.start(image)
+    labeling = labeler.label([Click(20, 40, 1), Click(60, 20, 2), Click(60, 60, 3)])
+    assert mean_iou(labeling.labels, truth) > 0.8
+    if labeling.confidence is not None:
+        assert labeling.confidence.dtype == np.float32
+        assert labeling.confidence.min() >= 1 / 3 - 1e-6
+        assert labeling.confidence.max() <= 1
 
 
 @pytest.mark.parametrize("name", REGION_PEERS)
 def test_a_stroke_says_what_all_its_pixels_are(name):
     truth = np.repeat(np.array([[1, 2]], np.uint8), 60, 0).repeat(40, 1)
     image = np.array([(0, 0, 0), (220, 60, 60), (60, 220, 60)], np.uint8)[truth]
-    labeller = REGION_PEERS[name]()
-    labeller.start(image)
+    labeler = REGION_PEERS[name]()
+    labeler.start(image)
     strokes = [Stroke(((20, 5), (20, 30), (25, 55)), 1), Stroke(((60, 5), (60, 55)), 2)]
-    labels = labeller.label(strokes).labels
+    labels = labeler.label(strokes).labels
     assert mean_iou(labels, truth) > 0.9
     assert (labels[5:56, 60] == 2).all()
-    corrected = labeller.label([*strokes, Click(60, 30, 1)]).labels
+    corrected = labeler.label([*strokes, Click(60, 30, 1)]).labels
     assert corrected[30, 60] == 1
 
 
 @pytest.mark.parametrize("name", BOX_PEERS)
 def test_a_box_holds_the_object_and_a_click_corrects_it(name, scene):
     image, truth = scene
-    labeller = BOX_PEERS[name]()
-    labeller.start(image)
+    labeler = BOX_PEERS[name]()
+    labeler.start(image)
     box = Box(25, 20, 80, 65, 1, bounding=True)
-    labels = labeller.label([box]).labels
+    labels = labeler.label([box]).labels
     assert iou(labels, truth) > 0.9
     assert not labels[:20].any()
     assert not labels[:, :25].any()
-    assert labeller.label([box, Click(52, 42, 0)]).labels[42, 52] == 0
+    assert labeler.label([box, Click(52, 42, 0)]).labels[42, 52] == 0
 
 
 @pytest.mark.parametrize("name", BOX_PEERS)
 def test_a_box_may_be_as_large_as_the_image(name, scene):
     image, truth = scene
-    labeller = BOX_PEERS[name]()
-    labeller.start(image)
-    assert iou(labeller.label([Box(0, 0, 99, 79, 1, bounding=True)]).labels, truth) > 0.9
+    labeler = BOX_PEERS[name]()
+    labeler.start(image)
+    assert iou(labeler.label([Box(0, 0, 99, 79, 1, bounding=True)]).labels, truth) > 0.9
 
 
 @pytest.mark.parametrize("name", OBJECT_PEERS)
@@ -104,7 +104,7 @@ def test_the_same_clicks_give_the_same_labels(name, data_root):
     click = next_object_click(np.zeros_like(sample.truth), sample.truth)
     answers = []
     for _ in range(2):
-        labeller = OBJECT_PEERS[name]()
-        labeller.start(sample.image)
-        answers.append(labeller.label([click]).labels)
+        labeler = OBJECT_PEERS[name]()
+        labeler.start(sample.image)
+        answers.append(labeler.label([click]).labels)
     assert np.array_equal(*answers)

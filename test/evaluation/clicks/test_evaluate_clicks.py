@@ -106,7 +106,7 @@ def test_masks_of_other_values_or_without_object_are_refused(objects, value):
         object_items(objects)[0].load()
 
 
-def test_labellers_are_chosen_by_name():
+def test_labelers_are_chosen_by_name():
     config = SessionConfig()
     every = choose("all", "all", OBJECT_PEERS, config, "cpu")
     assert {entry.name for entry in every} == {*OBJECT_PEERS, "fused", "field"}
@@ -235,7 +235,7 @@ def test_a_command_writes_figures_tables_and_pictures(command, peers, images, co
 
 
 @pytest.mark.slow
-def test_images_fitted_together_are_labelled_as_each_is_alone(objects, tmp_path):
+def test_images_fitted_together_are_labeled_as_each_is_alone(objects, tmp_path):
     truth = read_labels(objects / "masks" / "a.png")
     for name in ("c", "d"):  # as a, and one of another size
         image = read_image(objects / "images" / "a.png")

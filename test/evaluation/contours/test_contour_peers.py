@@ -24,7 +24,7 @@ def sample() -> ContourSample:
 
 
 @pytest.mark.parametrize("name", PEERS)
-def test_a_peer_finds_patches_of_different_colour(name, sample, monkeypatch):
+def test_a_peer_finds_patches_of_different_color(name, sample, monkeypatch):
     monkeypatch.setattr("neural_seg_ros.evaluation.contours.peers.dfc.STEPS", 15)
     detector = PEERS[name]()
     contours = detector(sample.image)

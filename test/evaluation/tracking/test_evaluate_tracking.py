@@ -15,7 +15,7 @@ from neural_seg_ros.annotations import Click, Mask
 from neural_seg_ros.cli.main import run
 from neural_seg_ros.errors import SourceError
 from neural_seg_ros.evaluation.contestants import Contestant
-from neural_seg_ros.evaluation.labellers import Labelling
+from neural_seg_ros.evaluation.labelers import Labeling
 from neural_seg_ros.evaluation.tracking.occluder import SLIDE, occluder_of
 from neural_seg_ros.evaluation.tracking.peers import Copy
 from neural_seg_ros.evaluation.tracking.play import Failure, Plan, Run, attempts, track
@@ -78,11 +78,11 @@ class Told:
 
     def label(self, annotations):
         self.drawn.append(tuple(annotations))
-        return Labelling(self.answers[0])
+        return Labeling(self.answers[0])
 
     def follow(self, image):
         self.answers.pop(0)
-        return Labelling(self.answers[0])
+        return Labeling(self.answers[0])
 
 
 def test_sequences_are_read_in_black_and_white_and_with_ids(root):

@@ -16,14 +16,14 @@ import pytest
 
 from neural_seg_ros import Box, Click, Region, Session, SessionConfig, Stroke
 from neural_seg_ros.errors import SessionError, SessionFileError
-from neural_seg_ros.live import Autosave, Listener, LiveConfig, LiveSession
-from neural_seg_ros.live.autosave import resume
+from neural_seg_ros.live import Autosave, LiveCallbacks, LiveConfig, LiveSession
+from neural_seg_ros.live.autosave import open_autosave
 from neural_seg_ros.live.autosave.store import (
     Asked,
-    Keep,
-    Kept,
-    KeptAnnotation,
-    KeptFrame,
+    AutosavedAnnotation,
+    AutosavedFrame,
+    AutosaveFolder,
+    AutosaveState,
     decode,
     encode,
     placed_record,
@@ -62,7 +62,7 @@ class Node:
         self.folder = folder
         self.notices: list[str] = []
         self.errors: list[str] = []
-        self.autosave = resume(
+        self.autosave = open_autosave(
             folder,
             "/image",
             restore=restore,
@@ -76,7 +76,7 @@ class Node:
             lambda path: Session.load(path, "cpu"),
             CONFIG,
             LiveConfig(max_age=10.0, still_threshold=0.0),
-            Listener(
+            LiveCallbacks(
                 output=lambda output: None,
                 wanted=lambda: False,
                 error=lambda error: self.errors.append(str(error)),
@@ -110,12 +110,12 @@ class Node:
         """The names of pixels on disk."""
         return sorted(path.name for path in self.folder.glob("*.npy"))
 
-    def written(self) -> Kept:
+    def written(self) -> AutosaveState:
         """What is on disk once all that happened is."""
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             wanted = self.annotations
-            kept, log = Kept(), self.folder / "annotations.log"
+            kept, log = AutosaveState(), self.folder / "annotations.log"
             for record in decode(log.read_bytes())[1:] if log.exists() else []:
                 kept.apply(record)
             of_base = [entry for entry in kept.placed if entry.of_base]
@@ -243,8 +243,8 @@ def test_a_marker_is_taken_back_by_its_id_after_a_kill(node: Node, folder: Path)
 
 
 def test_what_the_worker_had_not_taken_yet_is_executed(folder: Path) -> None:
-    keep = Keep(folder)
-    frames = [KeptFrame(float(seed), keep.write_pixels(picture(seed))) for seed in (1, 2)]
+    keep = AutosaveFolder(folder)
+    frames = [AutosavedFrame(float(seed), keep.write_pixels(picture(seed))) for seed in (1, 2)]
     asked = {
         7: Asked("annotate", (Click(21, 15, 1),), frames[1], None),
         8: Asked("draw", (Click(22, 15, 1),), frames[1], 3),
@@ -252,7 +252,9 @@ def test_what_the_worker_had_not_taken_yet_is_executed(folder: Path) -> None:
         10: Asked("undo", (), None, None),
         11: Asked("draw", (Click(23, 15, 1),), frames[0], 4),
     }
-    keep.begin("/image", Kept(placed=[KeptAnnotation(Click(20, 15, 1), frames[0])], asked=asked).records())
+    keep.begin(
+        "/image", AutosaveState(placed=[AutosavedAnnotation(Click(20, 15, 1), frames[0])], asked=asked).records()
+    )
     keep.close()
     node = Node(folder)
     assert node.xs == [20, 21, 23]
@@ -393,14 +395,14 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "autosave").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(SessionError, match="a link"):
-        Keep(tmp_path / "autosave" / "segmenter")
+        AutosaveFolder(tmp_path / "autosave" / "segmenter")
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_what_ends_each_process_that_takes_it_up_is_moved_aside(folder: Path) -> None:
-    keep = Keep(folder)
+    keep = AutosaveFolder(folder)
     name = keep.write_pixels(picture(1))
-    kept = Kept(placed=[KeptAnnotation(Click(20, 15, 1), KeptFrame(1.0, name))])
+    kept = AutosaveState(placed=[AutosavedAnnotation(Click(20, 15, 1), AutosavedFrame(1.0, name))])
     keep.begin("/image", [*kept.records(), *[{"restoring": True}] * 10])
     keep.close()
     node = Node(folder)
@@ -428,14 +430,16 @@ def test_what_has_yet_to_be_taken_up_outlives_a_command_that_is_taken_back(
     folder: Path, megabytes: int, kept: int
 ) -> None:
     big = np.random.default_rng(0).integers(0, 256, (400, 500, 3)).astype(np.uint8)
-    keep = Keep(folder)
-    frames = [KeptFrame(float(at), keep.write_pixels(big + np.uint8(at))) for at in range(2)]
-    keep.begin("/image", Kept(placed=[KeptAnnotation(Click(20, 15, 1), frame) for frame in frames]).records())
+    keep = AutosaveFolder(folder)
+    frames = [AutosavedFrame(float(at), keep.write_pixels(big + np.uint8(at))) for at in range(2)]
+    keep.begin(
+        "/image", AutosaveState(placed=[AutosavedAnnotation(Click(20, 15, 1), frame) for frame in frames]).records()
+    )
     keep.close()
     said: list[Any] = []
 
     def autosave() -> Autosave:
-        made = resume(
+        made = open_autosave(
             folder,
             "/image",
             restore="crash",
@@ -496,9 +500,9 @@ def test_a_disk_that_fails_is_said_and_made_good(node: Node, monkeypatch: pytest
 
 
 def test_what_fails_of_one_change_does_not_cost_the_next(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    write, busy, go_on = Keep.write_pixels, threading.Event(), threading.Event()
+    write, busy, go_on = AutosaveFolder.write_pixels, threading.Event(), threading.Event()
 
-    def broken(keep: Keep, pixels: Any) -> str:
+    def broken(keep: AutosaveFolder, pixels: Any) -> str:
         if np.array_equal(pixels, picture(2)):
             raise MemoryError("no room for this one")
         return write(keep, pixels)
@@ -508,14 +512,14 @@ def test_what_fails_of_one_change_does_not_cost_the_next(node: Node, monkeypatch
         assert go_on.wait(SECONDS)
         return picture(1)
 
-    monkeypatch.setattr(Keep, "write_pixels", broken)
+    monkeypatch.setattr(AutosaveFolder, "write_pixels", broken)
     for seed, look in ((1, slow), (2, lambda: picture(2)), (3, lambda: picture(3))):
         node.autosave.ask("annotate", [Click(seed, 15, 1)], Frame(look, float(seed), None, 0, 0.0), None)
         # What comes from now on comes in one batch.
         assert busy.wait(SECONDS)
     go_on.set()
     node.live.close()
-    kept, _ = Keep(node.folder).read()
+    kept, _ = AutosaveFolder(node.folder).read()
     assert [asked.shapes[0].x for asked in kept.asked.values()] == [1, 3]
     assert node.errors == ["no room for this one"]
 
@@ -548,15 +552,15 @@ def test_the_log_does_not_grow_with_what_was_taken_back(node: Node, folder: Path
 
 
 def test_records_come_back_as_they_were() -> None:
-    frame = KeptFrame(0.1 + 0.2, PIXELS)
-    kept = Kept(
+    frame = AutosavedFrame(0.1 + 0.2, PIXELS)
+    kept = AutosaveState(
         "base-3.safetensors",
-        [KeptAnnotation(None, None, of_base=True), KeptAnnotation(Click(1 / 3, 2, 5), frame, -3)],
+        [AutosavedAnnotation(None, None, of_base=True), AutosavedAnnotation(Click(1 / 3, 2, 5), frame, -3)],
         {4: Asked("draw", (Region(((0, 0), (1, 0), (0.1, 1)), 2),), None, 9)},
         attempts=2,
         ended=True,
     )
-    read = Kept()
+    read = AutosaveState()
     for record in decode(b"".join(map(encode, kept.records()))):
         read.apply(record)
     assert read == kept

@@ -28,7 +28,7 @@ from std_srvs.srv import Trigger
 from visualization_msgs.msg import ImageMarker
 
 from neural_seg_ros.errors import SessionFileError
-from neural_seg_ros.live.autosave.store import Keep, Kept, decode
+from neural_seg_ros.live.autosave.store import AutosaveFolder, AutosaveState, decode
 from neural_seg_ros.ros.toolkit.conversion import from_array
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
@@ -164,9 +164,9 @@ def pixel(number: int) -> Point:
     return Point(x=float(number % WIDTH), y=float(number // WIDTH))
 
 
-def read(folder: Path) -> Kept:
+def read(folder: Path) -> AutosaveState:
     """What the log of a node that lives says."""
-    kept = Kept()
+    kept = AutosaveState()
     for record in records(folder)[1:]:
         kept.apply(record)
     return kept
@@ -209,7 +209,7 @@ def fresh_probe(domain: int) -> Iterator[Probe]:
 
 def kept_annotations(folder: Path) -> list[int]:
     """The numbers of the annotations on disk, those that no worker had taken yet included."""
-    keep = Keep(folder)
+    keep = AutosaveFolder(folder)
     kept, source = keep.read()
     for name in kept.pixels:
         keep.read_pixels(name)
@@ -218,7 +218,7 @@ def kept_annotations(folder: Path) -> list[int]:
     return numbers_of(kept)
 
 
-def numbers_of(kept: Kept) -> list[int]:
+def numbers_of(kept: AutosaveState) -> list[int]:
     """The numbers of annotations, without greetings."""
     shapes = [entry.shape for entry in kept.placed] + [s for asked in kept.asked.values() for s in asked.shapes]
     return [number for number in (int(shape.x + WIDTH * shape.y) for shape in shapes) if number < GREETING - KILLS - 1]
@@ -274,13 +274,13 @@ def check_last(nursery: Nursery, domain: int, folder: Path, survived: set[int]) 
             kept = read(folder)
             shape, frame = kept.placed[0].shape, kept.placed[0].frame
 
-            def labelled() -> bool:
+            def labeled() -> bool:
                 header = Header()
                 header.stamp.sec = int(frame.stamp)
                 camera.publish(from_array(picture(header.stamp.sec), "rgb8", header))
                 return any(255 not in mask.data for mask in masks)
 
-            probe.until(labelled, 60, "a mask of the first annotated frame")
+            probe.until(labeled, 60, "a mask of the first annotated frame")
             mask = next(mask for mask in masks if 255 not in mask.data)
             assert mask.data[int(shape.x + WIDTH * shape.y)] == shape.class_id
             assert sorted(numbers_of(read(folder))) == sorted(survived)

@@ -26,7 +26,7 @@ def metrics_of(folder: Path) -> dict[str, Any]:
     return metrics
 
 
-def labelled(folder: Path) -> list[int]:
+def labeled(folder: Path) -> list[int]:
     return [timestamp for timestamp, _ in read_masks(folder / "out" / "masks.mcap")["/segmenter/mask"]]
 
 
@@ -41,7 +41,7 @@ def bag1_of(folder: Path, **options: Any) -> Path:
 
 
 def check_first_frames(folder: Path, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
-    found = labelled(folder)
+    found = labeled(folder)
     assert 1 <= len(found) < MANY
     assert found == [recorded_at(number) for number in range(len(found))]
     assert damage in metrics_of(folder)["bag_damage"]
@@ -51,7 +51,7 @@ def check_first_frames(folder: Path, damage: str, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize("topic", ["/camera/image_raw", "/camera/compressed"])
 def test_bag_of_ros_1(folder: Path, topic: str) -> None:
     assert replay(bag1_of(folder), "--ground-truth", "/truth", topic=topic) == 0
-    assert labelled(folder) == [recorded_at(number) for number in range(COUNT)]
+    assert labeled(folder) == [recorded_at(number) for number in range(COUNT)]
     assert metrics_of(folder)["frames_judged"] == COUNT
 
 
@@ -72,7 +72,7 @@ def test_bag_of_ros_1_whose_recorder_was_killed(folder: Path) -> None:
     active = folder / "one.bag.active"
     active.write_bytes(content[:index])
     assert replay(active) == 0
-    assert len(labelled(folder)) == COUNT
+    assert len(labeled(folder)) == COUNT
     assert "has no index" in metrics_of(folder)["bag_damage"]
 
 
@@ -91,7 +91,7 @@ def test_sqlite_without_its_index(folder: Path) -> None:
         connection.execute("DROP INDEX timestamp_idx")
     connection.close()
     assert replay(bag) == 0
-    assert len(labelled(folder)) == COUNT
+    assert len(labeled(folder)) == COUNT
 
 
 def test_sqlite_with_a_page_overwritten(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,7 +113,7 @@ def test_mcap_without_its_summary(folder: Path) -> None:
     struct.pack_into("<QQ", content, len(content) - 8 - 20, 0, 0)
     file.write_bytes(content)
     assert replay(bag) == 0
-    assert len(labelled(folder)) == COUNT
+    assert len(labeled(folder)) == COUNT
 
 
 @pytest.mark.parametrize("storage", ["sqlite3", "mcap", "ros1"])
@@ -124,7 +124,7 @@ def test_one_undecodable_frame(folder: Path, storage: str) -> None:
     else:
         bag = write_bag(folder / "bag", StoragePlugin[storage.upper()], broken=[2])
     assert replay(bag) == 0
-    assert labelled(folder) == [recorded_at(number) for number in (0, 1, 3, 4)]
+    assert labeled(folder) == [recorded_at(number) for number in (0, 1, 3, 4)]
     metrics = metrics_of(folder)
     assert metrics["skipped"]["messages"] == 1
     assert metrics["annotations"]["used"] == 2, "frames keep their numbers"

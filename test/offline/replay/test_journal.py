@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from neural_seg_ros.offline.bags.frames import Place
+from neural_seg_ros.offline.bags.frames import FramePosition
 from neural_seg_ros.offline.records import Record, State
 from neural_seg_ros.offline.replay.journal import SESSIONS, Journal
 
@@ -25,7 +25,7 @@ def journal_of(folder: Path, chunks: int) -> Journal:
     session: Any = SavedSession()
     for index in range(chunks):
         chunk = journal.open_chunk()
-        place = Place(index, 10**9 * index, 0, float(index))
+        place = FramePosition(index, 10**9 * index, 0, float(index))
         chunk.records.append(Record(place, float(index), (8, 8), (), (), 0.1, 0.5, {1: 0.25}))
         journal.commit(chunk, session, State(skipped={"broken": index}))
         (folder / f"{index:05d}.mcap").touch()

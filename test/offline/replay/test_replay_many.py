@@ -16,7 +16,7 @@ from neural_seg_ros.cli.main import run
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.jobs import Backend, dask_backend, local_backend, run_jobs
 from neural_seg_ros.offline.replay.batch import Batch, Task, plan, run_task
-from neural_seg_ros.offline.replay.replay import Continuation
+from neural_seg_ros.offline.replay.replay import ResumeOptions
 
 TOPIC = "/camera/image_raw"
 
@@ -52,7 +52,7 @@ def batch_of(folder: Path) -> Batch:
         two_pass=False,
         config=SessionConfig.preset("cpu", **tiny),
         device="cpu",
-        continuation=Continuation(checkpoint=0.0, started="this run"),
+        continuation=ResumeOptions(checkpoint=0.0, started="this run"),
     )
 
 

@@ -14,7 +14,7 @@ from neural_seg_ros.annotations import Click
 from neural_seg_ros.annotations.yaml_file import AnnotationFile, Entry
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.offline.bags.frames import ImageTopic
-from neural_seg_ros.offline.replay.replay import Continuation, ReplayInput, replay_bag
+from neural_seg_ros.offline.replay.replay import ReplayInput, ResumeOptions, replay_bag
 
 BENCHMARK = Path(__file__).resolve().parents[3] / "benchmark" / "long_bag.py"
 T = TypeVar("T")
@@ -45,7 +45,7 @@ def test_memory_is_flat_after_the_first_frames(tmp_path: Path) -> None:
         device="cpu",
         two_pass=True,
     )
-    replay_bag(inputs, tmp_path / "out", progress, Continuation(checkpoint=1.0))
+    replay_bag(inputs, tmp_path / "out", progress, ResumeOptions(checkpoint=1.0))
     frames = 250
     assert len(megabytes) == frames + 99 + frames, (
         "forwards, back from frame 200 to 101, and while the files are written"

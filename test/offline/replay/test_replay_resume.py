@@ -63,7 +63,7 @@ def test_killed_anywhere_and_resumed_is_as_if_never_interrupted(
     assert not [path.name for path in (bag.parent / "out").iterdir() if path.name.startswith(".") and path.is_file()]
 
 
-def test_what_is_labelled_is_not_labelled_again(bag: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_labeled_is_not_labeled_again(bag: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     killed(17, bag, *ALWAYS, name="out")
     from neural_seg_ros.offline.replay import passes
 
@@ -104,7 +104,7 @@ def test_a_folder_in_use_is_refused(bag: Path, capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize("two_pass", [(), ("--two-pass",)])
-def test_from_a_frame_on_nothing_before_is_labelled_again(
+def test_from_a_frame_on_nothing_before_is_labeled_again(
     bag: Path, two_pass: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from neural_seg_ros.offline.replay import passes

@@ -133,7 +133,7 @@ def test_the_marker_is_the_frame_the_right_way_round(rig: Rig) -> None:
     assert rviz.text == "live | click | class 1 square"
 
 
-def test_coloured_triangles_where_textures_are_not_shown(probe: Any, tmp_path: Path) -> None:
+def test_colored_triangles_where_textures_are_not_shown(probe: Any, tmp_path: Path) -> None:
     rig = Rig(probe, tmp_path, surface="triangles", columns=16)
     rviz = rig.open()
     assert (rviz.picture.texture_resource, len(rviz.picture.uv_coordinates)) == ("", 0)
@@ -226,7 +226,7 @@ def test_what_the_mouse_draws_gives_the_masks_that_pixels_give(probe: Any, tmp_p
 # -- freezing ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_frozen_frame_is_labelled_long_after_the_camera_went_on(rig: Rig) -> None:
+def test_a_frozen_frame_is_labeled_long_after_the_camera_went_on(rig: Rig) -> None:
     rig.segmenter.set_parameters(parameters(**{"live.ring": 2}))
     rviz = rig.open(1.0)
     rviz.choose("freeze")

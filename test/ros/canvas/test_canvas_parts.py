@@ -17,11 +17,11 @@ from neural_seg_ros.ros.canvas import (
     Command,
     Draw,
     Event,
+    FrameCheck,
     Freeze,
+    Liveness,
     Plane,
     Pointer,
-    Pulse,
-    Question,
     Say,
     Tool,
     cells,
@@ -377,7 +377,7 @@ def draw(key: int) -> Draw:
 
 
 def test_what_is_drawn_waits_until_the_frame_is_answered() -> None:
-    question = Question(patience=10.0)
+    question = FrameCheck(patience=10.0)
     question.ask(0.0)
     assert question.draw(draw(1), 1.0) == ([], False)
     assert question.waiting == 1
@@ -389,7 +389,7 @@ def test_what_is_drawn_waits_until_the_frame_is_answered() -> None:
 
 
 def test_what_waited_in_vain_is_dropped_and_the_next_asks_again() -> None:
-    question = Question(patience=10.0)
+    question = FrameCheck(patience=10.0)
     question.ask(0.0)
     question.draw(draw(1), 1.0)
     assert question.given_up(10.5) == 1
@@ -403,7 +403,7 @@ def test_what_waited_in_vain_is_dropped_and_the_next_asks_again() -> None:
 
 
 def test_a_segmenter_that_comes_back_is_asked_again() -> None:
-    question = Question(patience=10.0)
+    question = FrameCheck(patience=10.0)
     question.ask(0.0)
     assert not question.forget(), "it was not known to have the frame"
     question.ask(0.0)
@@ -415,7 +415,7 @@ def test_a_segmenter_that_comes_back_is_asked_again() -> None:
 
 
 def test_what_was_sent_to_nobody_is_sent_to_who_comes_in_the_place_or_said_to_be_dropped() -> None:
-    question = Question(patience=10.0)
+    question = FrameCheck(patience=10.0)
     question.ask(0.0)
     question.draw(draw(1), 1.0)
     assert question.answered() == [draw(1)]
@@ -438,7 +438,7 @@ def test_what_was_sent_to_nobody_is_sent_to_who_comes_in_the_place_or_said_to_be
 
 
 def test_a_segmenter_of_another_session_is_noticed_and_one_that_falls_silent() -> None:
-    pulse = Pulse()
+    pulse = Liveness()
     assert not pulse.silent(100.0), "it may give no signs at all"
     assert [pulse.beat(began, now) for now, began in enumerate((None, 5.5, 5.5, None, 5.5, 7.5, 7.5), 1)] == [
         False,

@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportError)
 
-from consumer_rig import FRAME, HEIGHT, WIDTH, ConsumerRig, calibration, header, labels, millimetres, overrides, seconds
+from consumer_rig import FRAME, HEIGHT, WIDTH, ConsumerRig, calibration, header, labels, millimeters, overrides, seconds
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, RegionOfInterest
 from std_msgs.msg import String
@@ -76,7 +76,7 @@ def points(cloud: Any) -> Any:
     return np.frombuffer(bytes(cloud.data), POINT).reshape(cloud.height, cloud.width)
 
 
-def test_organised_points_with_label_and_confidence_have_the_depths_header(rig: Rig) -> None:
+def test_organized_points_with_label_and_confidence_have_the_depths_header(rig: Rig) -> None:
     rig.depth(1.25)
     rig.answer(1.25)
     cloud = rig.until_cloud(1.25)
@@ -90,7 +90,7 @@ def test_organised_points_with_label_and_confidence_have_the_depths_header(rig: 
         ("label", 12, 6, 1),
         ("confidence", 16, 7, 1),
     ]
-    made, distances = points(cloud), millimetres()
+    made, distances = points(cloud), millimeters()
     np.testing.assert_array_equal(made["label"], labels())
     np.testing.assert_allclose(made["confidence"], 0.2, rtol=1e-6)
     np.testing.assert_array_equal(np.isnan(made["z"]), distances == 0)
@@ -121,7 +121,7 @@ def test_a_late_mask_gets_the_depth_of_its_own_frame(rig: Rig) -> None:
         rig.probe.until(lambda wanted=second * 10**9: rig.node.matched._newest.get("depth") == wanted)
     rig.answer(3.0)
     z = points(rig.until_cloud(3.0))["z"]
-    np.testing.assert_array_equal(np.nan_to_num(z * 1000).round(), millimetres(3))
+    np.testing.assert_array_equal(np.nan_to_num(z * 1000).round(), millimeters(3))
 
 
 def test_a_mask_that_comes_before_its_depth_waits(rig: Rig) -> None:
@@ -142,12 +142,12 @@ def test_another_answer_on_the_same_frame_makes_other_points(rig: Rig) -> None:
     assert (points(rig.clouds[1])["label"] == 9).all()
 
 
-def test_selected_points_dense_or_organised_by_names_and_ids(rig: Rig) -> None:
+def test_selected_points_dense_or_organized_by_names_and_ids(rig: Rig) -> None:
     if have_vision_msgs():
         pytest.skip("labels are vision_msgs/LabelInfo here")
     rig.names({0: "background", 1: "cup"})
     rig.probe.until(lambda: rig.node._labels.names, what="names")
-    there = millimetres() > 0
+    there = millimeters() > 0
     for second, (classes, keep, wanted) in enumerate(
         (
             ("cup", True, labels() == 1),
@@ -181,10 +181,10 @@ def test_pixels_that_are_not_sure_are_not_taken(rig: Rig) -> None:
     sure = np.tile(np.arange(WIDTH, dtype=np.uint8) * 8, (HEIGHT, 1))
     rig.publishers["/segmenter/confidence"].publish(from_array(sure, "mono8", header(1.0)))
     taken = np.isfinite(points(rig.until_cloud(1.0))["z"])
-    np.testing.assert_array_equal(taken, (millimetres() > 0) & (sure >= 102))
+    np.testing.assert_array_equal(taken, (millimeters() > 0) & (sure >= 102))
     rig.probe.until(lambda: rig.depths, what="masked depth")
     values = np.frombuffer(bytes(rig.depths[0].data), np.uint16).reshape(HEIGHT, WIDTH)
-    np.testing.assert_array_equal(values > 0, (millimetres() > 0) & np.isin(labels(), (1, 2)), "that has its own limit")
+    np.testing.assert_array_equal(values > 0, (millimeters() > 0) & np.isin(labels(), (1, 2)), "that has its own limit")
 
 
 def test_masked_depth_is_the_depth_of_the_objects_and_has_its_calibration(rig: Rig) -> None:
@@ -195,19 +195,19 @@ def test_masked_depth_is_the_depth_of_the_objects_and_has_its_calibration(rig: R
     assert (depth.header, info.header) == (header(1.0), header(1.0))
     assert (depth.encoding, depth.step, list(info.k)) == ("16UC1", 2 * WIDTH, list(calibration().k))
     values = np.frombuffer(bytes(depth.data), np.uint16).reshape(HEIGHT, WIDTH)
-    np.testing.assert_array_equal(values, np.where(np.isin(labels(), (1, 2)), millimetres(), 0))
+    np.testing.assert_array_equal(values, np.where(np.isin(labels(), (1, 2)), millimeters(), 0))
     assert rig.set(**{"depth.classes": [1], "depth.keep": True}).successful
-    metres = np.where(millimetres() > 0, millimetres() / 1000, np.nan).astype(np.float32)
-    rig.publishers["/depth"].publish(from_array(metres, "32FC1", header(2.0)))
+    meters = np.where(millimeters() > 0, millimeters() / 1000, np.nan).astype(np.float32)
+    rig.publishers["/depth"].publish(from_array(meters, "32FC1", header(2.0)))
     rig.answer(2.0)
     rig.probe.until(lambda: len(rig.depths) == 2, what="masked depth in metres")
     values = np.frombuffer(bytes(rig.depths[1].data), np.float32).reshape(HEIGHT, WIDTH)
-    np.testing.assert_array_equal(values, np.where(labels() == 1, metres, np.nan))
+    np.testing.assert_array_equal(values, np.where(labels() == 1, meters, np.nan))
 
 
 def test_big_endian_depth_and_padded_masks_of_16_bits(probe: Any) -> None:
     rig = Rig(probe, use_confidence=False)
-    rows = millimetres().astype(">u2").view(np.uint8).reshape(HEIGHT, -1)
+    rows = millimeters().astype(">u2").view(np.uint8).reshape(HEIGHT, -1)
     depth = Image(header=header(1.0), height=HEIGHT, width=WIDTH, encoding="16UC1", is_bigendian=1, step=2 * WIDTH)
     depth.data = array.array("B", rows.tobytes())
     rig.publishers["/depth"].publish(depth)
@@ -217,12 +217,12 @@ def test_big_endian_depth_and_padded_masks_of_16_bits(probe: Any) -> None:
     rig.publishers["/segmenter/mask"].publish(mask)
     made = points(rig.until_cloud(1.0))
     np.testing.assert_array_equal(made["label"], labels().astype(int) * 200)
-    np.testing.assert_array_equal(np.nan_to_num(made["z"] * 1000).round(), millimetres())
+    np.testing.assert_array_equal(np.nan_to_num(made["z"] * 1000).round(), millimeters())
     assert (made["confidence"] == 1).all()
 
 
 def test_malformed_messages_are_refused_by_name_and_the_node_goes_on(rig: Rig) -> None:
-    good = from_array(millimetres(), "16UC1", header(1.0))
+    good = from_array(millimeters(), "16UC1", header(1.0))
 
     def depth(**fields: Any) -> Image:
         data = fields.pop("data", good.data)
@@ -246,7 +246,7 @@ def test_malformed_messages_are_refused_by_name_and_the_node_goes_on(rig: Rig) -
         ("/segmenter/mask", from_array(np.zeros((HEIGHT, WIDTH, 3), np.uint8), "rgb8", header(1.0)), "mask encoding"),
         (
             "/segmenter/confidence",
-            from_array(millimetres(), "mono16", header(1.0)),
+            from_array(millimeters(), "mono16", header(1.0)),
             "confidence encoding: got 'mono16'",
         ),
     )
@@ -298,7 +298,7 @@ def test_a_node_that_nobody_listens_to_listens_to_nobody(probe: Any) -> None:
 
 
 def test_depth_of_another_camera_frame_is_pointed_out(rig: Rig) -> None:
-    message = from_array(millimetres(), "16UC1", header(1.0, "camera_depth_optical_frame"))
+    message = from_array(millimeters(), "16UC1", header(1.0, "camera_depth_optical_frame"))
     rig.publishers["/depth"].publish(message)
     rig.answer(1.0)
     assert rig.until_cloud(1.0).header.frame_id == "camera_depth_optical_frame"

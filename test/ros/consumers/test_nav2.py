@@ -18,7 +18,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportError)
 
-from consumer_rig import ConsumerRig, labels, millimetres, overrides, seconds
+from consumer_rig import ConsumerRig, labels, millimeters, overrides, seconds
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from segmenter_rig import Rig as SegmenterRig
@@ -106,7 +106,7 @@ def test_the_segmenters_topics_are_what_the_layer_takes(probe: Any) -> None:
     depth.publish(from_array(ramp, "16UC1", header(7.25)))
     rig.show(7.25)
     rig.click(20, 15, 7.25)
-    rig.until_labelled(7.25)
+    rig.until_labeled(7.25)
     # The frame is answered before the click too; points of that answer go with masks of that answer.
     probe.until(lambda: any(1 in points_of(cloud)["label"] for *_, cloud in layer.buffered()), 60, "labelled points")
     mask, confidence, points = layer.buffered()[-1]
@@ -125,7 +125,7 @@ def test_the_segmenters_topics_are_what_the_layer_takes(probe: Any) -> None:
 
 
 @pytest.mark.parametrize("classes", ["labelled", "all"])
-def test_unlabelled_pixels_take_no_tile_from_labelled_ones(probe: Any, classes: str) -> None:
+def test_unlabeled_pixels_take_no_tile_from_labeled_ones(probe: Any, classes: str) -> None:
     given = {"points.classes": classes}
     rig = ConsumerRig(probe, LabelledCloud(parameter_overrides=overrides(given)))
     layer = Layer(probe)
@@ -141,9 +141,9 @@ def test_unlabelled_pixels_take_no_tile_from_labelled_ones(probe: Any, classes: 
     probe.until(layer.buffered, what="mask, confidence and points")
     found = tiles(*layer.buffered()[0], {0, 1, 2})
     x = (np.arange(32) - 15.5) / 40
-    z = millimetres() / 1000
-    labelled = (made != 255) & (z > 0)
-    ground = np.stack([np.floor(x * z / RESOLUTION), np.floor(z / RESOLUTION)], -1)[labelled].astype(int)
+    z = millimeters() / 1000
+    labeled = (made != 255) & (z > 0)
+    ground = np.stack([np.floor(x * z / RESOLUTION), np.floor(z / RESOLUTION)], -1)[labeled].astype(int)
     everywhere = {(int(a), int(b)) for a, b in ground}
     if classes == "labelled":
         assert found.keys() == everywhere

@@ -29,10 +29,10 @@ def info(**fields: Any) -> SimpleNamespace:
 def scene(seed: int = 0) -> tuple[Any, Any, Any]:
     """Depth in millimetres with holes, labels, confidence."""
     rng = np.random.default_rng(seed)
-    millimetres = rng.integers(200, 60_000, (HEIGHT, WIDTH)).astype(np.uint16)
-    millimetres[rng.random((HEIGHT, WIDTH)) < 0.2] = 0
+    millimeters = rng.integers(200, 60_000, (HEIGHT, WIDTH)).astype(np.uint16)
+    millimeters[rng.random((HEIGHT, WIDTH)) < 0.2] = 0
     labels = rng.choice(np.array([0, 1, 3, 255], np.uint8), (HEIGHT, WIDTH))
-    return millimetres, labels, rng.integers(0, 256, (HEIGHT, WIDTH)).astype(np.uint8)
+    return millimeters, labels, rng.integers(0, 256, (HEIGHT, WIDTH)).astype(np.uint8)
 
 
 def test_rays_are_those_of_the_pinhole_pixel_by_pixel() -> None:
@@ -85,41 +85,41 @@ def test_calibrations_that_are_refused(bad: Any, says: str) -> None:
     assert says in str(raised.value)
 
 
-def test_metres_and_what_was_not_measured() -> None:
+def test_meters_and_what_was_not_measured() -> None:
     np.testing.assert_array_equal(
-        depth.metres(np.array([[0, 1, 1500, 65535]], np.uint16)), np.array([[np.nan, 0.001, 1.5, 65.535]], np.float32)
+        depth.meters(np.array([[0, 1, 1500, 65535]], np.uint16)), np.array([[np.nan, 0.001, 1.5, 65.535]], np.float32)
     )
     given = np.array([[0, -1, np.nan, np.inf, -np.inf, 1e-3, 2.5]], np.float32)
     np.testing.assert_array_equal(
-        depth.metres(given), np.array([[np.nan] * 5 + [1e-3, 2.5]], np.float32), err_msg="float32 is metres"
+        depth.meters(given), np.array([[np.nan] * 5 + [1e-3, 2.5]], np.float32), err_msg="float32 is metres"
     )
 
 
 def test_masked_depth_keeps_its_type_and_its_values() -> None:
-    millimetres, labels, _ = scene()
+    millimeters, labels, _ = scene()
     keep = labels == 3
-    taken = depth.masked(millimetres, keep)
-    metres = depth.masked(millimetres.astype(np.float32) / 1000, keep)
-    assert (taken.dtype, metres.dtype) == (np.uint16, np.float32)
+    taken = depth.masked(millimeters, keep)
+    meters = depth.masked(millimeters.astype(np.float32) / 1000, keep)
+    assert (taken.dtype, meters.dtype) == (np.uint16, np.float32)
     for v in range(HEIGHT):
         for u in range(WIDTH):
-            assert taken[v, u] == (millimetres[v, u] if labels[v, u] == 3 else 0)
-            assert np.isnan(metres[v, u]) == (labels[v, u] != 3)
-    assert depth.masked(millimetres, None) is millimetres
+            assert taken[v, u] == (millimeters[v, u] if labels[v, u] == 3 else 0)
+            assert np.isnan(meters[v, u]) == (labels[v, u] != 3)
+    assert depth.masked(millimeters, None) is millimeters
 
 
 @pytest.mark.parametrize("lens", [[0.0] * 5, [-0.2, 0.05, 0.001, -0.002, 0.0]])
 @pytest.mark.parametrize("selected", [None, 1, 3])
 def test_points_are_those_of_a_loop_over_the_pixels(lens: list[float], selected: int | None) -> None:
-    millimetres, labels, confidence = scene()
+    millimeters, labels, confidence = scene()
     rays = camera_rays(info(d=lens), (HEIGHT, WIDTH), rectified=False)
     x, y = (np.broadcast_to(axis, (HEIGHT, WIDTH)) for axis in (rays.x, rays.y))
     keep = None if selected is None else labels == selected
-    points = cloud.organised(depth.metres(millimetres), rays, labels, confidence, keep)
+    points = cloud.organised(depth.meters(millimeters), rays, labels, confidence, keep)
     there = []
     for v in range(HEIGHT):
         for u in range(WIDTH):
-            point, z = points[v, u], millimetres[v, u] / 1000
+            point, z = points[v, u], millimeters[v, u] / 1000
             assert (point["label"], point["confidence"]) == (labels[v, u], np.float32(confidence[v, u] / 255))
             if z > 0 and selected in (None, labels[v, u]):
                 assert (point["x"], point["y"], point["z"]) == pytest.approx((x[v, u] * z, y[v, u] * z, z), rel=1e-5)
@@ -132,9 +132,9 @@ def test_points_are_those_of_a_loop_over_the_pixels(lens: list[float], selected:
 
 
 def test_points_without_confidence_are_sure_and_labels_may_have_16_bits() -> None:
-    millimetres, labels, _ = scene()
+    millimeters, labels, _ = scene()
     rays = camera_rays(info(), (HEIGHT, WIDTH), rectified=False)
-    points = cloud.organised(depth.metres(millimetres), rays, labels.astype(np.uint16) + 1000)
+    points = cloud.organised(depth.meters(millimeters), rays, labels.astype(np.uint16) + 1000)
     assert (points["confidence"] == 1).all()
     np.testing.assert_array_equal(points["label"], labels.astype(int) + 1000)
 
@@ -142,7 +142,7 @@ def test_points_without_confidence_are_sure_and_labels_may_have_16_bits() -> Non
 def test_no_depth_at_all_is_no_point() -> None:
     rays = camera_rays(info(), (HEIGHT, WIDTH), rectified=False)
     labels = np.zeros((HEIGHT, WIDTH), np.uint8)
-    points = cloud.organised(depth.metres(np.zeros((HEIGHT, WIDTH), np.uint16)), rays, labels)
+    points = cloud.organised(depth.meters(np.zeros((HEIGHT, WIDTH), np.uint16)), rays, labels)
     assert np.isnan(points["x"]).all()
     assert cloud.dense(points).shape == (0,)
 

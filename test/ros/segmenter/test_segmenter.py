@@ -40,7 +40,7 @@ def test_a_click_labels_its_frame_and_the_mask_has_the_frames_header(rig: Rig) -
     before = rig.show(100.25)
     assert set(before.data) == {255}
     rig.click(20, 15, 100.25)
-    mask = rig.until_labelled(100.25)
+    mask = rig.until_labeled(100.25)
     assert mask.header == header(100.25)
     assert (mask.encoding, mask.height, mask.width, mask.step) == ("mono8", HEIGHT, WIDTH, WIDTH)
     labels = np.frombuffer(bytes(mask.data), np.uint8).reshape(HEIGHT, WIDTH)
@@ -51,7 +51,7 @@ def test_a_click_on_a_past_frame_is_answered_with_its_header(rig: Rig) -> None:
     for second in (1.5, 2.5, 3.5):
         rig.show(second)
     rig.click(20, 15, 2.5)
-    assert rig.until_labelled(2.5).header == header(2.5)
+    assert rig.until_labeled(2.5).header == header(2.5)
 
 
 def test_a_burst_of_frames_is_not_queued(rig: Rig) -> None:
@@ -76,7 +76,7 @@ def test_a_polygon_labels_its_pixels(rig: Rig, shape: str) -> None:
     message = PolygonStamped(header=header(5.0))
     message.polygon.points = [Point32(x=float(x), y=float(y)) for x, y in corners]
     publisher.publish(message)
-    mask = rig.until_labelled(5.0)
+    mask = rig.until_labeled(5.0)
     assert mask.data[14 * WIDTH + 20] == 1
 
 
@@ -87,7 +87,7 @@ def test_a_marker_may_be_a_bounding_box(rig: Rig) -> None:
     message = ImageMarker(header=header(5.0), ns="1:bounding", id=7, type=ImageMarker.POLYGON)
     message.points = [Point(x=12.0, y=8.0), Point(x=36.0, y=28.0)]
     publisher.publish(message)
-    labels = np.frombuffer(bytes(rig.until_labelled(5.0).data), np.uint8).reshape(HEIGHT, WIDTH)
+    labels = np.frombuffer(bytes(rig.until_labeled(5.0).data), np.uint8).reshape(HEIGHT, WIDTH)
     y, x = np.nonzero(labels)
     assert (x.min() >= 12, x.max() <= 36, y.min() >= 8, y.max() <= 28) == (True,) * 4
 
@@ -137,7 +137,7 @@ def test_a_point_in_space_is_projected_through_camera_info(rig: Rig) -> None:
     message = PointStamped(header=header(5.0))
     message.point.x, message.point.y, message.point.z = -0.48, -0.36, 2.0
     points.publish(message)
-    assert rig.until_labelled(5.0).data[15 * WIDTH + 20] == 1
+    assert rig.until_labeled(5.0).data[15 * WIDTH + 20] == 1
 
 
 def test_compressed_images(probe: Any) -> None:
@@ -157,7 +157,7 @@ def test_services(rig: Rig, tmp_path: Path) -> None:
     assert not refused.success
     assert refused.message
     rig.click(20, 15)
-    rig.until_labelled(5.0)
+    rig.until_labeled(5.0)
     assert rig.trigger("save_session").success
     assert [path.name for path in tmp_path.glob("*.*")] == ["session.safetensors"]
     assert rig.trigger("undo").success
@@ -177,7 +177,7 @@ def test_a_damaged_session_file_is_refused_and_the_session_goes_on(rig: Rig, tmp
     (tmp_path / "broken.safetensors").write_bytes(b"nonsense")
     rig.show(5.0)
     rig.click(20, 15)
-    rig.until_labelled(5.0)
+    rig.until_labeled(5.0)
     rig.node.set_parameters([Parameter("session_name", value="broken")])
     refused = rig.trigger("load_session")
     assert not refused.success
@@ -219,7 +219,7 @@ def test_an_unknown_encoding_is_named_once_and_the_next_frame_is_taken(rig: Rig)
 def test_resolution_may_change_and_keeps_the_classes(rig: Rig) -> None:
     rig.show(1.0)
     rig.click(20, 15)
-    rig.until_labelled(1.0)
+    rig.until_labeled(1.0)
     mask = rig.show(2.0, image=picture(0, 72, 96))
     assert (mask.height, mask.width) == (72, 96)
     mask = rig.show(3.0, image=picture(0, 40, 80))
@@ -303,7 +303,7 @@ def test_a_class_that_is_forgotten_is_named_no_more(rig: Rig, forgets: str) -> N
 
     rig.show(1.0)
     rig.click(20, 15, 1.0)
-    rig.until_labelled(1.0)
+    rig.until_labeled(1.0)
     rig.probe.until(lambda: named({"0": "background", "1": "1"}), what="the class that is clicked")
     assert rig.trigger(forgets).success
     rig.show(2.0)
@@ -338,7 +338,7 @@ def test_what_is_lost_is_told_when_it_changes_and_to_who_comes_late(rig: Rig, mo
 def test_inactive_it_publishes_nothing_and_active_again_it_remembers(rig: Rig) -> None:
     rig.show(1.0)
     rig.click(20, 15)
-    rig.until_labelled(1.0)
+    rig.until_labeled(1.0)
     assert rig.state() == "active"
     assert rig.change(Transition.TRANSITION_DEACTIVATE)
     assert rig.state() == "inactive"
@@ -353,7 +353,7 @@ def test_inactive_it_publishes_nothing_and_active_again_it_remembers(rig: Rig) -
 def test_cleaned_up_and_configured_again_it_starts_afresh(rig: Rig) -> None:
     rig.show(1.0)
     rig.click(20, 15)
-    rig.until_labelled(1.0)
+    rig.until_labeled(1.0)
     for transition in (
         Transition.TRANSITION_DEACTIVATE,
         Transition.TRANSITION_CLEANUP,
@@ -424,7 +424,7 @@ def test_a_refused_click_does_not_end_anything(rig: Rig) -> None:
     rig.click(1000, 15)
     rig.click(float("nan"), 15)
     rig.click(20, 15)
-    rig.until_labelled(1.0)
+    rig.until_labeled(1.0)
 
 
 def test_arguments_that_are_not_accepted_are_one_line() -> None:

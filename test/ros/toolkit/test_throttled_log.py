@@ -89,7 +89,7 @@ def test_a_flood_of_bad_messages_over_dds(probe: Any, capfd: pytest.CaptureFixtu
         rig.click(20, 15, 0.5)
         probe.executor.spin_once(timeout_sec=0)
     rig.click(20, 15)
-    rig.until_labelled(1.0)
+    rig.until_labeled(1.0)
     said = [line for line in capfd.readouterr().err.splitlines() if "segmenter" in line]
     kinds = ("box: got 0 points", "click: got (1", "annotation stamp: got 0.5")
     for kind in kinds:

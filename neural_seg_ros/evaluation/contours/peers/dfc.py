@@ -30,7 +30,7 @@ def dfc(image: NDArray[np.uint8]) -> Contours:
     small = resize_image(image, *field_shape(height, width, LONGER_SIDE, least=1))
     pixels = torch.from_numpy(small).permute(2, 0, 1)[None].float() / 255
     network = nn.Sequential(*_block(3, 3), *_block(CHANNELS, 3), *_block(CHANNELS, 1)[:2])
-    optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
     for _ in range(STEPS):
         scores = network(pixels)
         classes = scores.argmax(1)
@@ -38,9 +38,9 @@ def dfc(image: NDArray[np.uint8]) -> Contours:
             break
         changes = [scores.diff(dim=axis).abs().mean() for axis in (2, 3)]
         loss = functional.cross_entropy(scores, classes) + CONTINUITY * (changes[0] + changes[1])
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     full = functional.interpolate(scores.detach(), (height, width), mode="bilinear")
     return contours_of(pieces_of(full[0].argmax(0).numpy(), LEAST))
 

@@ -21,9 +21,9 @@ LEVELS = 50
 
 def roberts(image: NDArray[np.uint8]) -> Contours:
     """The cross operator on the grey image as it is (Roberts: Machine perception of three-dimensional solids, 1963)."""
-    grey = _grey(image)
-    rising = cv2.filter2D(grey, -1, np.array([[1, 0], [0, -1]], np.float32), anchor=(0, 0))
-    falling = cv2.filter2D(grey, -1, np.array([[0, 1], [-1, 0]], np.float32), anchor=(0, 0))
+    gray = _gray(image)
+    rising = cv2.filter2D(gray, -1, np.array([[1, 0], [0, -1]], np.float32), anchor=(0, 0))
+    falling = cv2.filter2D(gray, -1, np.array([[0, 1], [-1, 0]], np.float32), anchor=(0, 0))
     size = np.stack([falling - rising, -(falling + rising)]) / 2
     return Contours(_strength(np.hypot(*size)), lambda: _strength(_thinned(*size)))
 
@@ -49,14 +49,14 @@ def canny(image: NDArray[np.uint8]) -> Contours:
     return Contours(strength, lambda: kept)
 
 
-def _grey(image: NDArray[np.uint8]) -> Values:
+def _gray(image: NDArray[np.uint8]) -> Values:
     """(H, W) in [0, 1]."""
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255)
 
 
 def _blurred_gradient(image: NDArray[np.uint8]) -> tuple[Values, Values]:
     """The change of grey to the right and downwards, in that of a step from black to white."""
-    blurred = cv2.GaussianBlur(_grey(image), (0, 0), SIGMA)
+    blurred = cv2.GaussianBlur(_gray(image), (0, 0), SIGMA)
     scale = SIGMA * np.sqrt(2 * np.pi) / 8
     right, down = (
         cv2.Sobel(blurred, cv2.CV_32F, dx, 1 - dx, scale=scale, borderType=cv2.BORDER_REFLECT) for dx in (1, 0)

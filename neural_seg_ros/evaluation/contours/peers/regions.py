@@ -57,8 +57,8 @@ def slic_rag(image: NDArray[np.uint8]) -> Contours:
     Achanta et al.: SLIC superpixels, PAMI 2012. A border is as strong as the share of the levels that have it.
     """
     superpixels, lab = _superpixels(image)
-    neighbours = graph.rag_mean_color(lab, superpixels)
-    levels = [_merged(superpixels, neighbours, STEP * number).astype(np.int32) for number in range(1, LEVELS + 1)]
+    neighbors = graph.rag_mean_color(lab, superpixels)
+    levels = [_merged(superpixels, neighbors, STEP * number).astype(np.int32) for number in range(1, LEVELS + 1)]
     strength = np.asarray(np.mean([thin(borders_of(ids)) for ids in levels], axis=0), np.float32)
     return Contours(strength, lambda: strength, lambda threshold: levels[min(int(threshold * LEVELS), LEVELS - 1)])
 
@@ -76,8 +76,8 @@ def split_merge(image: NDArray[np.uint8]) -> Contours:
         top, bottom, left, right = waiting.pop()
         block = lab[top:bottom, left:right]
         if min(block.shape[:2]) >= 2 * SIDE and block.std((0, 1)).max() > SPREAD:
-            middle, centre = (top + bottom) // 2, (left + right) // 2
-            halves = ((left, centre), (centre, right))
+            middle, center = (top + bottom) // 2, (left + right) // 2
+            halves = ((left, center), (center, right))
             waiting += [(*rows, *columns) for rows in ((top, middle), (middle, bottom)) for columns in halves]
         else:
             blocks[top:bottom, left:right] = count
@@ -90,7 +90,7 @@ def _superpixels(image: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[n
     return segmentation.slic(image, SUPERPIXELS, COMPACTNESS, start_label=0), lab_of(image)
 
 
-def _merged(regions: NDArray[Any], neighbours: Any, difference: float) -> NDArray[Any]:
+def _merged(regions: NDArray[Any], neighbors: Any, difference: float) -> NDArray[Any]:
     """Regions (H, W) merged, the most alike first, until all neighbours differ more in mean colour.
 
     ``neighbours``, the graph of ``regions``, is changed; merging goes on from it with a greater difference.
@@ -98,7 +98,7 @@ def _merged(regions: NDArray[Any], neighbours: Any, difference: float) -> NDArra
     return np.asarray(
         graph.merge_hierarchical(
             regions,
-            neighbours,
+            neighbors,
             thresh=difference,
             rag_copy=False,
             in_place_merge=True,
@@ -108,14 +108,14 @@ def _merged(regions: NDArray[Any], neighbours: Any, difference: float) -> NDArra
     )
 
 
-def _join(neighbours: Any, gone: int, kept: int) -> None:
+def _join(neighbors: Any, gone: int, kept: int) -> None:
     for key in ("total color", "pixel count"):
-        neighbours.nodes[kept][key] = neighbours.nodes[kept][key] + neighbours.nodes[gone][key]
+        neighbors.nodes[kept][key] = neighbors.nodes[kept][key] + neighbors.nodes[gone][key]
 
 
-def _difference(neighbours: Any, kept: int, gone: int, other: int) -> dict[str, float]:
+def _difference(neighbors: Any, kept: int, gone: int, other: int) -> dict[str, float]:
     """What an edge of the union of ``gone`` and ``kept`` is given; ``kept`` holds it already."""
     first, second = (
-        neighbours.nodes[node]["total color"] / neighbours.nodes[node]["pixel count"] for node in (kept, other)
+        neighbors.nodes[node]["total color"] / neighbors.nodes[node]["pixel count"] for node in (kept, other)
     )
     return {"weight": float(np.linalg.norm(first - second))}

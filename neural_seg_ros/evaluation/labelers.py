@@ -18,26 +18,26 @@ from neural_seg_ros.session import Session
 
 
 @dataclass(frozen=True)
-class Labelling:
+class Labeling:
     """Labels (H, W) uint8 of class ids and, where the method has one, their confidence (H, W) float32 in [0, 1]."""
 
     labels: Labels
     confidence: NDArray[np.float32] | None = None
 
 
-class Labeller(Protocol):
+class Labeler(Protocol):
     """One method under test, used for one image after another."""
 
     def start(self, image: NDArray[np.uint8]) -> None:
         """Prepare for an image (H, W, 3) uint8 RGB, before anything is drawn."""
         ...
 
-    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+    def label(self, annotations: Sequence[Annotation]) -> Labeling:
         """Label every pixel from all that was drawn so far, oldest first; one call extends what the last was given."""
         ...
 
 
-class SessionLabeller:
+class SessionLabeler:
     """A session per image: the first fit before the first click, then the steps that are due after every click.
 
     ``answer: fused`` answers a click before any fit and the fit does not change it, so there is none.
@@ -54,12 +54,12 @@ class SessionLabeller:
         self._session.prepare(wait=True)
         self._fit()
 
-    def label(self, annotations: Sequence[Annotation]) -> Labelling:
+    def label(self, annotations: Sequence[Annotation]) -> Labeling:
         for annotation in annotations[len(self._session.annotations) :]:
             self._session.annotate(annotation)
         self._fit()
         result = self._session.result()
-        return Labelling(result.labels.astype(np.uint8, copy=False), result.confidence)
+        return Labeling(result.labels.astype(np.uint8, copy=False), result.confidence)
 
     def _fit(self) -> None:
         if self._config.answer == "field":
