@@ -45,7 +45,7 @@ PROBABILITIES, FEATURES = 0.25, 1 / 3
 LARGE_DIFFERENCE = 0.95
 # Modules whose names are replaced.
 GRAPH, CANDIDATES, EVIDENCE, VOTE, FUSED = (
-    f"neural_seg_ros.click_answer.{module}" for module in ("graph", "candidates", "evidence", "vote", "fused")
+    f"neural_seg_ros.click_answer.{module}" for module in ("graph", "candidates", "candidates", "vote", "region_answer")
 )
 FINDER = f"{FUSED}.RegionFinder"
 
@@ -147,7 +147,7 @@ class WithField(SessionLabeler):
 
     @property
     def _engine(self) -> Any:
-        return self._field._learning.engine
+        return self._field._fitting.engine
 
 
 class WithProbabilities(WithField):

@@ -155,6 +155,11 @@ class SessionConfig:
         return to_flat(self)
 
     @property
+    def answers_at_once(self) -> bool:
+        """Whether the region graph answers annotations before the fit (``answer: fused``)."""
+        return self.answer == "fused"
+
+    @property
     def unlabelled(self) -> int:
         """The label of a pixel without a class: 255, or 65535 with 16-bit labels."""
         return int(2**self.label_bits - 1)

@@ -34,11 +34,12 @@ class PlainSession:
         self.steps = 0
         self.observed: list[float] = []
         self.placed: list[Any] = []
+        self.ids = 0
         self.gate = threading.Event()
         self.gate.set()
         self.fitting = threading.Event()
         self.fails: Exception | None = None
-        self.improves = False
+        self.better_available = False
         self.lost: tuple[int, ...] = ()
 
     def observe(self, image: Any, stamp: float) -> None:
@@ -48,15 +49,22 @@ class PlainSession:
         self.observed.append(stamp)
         self.steps_due = max(self.steps_due, due)
 
-    def annotate(self, annotation: Any) -> None:
+    def annotate(self, annotation: Any) -> int:
         if self.frame is None:
             raise SessionError("session: no frame yet")
         if annotation.x >= self.frame.shape[1]:
             raise AnnotationError("click: outside")
-        self.placed.append(SimpleNamespace(annotation=annotation, stamp=self.stamp, frame_number=self.frame_number))
+        self.ids += 1
+        where = {"stamp": self.stamp, "frame_number": self.frame_number, "id": self.ids}
+        self.placed.append(SimpleNamespace(annotation=annotation, **where))
         self.steps_due = max(self.steps_due, self.config.fit.click_steps)
+        return self.ids
 
-    def fit_slices(self) -> Iterator[None]:
+    @property
+    def scheduler(self) -> PlainSession:
+        return self
+
+    def slices(self) -> Iterator[None]:
         self.advance(self.steps_due)
         yield
 
@@ -69,7 +77,7 @@ class PlainSession:
         self.steps_due = max(0, self.steps_due - steps)
 
     @property
-    def field_steps_due(self) -> int:
+    def due(self) -> int:
         return self.steps_due
 
     def train(self, steps: int) -> int:
@@ -78,18 +86,20 @@ class PlainSession:
     def synchronize(self) -> None:
         """Nothing to wait for."""
 
-    prepared = True
+    is_prepared = True
 
     def prepare(self, wait: bool = False) -> None:
         """Nothing to prepare; the next preview is the better one."""
-        self.improves = False
+        self.better_available = False
 
     def result(self) -> Any:
         return self.preview()
 
     def preview(self) -> Any:
         count = len(self.placed)
-        return SimpleNamespace(stamp=self.stamp, annotations=count, steps=self.steps, improves=self.improves)
+        return SimpleNamespace(
+            stamp=self.stamp, annotations=count, steps=self.steps, better_available=self.better_available
+        )
 
     def undo(self) -> bool:
         return bool(self.placed and self.placed.pop())

@@ -142,12 +142,19 @@ BACKGROUND = 0
 
 @dataclass(frozen=True)
 class FrameAnnotation:
-    """An annotation and the frame it was made on: its stamp in seconds, its (height, width), its running number."""
+    """An annotation and the frame that it was made on.
+
+    stamp         of the frame, in seconds
+    frame_size    (height, width) in pixels
+    frame_number  running number of the frame
+    id            running number of the annotation in its session
+    """
 
     annotation: Annotation
     stamp: float
     frame_size: tuple[int, int]
     frame_number: int
+    id: int
 
 
 def classes_among(placed: Sequence[FrameAnnotation], unlabelled: int) -> tuple[int, ...]:

@@ -1,13 +1,6 @@
-"""Answers: from a frame, its annotations and the field to class probabilities; chosen by ``SessionConfig.answer``."""
+"""Answers to annotations from the region graph, before any fit."""
 
-from neural_seg_ros.annotations.implied import AnnotationTargets
-from neural_seg_ros.click_answer.field_answer import FieldAnswer
-from neural_seg_ros.click_answer.interface import Answer, Estimate
-from neural_seg_ros.click_answer.region_answer import FusedAnswer
+from neural_seg_ros.click_answer.estimate import Estimate
+from neural_seg_ros.click_answer.region_answer import RegionAnswer
 
-__all__ = ["AnnotationTargets", "Answer", "Estimate", "make_answer"]
-
-
-def make_answer(name: str) -> Answer:
-    """The answer that ``SessionConfig.answer`` names: ``field`` or ``fused``."""
-    return FieldAnswer() if name == "field" else FusedAnswer()
+__all__ = ["Estimate", "RegionAnswer"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_seg_ros.annotations.implied import AnnotationTargets
-from neural_seg_ros.click_answer.interface import Estimate
+from neural_seg_ros.click_answer.estimate import Estimate
 from neural_seg_ros.images.arrays import likeliest
 
 # Counts as annotated for the region graph, and stays below the user's own annotations.

@@ -38,7 +38,7 @@ class GraphAnswer:
 
     probabilities: NDArray[np.float32]
     classes: NDArray[np.int64]
-    doubt: float
+    top_odds_divisor: float
 
 
 def graph_answer(
@@ -47,8 +47,8 @@ def graph_answer(
     weights: NDArray[np.float32],
     count: int,
     clicks: Sequence[PastClick] = (),
-    seen: NDArray[np.int64] | None = None,
-    named: Collection[int] = (),
+    previous_labels: NDArray[np.int64] | None = None,
+    new_classes: Collection[int] = (),
 ) -> GraphAnswer:
     """The classes of a frame, N = ``count``.
 
@@ -61,28 +61,29 @@ def graph_answer(
     if count == 1 or not (seeds.hard.any() or seeds.presumed.any()):
         alike = np.full((count, *regions.ids.shape), 1 / count, np.float32)
         return GraphAnswer(alike, np.zeros(regions.count, np.int64), DOUBT)
-    candidates, weights_of, likely = candidates_of(regions, seeds, seen)
+    candidates, weights_of, likely = candidates_of(regions, seeds, previous_labels)
     odds = np.exp(SHARPNESS * (likely - likely.max(0)))
     prior = odds / odds.sum(0)
-    corrections = sum(click.seen is not None for click in clicks)
+    corrections = sum(click.previous_labels is not None for click in clicks)
     settled = 1 / (1 + SETTLING * corrections)
     mixed = settled * (WALKER * walk(regions, prior, seeds.fixed) + PRIOR * prior)
     vote = 1 - settled * (WALKER + PRIOR)
     everywhere = np.arange(regions.count)
     for classes, share in zip(candidates, shares_of(regions, candidates, weights_of, clicks), strict=True):
         mixed[classes, everywhere] += vote * share
-    if seen is not None:
-        _hold(mixed, np.where(seeds.named[seen], seen, mixed.argmax(0)), named)
+    if previous_labels is not None:
+        _hold(mixed, np.where(seeds.named[previous_labels], previous_labels, mixed.argmax(0)), new_classes)
     _fix(mixed, seeds)
     answer = _kept_at_annotations(mixed.astype(np.float32)[:, regions.ids], regions, seeds, labels, weights)
     return GraphAnswer(answer, mixed.argmax(0), DOUBT ** (1 / (1 + corrections)))
 
 
-def _hold(mixed: NDArray[np.float64], seen: NDArray[np.int64], named: Collection[int]) -> None:
-    """Where the most probable class is new and not ``named``, that which was seen changes places with it."""
+def _hold(mixed: NDArray[np.float64], previous_labels: NDArray[np.int64], new_classes: Collection[int]) -> None:
+    """Where the most probable class is new and not ``new_classes``, that which was seen changes places with it."""
     now = mixed.argmax(0)
-    held = np.flatnonzero((now != seen) & ~np.isin(now, list(named)))
-    mixed[seen[held], held], mixed[now[held], held] = mixed[now[held], held], mixed[seen[held], held]
+    held = np.flatnonzero((now != previous_labels) & ~np.isin(now, list(new_classes)))
+    before, after = previous_labels[held], now[held]
+    mixed[before, held], mixed[after, held] = mixed[after, held], mixed[before, held]
 
 
 def _fix(mixed: NDArray[np.float64], seeds: Seeds) -> None:

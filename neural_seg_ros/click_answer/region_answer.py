@@ -1,8 +1,8 @@
-"""``answer: fused``: a region graph answers on the annotated frame at once, the field learns it and carries it on."""
+"""The region graph's answer to one frame, version by version as annotations are added and undone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -15,232 +15,233 @@ from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.annotations.implied import AnnotationTargets, Draw
 from neural_seg_ros.click_answer.boxes import recall_boxes
 from neural_seg_ros.click_answer.carried_seeds import recall
+from neural_seg_ros.click_answer.estimate import Estimate
 from neural_seg_ros.click_answer.graph import graph_answer
-from neural_seg_ros.click_answer.interface import Estimate
 from neural_seg_ros.click_answer.vote import PastClick
 from neural_seg_ros.images.arrays import MIN_SIDE, field_shape, resize_image
 from neural_seg_ros.regions import FEW_MEMBERS, MEMBERS, RegionFinder, Regions
+
+GRAPH_SIDE_PX = 300
+# Versions that undo can return to exactly; older ones are computed anew.
+MAX_VERSIONS = 64
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class AnswerVersion:
-    """What the user saw after some annotations of one frame, oldest first.
+    """The answer after some annotations of one frame, oldest first.
 
-    clicks   those among the annotations, with what the user saw when making each
-    classes  (R,) int64 channel of every region
-    members  segmentations that the regions were found with
+    clicks         those among the annotations, with the labels that the user saw when making each
+    labels         (R,) int64 channel of every superpixel
+    ensemble_size  segmentations that the region graph was made from
     """
 
     annotations: tuple[Annotation, ...]
     channels: int
     clicks: tuple[PastClick, ...]
-    classes: NDArray[np.int64]
+    labels: NDArray[np.int64]
     estimate: Estimate
-    members: int
+    ensemble_size: int
+
+    def starts(self, annotations: Sequence[Annotation]) -> bool:
+        """Return whether ``annotations`` begin with those of this version."""
+        return self.annotations == tuple(annotations[: len(self.annotations)])
 
 
-def turns_to_json(turns: Sequence[AnswerVersion]) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
-    """Turns as JSON values, and the arrays that these name."""
+class RegionAnswer:
+    """The answers to one frame's annotations by its region graph (``answer: fused``).
+
+    A thread of its own finds the region graph; a click waits for it.
+    """
+
+    def __init__(self, image: NDArray[np.uint8]) -> None:
+        """Take a frame, (H, W, 3) uint8 RGB; nothing is computed yet."""
+        self._image = image
+        self._finding = _RegionFinding(image)
+        self._versions: list[AnswerVersion] = []
+
+    def cleared(self) -> RegionAnswer:
+        """Return an answer to the same frame without versions, which shares the region graph."""
+        answer = RegionAnswer.__new__(RegionAnswer)
+        answer._image, answer._finding, answer._versions = self._image, self._finding, []
+        return answer
+
+    def close(self) -> None:
+        """Start no more work: the frame is no longer needed."""
+        self._finding.stop()
+
+    def prepare(self, wait: bool) -> None:
+        """Find the region graph in the background; with ``wait``, return when it is found."""
+        if not wait:
+            # A preview meanwhile waits for these only.
+            self._finding.start(FEW_MEMBERS)
+        regions = self._finding.start(MEMBERS)
+        if wait:
+            regions.result()
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the region graph from the whole ensemble is found."""
+        return self._finding.is_done(MEMBERS)
+
+    def update(self, draw: Draw, prior: Estimate | None, fast: bool) -> Estimate | None:
+        """Answer the frame's annotations together with what is remembered of it, at 300 pixels.
+
+        Annotations since the last version are answered together. If annotations were undone, return the earlier version
+        exactly.
+        prior: estimate of this frame from before its first annotation; fast: answer from FEW_MEMBERS segmentations
+        where
+        the frame is not prepared. None where nothing is drawn.
+        """
+        targets = draw(_graph_shape(self._image))
+        if not targets.weights.any():
+            return None
+        annotations = _annotations(targets)
+        self._drop_undone(annotations, targets.count)
+        last = self._versions[-1] if self._versions else None
+        answered = last is not None and last.annotations == annotations and last.channels == targets.count
+        if answered and self.better_available(fast):
+            # Replace the preview: what the user saw before these annotations stays as it was.
+            self._versions.pop()
+            answered, last = False, self._versions[-1] if self._versions else None
+        if not answered:
+            if fast and not self.is_prepared:
+                self._finding.start(FEW_MEMBERS).result()
+            ensemble_size = FEW_MEMBERS if fast and not self.is_prepared else MEMBERS
+            self._versions.append(self._version(targets, prior, last, ensemble_size))
+            del self._versions[:-MAX_VERSIONS]
+        return self._versions[-1].estimate
+
+    def better_available(self, fast: bool) -> bool:
+        """Return whether the newest version is a preview that can be improved, with ``fast`` without waiting."""
+        return bool(self._versions) and self._versions[-1].ensemble_size < MEMBERS and (self.is_prepared or not fast)
+
+    def saved(self, annotations: Sequence[Annotation]) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
+        """Return, as JSON values and arrays, the versions that ``annotations`` of this frame begin with."""
+        return _to_json([version for version in self._versions if version.starts(annotations)])
+
+    def restore(self, values: Sequence[Mapping[str, Any]], arrays: Arrays, annotations: Sequence[Annotation]) -> None:
+        """Take the versions that ``saved`` returned. Raises KeyError, TypeError or ValueError for other values."""
+        self._versions = _from_json(values, arrays, self._image, annotations)
+
+    def _drop_undone(self, annotations: tuple[Annotation, ...], channels: int) -> None:
+        """Drop the versions whose annotations are not the first ones of ``annotations``."""
+        while self._versions:
+            version = self._versions[-1]
+            if version.channels <= channels and version.starts(annotations):
+                return
+            self._versions.pop()
+
+    def _version(
+        self, targets: AnnotationTargets, prior: Estimate | None, last: AnswerVersion | None, ensemble_size: int
+    ) -> AnswerVersion:
+        annotations = _annotations(targets)
+        regions = self._finding.start(ensemble_size).result()
+        clicks = last.clicks if last is not None else ()
+        known = len(last.annotations) if last is not None else 0
+        previous = last.labels if last is not None else None
+        if last is None and prior is not None:
+            previous = _labels_at_centroids(regions, prior)
+        new = targets.marks[known:]
+        clicks += tuple(PastClick(mark.channels[0], *mark.pixel, previous) for mark in new if mark.pixel is not None)
+        new_classes = {channel for mark in new for channel in mark.channels}
+        if prior is not None:
+            targets = recall(targets, prior)
+        targets = recall_boxes(targets, regions)
+        answer = graph_answer(regions, targets.labels, targets.weights, targets.count, clicks, previous, new_classes)
+        estimate = Estimate(targets.image, answer.probabilities, answer.top_odds_divisor)
+        return AnswerVersion(annotations, targets.count, clicks, answer.classes, estimate, ensemble_size)
+
+
+class _RegionFinding:
+    """The region graphs of one image from parts of the ensemble, each computed once in a thread of its own."""
+
+    def __init__(self, image: NDArray[np.uint8]) -> None:
+        self._image = image
+        self._finder: RegionFinder | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._regions: dict[int, Future[Regions]] = {}
+
+    def start(self, ensemble_size: int) -> Future[Regions]:
+        """Start the graph from so many segmentations, or return the one that was started."""
+        if self._finder is None or self._thread is None:
+            small = resize_image(self._image, *_graph_shape(self._image))
+            self._finder, self._thread = RegionFinder(small), ThreadPoolExecutor(1, "regions")
+        if ensemble_size not in self._regions:
+            self._regions[ensemble_size] = self._thread.submit(self._finder.regions, ensemble_size)
+        return self._regions[ensemble_size]
+
+    def is_done(self, ensemble_size: int) -> bool:
+        """Return whether the graph from so many segmentations is found."""
+        return ensemble_size in self._regions and self._regions[ensemble_size].done()
+
+    def stop(self) -> None:
+        """Start no more work; the thread ends after its current task."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+# The keys below are those of the session file.
+
+
+def _to_json(versions: Sequence[AnswerVersion]) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
+    """Return versions as JSON values, and the arrays that these name."""
     arrays: dict[str, NDArray[Any]] = {}
-    # Clicks share what was seen with each other and with the turn that showed it: it is written once.
-    seen = {id(turn.classes): f"{number}.classes" for number, turn in enumerate(turns)}
+    # Clicks share the array of labels with the version that showed it: each array is written once.
+    names = {id(version.labels): f"{number}.classes" for number, version in enumerate(versions)}
     values = []
-    for number, turn in enumerate(turns):
+    for number, version in enumerate(versions):
         clicks: list[tuple[int, int, int, str | None]] = []
-        for click in turn.clicks:
+        for click in version.clicks:
             name = None
-            if click.seen is not None:
-                name = seen.setdefault(id(click.seen), f"seen.{len(seen)}")
-                arrays[name] = click.seen
+            if click.previous_labels is not None:
+                name = names.setdefault(id(click.previous_labels), f"seen.{len(names)}")
+                arrays[name] = click.previous_labels
             clicks.append((click.channel, click.x, click.y, name))
-        arrays[f"{number}.classes"] = turn.classes
-        arrays[f"{number}.probabilities"] = turn.estimate.probabilities
-        counts = {"annotations": len(turn.annotations), "channels": turn.channels, "members": turn.members}
-        values.append({**counts, "clicks": clicks, "doubt": turn.estimate.doubt})
+        arrays[f"{number}.classes"] = version.labels
+        arrays[f"{number}.probabilities"] = version.estimate.probabilities
+        counts = {
+            "annotations": len(version.annotations),
+            "channels": version.channels,
+            "members": version.ensemble_size,
+        }
+        values.append({**counts, "clicks": clicks, "doubt": version.estimate.top_odds_divisor})
     return values, arrays
 
 
-def turns_from_json(
-    values: Sequence[Mapping[str, Any]],
-    arrays: Arrays,
-    frame: NDArray[np.uint8],
-    annotations: Sequence[Annotation],
+def _from_json(
+    values: Sequence[Mapping[str, Any]], arrays: Arrays, image: NDArray[np.uint8], annotations: Sequence[Annotation]
 ) -> list[AnswerVersion]:
-    """What ``turns_to_json`` gave of a frame (H, W, 3) and its annotations, oldest first.
+    """Return the versions that ``_to_json`` described, of a frame (H, W, 3) and its annotations, oldest first.
 
-    Raises KeyError and TypeError when it is something else.
+    Raises KeyError and TypeError for other values.
     """
-    turns = []
+    versions = []
     for number, value in enumerate(values):
         clicks = tuple(
             PastClick(channel, x, y, None if name is None else arrays[name]) for channel, x, y, name in value["clicks"]
         )
         probabilities = arrays[f"{number}.probabilities"]
-        image = resize_image(frame, *probabilities.shape[1:])
-        estimate = Estimate(image, probabilities, float(value["doubt"]))
+        small = resize_image(image, *probabilities.shape[1:])
+        estimate = Estimate(small, probabilities, float(value["doubt"]))
         made = tuple(annotations[: int(value["annotations"])])
-        classes, channels, members = arrays[f"{number}.classes"], int(value["channels"]), int(value["members"])
-        turns.append(AnswerVersion(made, channels, clicks, classes, estimate, members))
-    return turns
+        labels, channels, ensemble_size = arrays[f"{number}.classes"], int(value["channels"]), int(value["members"])
+        versions.append(AnswerVersion(made, channels, clicks, labels, estimate, ensemble_size))
+    return versions
 
 
-GRAPH_SIZE = 300
-# Answers that undo can return to; before them an answer is found anew.
-TURNS = 64
+def _annotations(targets: AnnotationTargets) -> tuple[Annotation, ...]:
+    return tuple(mark.annotation for mark in targets.marks)
 
 
-class FusedAnswer:
-    """Keeps the regions of the frame observed last, and the answers that its annotations had one after the other."""
-
-    def __init__(self) -> None:
-        self._frame: NDArray[np.uint8] | None = None
-        self._finding: _Finding | None = None
-        self._turns: list[AnswerVersion] = []
-
-    def observe(self, frame: NDArray[np.uint8]) -> None:
-        """Drop what was prepared for the last frame, and its answers."""
-        self._frame = frame
-        if self._finding is not None:
-            self._finding.stop()
-        self._finding = None
-        self._turns = []
-
-    def prepare(self, wait: bool) -> None:
-        """Find the regions of the frame in a thread of its own; without ``wait`` a click waits for what is left."""
-        if not wait:
-            # Who is in a hurry meanwhile waits for these alone.
-            self._found(FEW_MEMBERS)
-        found = self._found(MEMBERS)
-        if wait:
-            found.result()
-
-    @property
-    def prepared(self) -> bool:
-        """Whether the regions are found, with all segmentations."""
-        return self._finding is not None and self._finding.has(MEMBERS)
-
-    def forget(self) -> None:
-        """Drop the answers."""
-        self._turns = []
-
-    def instant(self, draw: Draw, carried: Estimate | None, hurry: bool) -> Estimate | None:
-        """The region graph's answer to this frame's annotations and what it remembers, at 300 pixels.
-
-        Annotations that came since the last answer are answered together. Fewer of them than before: the answer of
-        then, exactly. In a hurry the graph of a frame that was not prepared has FEW_MEMBERS segmentations.
-        """
-        assert self._frame is not None
-        drawn = draw(_graph_shape(self._frame))
-        if not drawn.weights.any():
-            return None
-        self._return_to(drawn)
-        last = self._turns[-1] if self._turns else None
-        answered = last is not None and last.annotations == _annotations(drawn) and last.channels == drawn.count
-        if answered and self.improves(hurry):
-            # As if there had been time: what the user saw before these annotations stays what it was.
-            self._turns.pop()
-            answered, last = False, self._turns[-1] if self._turns else None
-        if not answered:
-            if hurry and not self.prepared:
-                self._found(FEW_MEMBERS).result()
-            members = FEW_MEMBERS if hurry and not self.prepared else MEMBERS
-            self._turns.append(self._turn(drawn, carried, last, members))
-            del self._turns[:-TURNS]
-        return self._turns[-1].estimate
-
-    def improves(self, hurry: bool) -> bool:
-        """Whether the newest answer was found with few segmentations and, in a hurry, the others are there by now."""
-        return bool(self._turns) and self._turns[-1].members < MEMBERS and (self.prepared or not hurry)
-
-    def final(self, instant: Estimate | None, field: Callable[[], Estimate]) -> Estimate:
-        """The graph's answer on an annotated frame; on later ones the field's, which was taught it."""
-        return instant if instant is not None else field()
-
-    def saved(self, annotations: Sequence[Annotation]) -> tuple[Any, dict[str, NDArray[Any]]]:
-        """The answers that ``annotations`` begin with; others would be dropped at the next answer."""
-        return turns_to_json([turn for turn in self._turns if _begin_with(annotations, turn)])
-
-    def restore(self, values: Any, arrays: Arrays, annotations: Sequence[Annotation]) -> None:
-        """Take the answers up again."""
-        assert self._frame is not None
-        self._turns = turns_from_json(values, arrays, self._frame, annotations)
-
-    def _return_to(self, drawn: AnnotationTargets) -> None:
-        """Drop the turns whose annotations are not all among the first ones of ``drawn``."""
-        annotations = _annotations(drawn)
-        while self._turns:
-            turn = self._turns[-1]
-            if turn.channels <= drawn.count and _begin_with(annotations, turn):
-                return
-            self._turns.pop()
-
-    def _found(self, members: int) -> Future[Regions]:
-        """The regions of the frame, being found in a thread of their own."""
-        assert self._frame is not None
-        if self._finding is None:
-            self._finding = _Finding(resize_image(self._frame, *_graph_shape(self._frame)))
-        return self._finding.begin(members)
-
-    def _turn(
-        self, drawn: AnnotationTargets, carried: Estimate | None, last: AnswerVersion | None, members: int
-    ) -> AnswerVersion:
-        regions = self._found(members).result()
-        clicks = last.clicks if last is not None else ()
-        known = len(last.annotations) if last is not None else 0
-        seen = last.classes if last is not None else None
-        if last is None and carried is not None:
-            seen = _classes_in(regions, carried)
-        new = drawn.marks[known:]
-        clicks += tuple(PastClick(mark.channels[0], *mark.pixel, seen) for mark in new if mark.pixel is not None)
-        named = {channel for mark in new for channel in mark.channels}
-        if carried is not None:
-            drawn = recall(drawn, carried)
-        drawn = recall_boxes(drawn, regions)
-        found = graph_answer(regions, drawn.labels, drawn.weights, drawn.count, clicks, seen, named)
-        estimate = Estimate(drawn.image, found.probabilities, found.doubt)
-        return AnswerVersion(_annotations(drawn), drawn.count, clicks, found.classes, estimate, members)
+def _graph_shape(image: NDArray[np.uint8]) -> tuple[int, int]:
+    height, width = image.shape[:2]
+    return field_shape(height, width, GRAPH_SIDE_PX, MIN_SIDE)
 
 
-class _Finding:
-    """The regions of one image, found in a thread of their own with as many segmentations as are asked for."""
-
-    def __init__(self, image: NDArray[np.uint8]) -> None:
-        self._finder = RegionFinder(image)
-        self._thread = ThreadPoolExecutor(1, "regions")
-        self._regions: dict[int, Future[Regions]] = {}
-
-    def begin(self, members: int) -> Future[Regions]:
-        """The regions with so many segmentations; the same ones when asked again."""
-        if members not in self._regions:
-            self._regions[members] = self._thread.submit(self._finder.regions, members)
-        return self._regions[members]
-
-    def has(self, members: int) -> bool:
-        """Whether these are found."""
-        return members in self._regions and self._regions[members].done()
-
-    def stop(self) -> None:
-        """Begin nothing more; the thread ends when it has done what it is at."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
-
-def _begin_with(annotations: Sequence[Annotation], turn: AnswerVersion) -> bool:
-    return turn.annotations == tuple(annotations[: len(turn.annotations)])
-
-
-def _annotations(drawn: AnnotationTargets) -> tuple[Annotation, ...]:
-    return tuple(mark.annotation for mark in drawn.marks)
-
-
-def _graph_shape(frame: NDArray[np.uint8]) -> tuple[int, int]:
-    height, width = frame.shape[:2]
-    return field_shape(height, width, GRAPH_SIZE, MIN_SIDE)
-
-
-def _classes_in(regions: Regions, estimate: Estimate) -> NDArray[np.int64]:
-    """The class (R,) that ``estimate`` has at the centre of every region."""
+def _labels_at_centroids(regions: Regions, estimate: Estimate) -> NDArray[np.int64]:
+    """Return (R,) the most probable channel of ``estimate`` at the center of every superpixel."""
     height, width = regions.ids.shape
     size = (width, height)
     full = np.stack([cv2.resize(p, size, interpolation=cv2.INTER_LINEAR) for p in estimate.probabilities])

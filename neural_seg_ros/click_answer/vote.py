@@ -37,7 +37,7 @@ class PastClick:
     channel: int
     x: int
     y: int
-    seen: NDArray[np.int64] | None
+    previous_labels: NDArray[np.int64] | None
 
 
 def shares_of(
@@ -68,15 +68,15 @@ def _plausibilities(regions: Regions, candidate: NDArray[np.int64], clicks: Sequ
     """
     ids = regions.ids[::SPACING, ::SPACING]
     found: list[float] = []
-    seen = errors = depth = None
+    previous_labels = errors = depth = None
     for click in clicks:
-        if errors is None or depth is None or click.seen is not seen:
-            seen = click.seen
-            wrong = candidate if seen is None else np.where(candidate != seen, candidate, -1)
+        if errors is None or depth is None or click.previous_labels is not previous_labels:
+            previous_labels = click.previous_labels
+            wrong = candidate if previous_labels is None else np.where(candidate != previous_labels, candidate, -1)
             errors = np.asarray(wrong[ids], np.int16)
             depth = _depth(errors)
         own = errors == click.channel
-        deepest = float((depth[own] if click.seen is None else depth).max(initial=0.0))
+        deepest = float((depth[own] if click.previous_labels is None else depth).max(initial=0.0))
         y, x = click.y // SPACING, click.x // SPACING
         around = 0.0
         if own[y, x]:

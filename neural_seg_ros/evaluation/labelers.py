@@ -62,5 +62,5 @@ class SessionLabeler:
         return Labeling(result.labels.astype(np.uint8, copy=False), result.confidence)
 
     def _fit(self) -> None:
-        if self._config.answer == "field":
+        if not self._config.answers_at_once:
             self._session.fit()

@@ -141,7 +141,7 @@ class LockStepWorker(Worker):
         """Make the steps that are due and give the result, where the frame in view has none yet."""
         if self._unpublished and self._inbox.enabled:
             before = self.session.steps_due
-            for _ in self.session.fit_slices():
+            for _ in self.session.scheduler.slices():
                 if self._inbox.closed:
                     return
             self._fitted(before)

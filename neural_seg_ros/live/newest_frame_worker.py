@@ -116,7 +116,7 @@ class LatestFrameWorker(Worker):
 
     @property
     def _fused(self) -> bool:
-        return self._config.answer == "fused"
+        return self._config.answers_at_once
 
     def _holds(self) -> bool:
         if self._fused:
@@ -125,10 +125,10 @@ class LatestFrameWorker(Worker):
         return min(self._hold_steps, self._steps_due()) > 0
 
     def _steps_due(self) -> int:
-        return 0 if self._resting else self.session.field_steps_due
+        return 0 if self._resting else self.session.scheduler.due
 
     def _train(self) -> int:
-        made = self.session.train(1)
+        made = self.session.scheduler.train(1)
         if made:
             self._counters.fitted(made)
         return made
@@ -184,8 +184,8 @@ class LatestFrameWorker(Worker):
         while made < steps and not (made and self._inbox.depth):
             some = min(steps - made, max(1, self._budget.within(_INTERRUPTIBLE)))
             with self._budget.fitting(some):
-                self.session.advance(some)
-                self.session.synchronize()
+                self.session.scheduler.advance(some)
+                self.session.scheduler.synchronize()
             made += some
         if not made:
             return
@@ -204,8 +204,8 @@ class LatestFrameWorker(Worker):
     def _look(self) -> Result:
         if self._result is None:
             with self._budget.answering():
-                self._result = self.session.preview()
-            self._previewed = self.session.improves
+                self._result = self.session.scheduler.preview()
+            self._previewed = self.session.scheduler.better_available
         return self._result
 
     def _prepare(self) -> None:
@@ -215,7 +215,7 @@ class LatestFrameWorker(Worker):
         idle = not self._steps_due()
         if self._previewed:
             self.session.prepare(wait=idle)
-            if self.session.prepared:
+            if self.session.scheduler.is_prepared:
                 self._result, self._unpublished = None, True
         elif idle:
             self.session.prepare()

@@ -65,8 +65,8 @@ class Worker(ABC):
         self._shown: CurrentFrame | None = None
         self._unpublished = False
         self._status_at = 0.0
-        # What ``draw`` put under each key.
-        self._drawn: dict[int, list[Annotation]] = {}
+        # Running numbers of the annotations that ``draw`` made under each key.
+        self._drawn: dict[int, list[int]] = {}
         # Annotations were made or taken back, and no mask has answered that to the end.
         self._reannotated = False
         # Arrivals of annotations, and of the frame taken last, that no mask has answered yet.
@@ -126,7 +126,7 @@ class Worker(ABC):
     def now(self) -> SessionSnapshot:
         """The session's annotations as autosave keeps them."""
         session = self.session
-        keys = {id(annotation): key for key, drawn in self._drawn.items() for annotation in drawn}
+        keys = {number: key for key, drawn in self._drawn.items() for number in drawn}
         return SessionSnapshot(session.annotations, session.frame_number, session.stamp, session.frame, keys)
 
     def replace(self, session: Session) -> SessionConfig:
@@ -165,7 +165,7 @@ class Worker(ABC):
         self._erase(key)
         if annotations:
             self.annotate(annotations, stamp, arrived)
-            self._drawn[key] = list(annotations)
+            self._drawn[key] = [each.id for each in self.session.annotations[-len(annotations) :]]
 
     def look_at(self, stamp: float, arrived: float) -> bool:
         """Answer the recent frame of a stamp again, and keep it. Returns whether there is one."""
@@ -294,10 +294,10 @@ class Worker(ABC):
         """Undo back to the first annotation of a key and make the others again, which needs their frame."""
         if key not in self._drawn:
             return
-        drawn = {id(annotation) for annotation in self._drawn[key]}
+        drawn = set(self._drawn[key])
         placed = self.session.annotations
-        first = next((number for number, entry in enumerate(placed) if id(entry.annotation) in drawn), len(placed))
-        others = [entry for entry in placed[first:] if id(entry.annotation) not in drawn]
+        first = next((number for number, entry in enumerate(placed) if entry.id in drawn), len(placed))
+        others = [entry for entry in placed[first:] if entry.id not in drawn]
         if any(entry.frame_number != self.session.frame_number for entry in others):
             raise AnnotationError(
                 f"annotation id: got {key}, drawn before annotations on other frames, "
@@ -305,7 +305,8 @@ class Worker(ABC):
             )
         for _ in placed[first:]:
             self.session.undo()
-        for entry in others:
-            self.session.annotate(entry.annotation)
+        renumbered = {entry.id: self.session.annotate(entry.annotation) for entry in others}
         del self._drawn[key]
+        for numbers in self._drawn.values():
+            numbers[:] = [renumbered.get(number, number) for number in numbers]
         self._annotations_changed()

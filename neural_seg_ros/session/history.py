@@ -1,4 +1,4 @@
-"""The annotations of a session in order, and the states that undo and redo return to, within a bounded memory."""
+"""The undo history of a session: its annotations in order, and snapshots within a bounded memory."""
 
 from __future__ import annotations
 
@@ -11,67 +11,77 @@ from neural_seg_ros.annotations.implied import FrameAnnotation
 
 
 @dataclass(frozen=True)
-class State:
-    """Everything learnt, and which class each channel of the class head stands for."""
+class Snapshot:
+    """All that a session has learned.
 
-    engine: dict[str, Tensor]
-    following: dict[str, Tensor]
+    field, tracker  named tensors
+    channels        class id of each channel
+    """
+
+    field: dict[str, Tensor]
+    tracker: dict[str, Tensor]
     channels: tuple[int, ...]
 
 
 class History:
-    """Annotations made and taken back.
+    """The annotations of a session, with snapshots to undo and redo them.
 
-    placed    annotations, oldest first
-    megabytes memory for states; the oldest for undo go first, then the farthest for redo
+    annotations  oldest first
     """
 
     def __init__(self, megabytes: int) -> None:
-        self.placed: list[FrameAnnotation] = []
+        """Start empty; ``megabytes`` bounds the snapshots: the oldest for undo go first, then the last for redo."""
+        self.annotations: list[FrameAnnotation] = []
         self._megabytes = megabytes
-        # The states before the newest annotations, and what was taken back with the state it left behind.
-        self._before: deque[State] = deque()
-        self._undone: deque[tuple[FrameAnnotation, State]] = deque()
+        self._next_id = 0
+        # Snapshots from before the newest annotations; undone annotations with the snapshot from before their undo.
+        self._before: deque[Snapshot] = deque()
+        self._undone: deque[tuple[FrameAnnotation, Snapshot]] = deque()
 
-    def add(self, placed: FrameAnnotation, before: State) -> None:
-        """A new annotation; what was taken back cannot be brought back any more."""
+    def new_id(self) -> int:
+        """Return the next running number of an annotation."""
+        self._next_id += 1
+        return self._next_id
+
+    def add(self, annotation: FrameAnnotation, before: Snapshot) -> None:
+        """Append an annotation; undone ones cannot be redone any more."""
         self._undone.clear()
-        self._push(placed, before)
+        self._push(annotation, before)
 
-    def undo(self, now: State) -> State | None:
-        """Take the newest annotation back. Gives the state before it, or None where that was let go."""
-        self._undone.append((self.placed.pop(), now))
+    def undo(self, now: Snapshot) -> Snapshot | None:
+        """Remove the newest annotation; returns the snapshot from before it, or None where the bound discarded it."""
+        self._undone.append((self.annotations.pop(), now))
         before = self._before.pop() if self._before else None
         self._trim()
         return before
 
     def can_redo(self) -> bool:
-        """Whether anything that was taken back can be brought back."""
+        """Return whether an annotation can be redone."""
         return bool(self._undone)
 
-    def redo(self, now: State) -> State:
-        """Bring back what was taken last. Gives the state it had left behind."""
-        placed, after = self._undone.pop()
-        self._push(placed, now)
+    def redo(self, now: Snapshot) -> Snapshot:
+        """Append the annotation that was undone last; returns the snapshot from before its undo."""
+        annotation, after = self._undone.pop()
+        self._push(annotation, now)
         return after
 
     def clear(self) -> None:
-        """Forget all."""
-        self.placed.clear()
-        self.forget_states()
+        """Forget everything."""
+        self.annotations.clear()
+        self.forget_snapshots()
 
-    def forget_states(self) -> None:
-        """Keep the annotations alone: the states belong to another network or size."""
+    def forget_snapshots(self) -> None:
+        """Keep the annotations only: the network or the size has changed since the snapshots."""
         self._before.clear()
         self._undone.clear()
 
     def resize(self, megabytes: int) -> None:
-        """Change the memory."""
+        """Change the bound."""
         self._megabytes = megabytes
         self._trim()
 
-    def _push(self, placed: FrameAnnotation, before: State) -> None:
-        self.placed.append(placed)
+    def _push(self, annotation: FrameAnnotation, before: Snapshot) -> None:
+        self.annotations.append(annotation)
         self._before.append(before)
         self._trim()
 
@@ -84,7 +94,7 @@ class History:
 
     @property
     def _bytes(self) -> int:
-        states = [*self._before, *(state for _, state in self._undone)]
-        # States of one frame share what was tracked to it.
-        tensors = {id(tensor): tensor for state in states for tensor in (state.engine | state.following).values()}
+        snapshots = [*self._before, *(snapshot for _, snapshot in self._undone)]
+        # Snapshots of one frame share the tracker's tensors, which are counted once.
+        tensors = {id(tensor): tensor for each in snapshots for tensor in (each.field | each.tracker).values()}
         return sum(tensor.nbytes for tensor in tensors.values())

@@ -65,7 +65,7 @@ class FullSize:
     """
 
     upsampler: Upsampler
-    doubt: float
+    top_odds_divisor: float
     annotated: NDArray[np.int32] | None
     outside: Mapping[int, NDArray[np.bool_]]
     classes: tuple[int, ...]
@@ -73,8 +73,8 @@ class FullSize:
     def strips(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """(rows, probabilities (C, len(rows), W) float32), from the top of the frame down."""
         for rows, strip in self.upsampler.strips():
-            if self.doubt > 1:
-                _doubt(strip, self.doubt)
+            if self.top_odds_divisor > 1:
+                _doubt(strip, self.top_odds_divisor)
             for class_id, where in self.outside.items():
                 strip[self.classes.index(class_id)][where[rows]] = 0
             if self.outside:
@@ -87,11 +87,11 @@ class FullSize:
             yield rows, strip
 
 
-def _doubt(strip: NDArray[np.float32], doubt: float) -> None:
-    """Divide the odds of the most probable class by ``doubt``, in place; it stays the most probable one."""
+def _doubt(strip: NDArray[np.float32], top_odds_divisor: float) -> None:
+    """Divide the odds of the most probable class by ``top_odds_divisor``, in place; it stays the most probable one."""
     best = strip.max(0)
     first = strip == best
-    np.minimum(strip * np.float32(doubt), FIRST * best, out=strip, where=~first)
+    np.minimum(strip * np.float32(top_odds_divisor), FIRST * best, out=strip, where=~first)
     strip /= strip.sum(0)
 
 

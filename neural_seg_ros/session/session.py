@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator
 from numbers import Integral
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from neural_seg_ros.annotations import Annotation, check_annotation, classes_of, is_number
-from neural_seg_ros.annotations.implied import FrameAnnotation, classes_among
+from neural_seg_ros.annotations.implied import FrameAnnotation, classes_among, extended
+from neural_seg_ros.click_answer import RegionAnswer
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import AnnotationError, ConfigError, NeuralSegError, SessionError, SessionFileError
 from neural_seg_ros.field.engine import Losses
 from neural_seg_ros.field.steps import MakeSteps, make_steps
 from neural_seg_ros.images.arrays import check_image
-from neural_seg_ros.session.fitting import ALL, Fitting
-from neural_seg_ros.session.frame_answer import FrameAnswer, Frames, View
-from neural_seg_ros.session.history import History, State
+from neural_seg_ros.session.fitting import Fitting, Remade, in_slices
+from neural_seg_ros.session.frame_answer import AnnotatedFrame, FrameAnswer, FrameNumbers
+from neural_seg_ros.session.history import History, Snapshot
 from neural_seg_ros.session.result import Result
-from neural_seg_ros.session.session_file import placed_from_json, placed_to_json, read_session, write_session
+from neural_seg_ros.session.scheduler import Scheduler
+from neural_seg_ros.session.session_file import annotations_from_json, annotations_to_json, read_session, write_session
 from neural_seg_ros.torch_setup import choose_device
 
 # Every class is a channel of full-size probabilities: more of them at a time would not fit into memory.
 MAX_CLASSES = 1024
+# More steps than are ever due.
+_ALL = 10**9
 
 
 class Session:
-    """Labels one camera's frames from a few annotations.
+    """One camera's frames, annotations, field and tracker.
 
         session = Session(SessionConfig.preset("cpu"))
         session.observe(image)
@@ -39,49 +42,66 @@ class Session:
         session.fit()
         labels = session.result().labels
 
-    The same configuration, device and sequence of calls gives the same results (``fit(seconds=...)`` excepted: how many
-    steps fit into a time is not fixed). Not thread-safe: one thread at a time may call it.
+    The same configuration, device and sequence of calls gives the same results, except for ``fit(seconds=...)``: the
+    number of
+    steps that fit into a time varies. Not thread-safe: one thread at a time may call it.
+
+    scheduler  the calls that spread ``fit`` and ``result`` over time, for a live camera
     """
 
     def __init__(
         self, config: SessionConfig | None = None, device: str = "auto", make_steps: MakeSteps = make_steps
     ) -> None:
-        """make_steps: how steps of the fit are made; ``Batcher.join``: together with those of other sessions."""
+        """Make a session without frames.
+
+        make_steps: makes the steps of the fit; ``Batcher.join`` makes them together with those of other sessions.
+        """
         self.config = _checked(config or SessionConfig())
         self.device = choose_device(device)
-        self._frames = Frames()
+        self.scheduler = Scheduler(self)
+        self._numbers = FrameNumbers()
         self._history = History(self.config.undo_megabytes)
-        self._learning = Fitting(self.config, self.device, make_steps, self._history.forget_states)
-        self._answering = FrameAnswer(self.config)
+        self._fitting = Fitting(self.config, self.device, make_steps)
+        self._answer: FrameAnswer | None = None
+        # The class id of each channel, in the order in which the classes came.
+        self._channels: tuple[int, ...] = ()
 
     # -- the main job --------------------------------------------------------------------------------------------------
 
     def observe(self, image: NDArray[np.uint8], stamp: float = 0.0) -> None:
         """Take a new frame of the same camera: (H, W, 3) uint8 RGB, stamp in seconds.
 
-        The field goes on from what it knows (thesis 2.5.2): earlier annotations stay with the frames they were made on,
-        their classes are carried by the temporal consistency loss. A frame that was annotated before (same stamp, same
-        pixels) takes its annotations up again. Raises ImageError.
+        The field continues from its state (thesis 2.5.2). Earlier annotations stay on their frames, and the tracker or
+        the temporal consistency loss carries their classes on. Observing an annotated frame again (same stamp and
+        pixels)
+        restores its annotations. Raises ImageError.
         """
         image = check_image(image)
         if not is_number(stamp):
             raise SessionError(f"stamp: got {stamp!r}, accepted: finite seconds")
-        self._settle()
-        self._learn_annotated()
-        self._frames.observe(image, float(stamp))
-        frame = self._observed()
-        self._learning.observe(frame, self._frames.count)
-        self._answering.observe(frame)
-        if self._learning.following.knows:
-            # It is asked when somebody looks or the fit goes on.
-            self._answering.ask_again()
-        if self._annotated_here:
-            self._carry()
-            self._apply_annotations()
+        image, stamp = image.copy(), float(stamp)
+        self._update_answer()
+        self._teach_tracker()
+        last = self._answer
+        if last is not None and last.regions is not None:
+            last.regions.close()
+        number = self._numbers.next(image, stamp)
+        self._answer = FrameAnswer(image, stamp, number, self._new_regions(image), last is not None and last.fast)
+        if not self._fitting.observe(image, self._numbers.count):
+            self._history.forget_snapshots()
+        if self._fitting.tracker.knows:
+            self._answer.invalidate()
+        if self._annotations_here:
+            self._remember_prior()
+            self._annotations_changed()
 
-    def annotate(self, annotation: Annotation) -> None:
-        """Add an annotation in pixels of the frame observed last. Raises AnnotationError, SessionError without one."""
-        height, width = self._observed().shape[:2]
+    def annotate(self, annotation: Annotation) -> int:
+        """Add an annotation in pixels of the current frame; returns its running number.
+
+        Raises AnnotationError, and SessionError without a frame.
+        """
+        answer = self._current()
+        height, width = answer.image.shape[:2]
         if not isinstance(annotation, Annotation):
             given = type(annotation).__name__
             raise AnnotationError(f"annotation: got {given}, accepted: Click | Box | Stroke | Region | Mask")
@@ -89,293 +109,304 @@ class Session:
         count = len({*self.classes, *classes_of(annotation, self.config.unlabelled)})
         if count > MAX_CLASSES:
             raise AnnotationError(f"classes: got {count} different ones, accepted: up to {MAX_CLASSES} at a time")
-        if not self._annotated_here:
-            self._carry()
-        self._frames.know()
-        placed = FrameAnnotation(annotation, self.stamp, (height, width), self.frame_number)
-        self._history.add(placed, self._state())
-        self._apply_annotations()
+        if not self._annotations_here:
+            self._remember_prior()
+        self._numbers.mark_annotated(answer.image, answer.stamp, answer.number)
+        made = FrameAnnotation(annotation, answer.stamp, (height, width), answer.number, self._history.new_id())
+        self._history.add(made, self._snapshot())
+        self._annotations_changed()
+        return made.id
 
     def fit(self, steps: int | None = None, seconds: float | None = None) -> int:
-        """Fit the field to the frame and its annotations: ``steps``, for ``seconds``, or the steps that are due.
+        """Fit to the current frame and its annotations: ``steps``, for ``seconds``, or the steps that are due.
 
-        Due are ``config.fit``'s steps for what is new since the last fit. Returns the number of steps made.
+        ``config.fit`` says how many steps are due for a frame or an annotation. Returns the number of steps made.
         """
-        self._observed()
+        self._current()
         if seconds is not None:
             if steps is not None or not is_number(seconds) or seconds < 0:
                 raise SessionError(
                     f"fit: got steps {steps!r}, seconds {seconds!r}, accepted: one of them, not negative"
                 )
-            return self._learning.fit_for(seconds, self._settle)
+            return self._fit_for(seconds)
         if steps is not None and (isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 0):
             raise SessionError(f"fit: got steps {steps!r}, accepted: an integer, not negative")
         if steps is None:
-            field_steps, tracker_steps = self._learning.due, ALL
+            field_steps, tracker_steps = self._fitting.due, _ALL
         else:
             field_steps = tracker_steps = int(steps)
-        self._learning.step(field_steps, tracker_steps, self._settle)
+        self._fit(field_steps, tracker_steps)
         return field_steps
-
-    def fit_slices(self) -> Iterator[None]:
-        """What ``fit()`` does, a few steps at a time; who stops in between leaves steps due."""
-        self._observed()
-        return self._learning.steps(self._learning.due, ALL, self._settle)
-
-    def advance(self, steps: int) -> None:
-        """Make up to ``steps`` of the field's steps that are due."""
-        self._observed()
-        self._learning.step(min(steps, self._learning.due), 0, self._settle)
-
-    def train(self, steps: int) -> int:
-        """Make up to ``steps`` of the tracker's steps that are due; returns how many were made.
-
-        Of all calls the only one that another thread may make beside the others.
-        """
-        return self._learning.following.train(steps)
 
     @property
     def steps_due(self) -> int:
-        """What ``fit()`` would make: steps of the field, and of the tracker that follows the annotated classes."""
-        return self._learning.due + self._learning.following.steps_due
-
-    @property
-    def field_steps_due(self) -> int:
-        """Those of the field among ``steps_due``."""
-        return self._learning.due
-
-    def synchronize(self) -> None:
-        """Wait until the device has made all steps: on CUDA ``fit`` returns before."""
-        if self._learning.begun:
-            self._learning.engine.synchronize()
+        """The number of steps that ``fit()`` would make, of field and tracker."""
+        return self._fitting.due + self._fitting.tracker.steps_due
 
     def prepare(self, wait: bool = False) -> None:
-        """Begin in the background what the first annotation of this frame would have to wait for. Optional.
+        """Start in the background the work that the first annotation of this frame would wait for. Optional.
 
-        With ``wait`` it is done when this returns.
+        With ``wait``, return when it is done.
         """
-        self._observed()
-        self._answering.prepare(wait)
+        answer = self._current()
+        if answer.regions is not None:
+            answer.regions.prepare(wait)
 
     def result(self) -> Result:
-        """The labels of the frame observed last, at its full size."""
-        return self._answering.result(self._view, self._learning, self.stamp, hurry=False)
-
-    def preview(self) -> Result:
-        """As ``result``, but soon: on a frame that was not prepared the labels are found with fewer segmentations.
-
-        While ``improves`` is True the next one is better once the frame is prepared, and ``result`` is better now.
-        """
-        return self._answering.result(self._view, self._learning, self.stamp, hurry=True)
-
-    @property
-    def prepared(self) -> bool:
-        """Whether ``prepare`` has nothing left to do for the frame observed last."""
-        return self._answering.prepared
-
-    @property
-    def improves(self) -> bool:
-        """Whether ``result`` would give better labels than the last ``preview``, without new annotations or steps."""
-        return self._answering.improves
+        """Return the labels of the current frame at full size."""
+        return self._result(fast=False)
 
     def suggest(self) -> tuple[float, float] | None:
-        """(x, y) of the pixel of the frame observed last whose click would help most: see ``answer.suggest``.
+        """Return (x, y) of the pixel of the current frame whose click would help most, as ``Result.suggestion``.
 
         None before the first annotation, and when nothing is uncertain.
         """
         return self.result().suggestion
 
-    # -- taking back ---------------------------------------------------------------------------------------------------
+    # -- undo ----------------------------------------------------------------------------------------------------------
 
     def undo(self) -> bool:
-        """Take the newest annotation back, with all that was learnt from it. Returns False when there is none.
+        """Undo the newest annotation and all that was learned from it. Returns False when there is none.
 
-        Exact while ``config.undo_megabytes`` hold the state before the annotation; the steps that the fit thereby loses
-        are due again. What was tracked from a frame that was left stays while anything is annotated there. Beyond that
-        (and for annotations of a loaded session) what was learnt stays, and the fit goes on with the annotations that
-        remain.
+        Exact while ``config.undo_megabytes`` hold the snapshot from before the annotation; fit steps that are lost by
+        it are
+        due again. While other annotations remain on an earlier frame, the tracker keeps what it learned there. Beyond
+        that
+        bound, and for annotations of a loaded session, what was learned stays and the fit goes on with the annotations
+        that remain.
         """
-        if not self._history.placed:
+        if not self._history.annotations:
             return False
-        number = self._history.placed[-1].frame_number
-        before = self._history.undo(self._state())
+        number = self._history.annotations[-1].frame_number
+        before = self._history.undo(self._snapshot())
         if before is not None:
-            left = number != self.frame_number
-            if left and any(placed.frame_number == number for placed in self._history.placed):
-                # Something is still annotated on the frame that was left: what the tracker learnt there stays.
-                before = State(before.engine, self._learning.following.snapshot(), self._answering.channels)
+            if number != self.frame_number and any(each.frame_number == number for each in self._history.annotations):
+                # Annotations remain on the frame of the undone one: the tracker keeps what it learned there.
+                before = Snapshot(before.field, self._fitting.tracker.snapshot(), self._channels)
             self._return_to(before)
-        if not self._annotated_here:
-            self._answering.carry_nothing()
-        self._apply_annotations()
+        if not self._annotations_here:
+            self._current().prior = None
+        self._annotations_changed()
         return True
 
     def redo(self) -> bool:
-        """Bring back what undo took, as it was when it was taken. Returns False when there is nothing (any more)."""
+        """Redo the annotation that was undone last, exactly. Returns False when there is none (any more)."""
         if not self._history.can_redo():
             return False
-        if not self._annotated_here:
-            self._carry()
-        self._return_to(self._history.redo(self._state()))
-        self._apply_annotations()
+        if not self._annotations_here:
+            self._remember_prior()
+        self._return_to(self._history.redo(self._snapshot()))
+        self._annotations_changed()
         return True
 
     def clear(self) -> None:
         """Forget all annotations and classes; the fit to the frame stays."""
         self._history.clear()
-        self._frames.forget()
-        self._answering.forget()
-        self._learning.forget_classes()
+        self._numbers.forget()
+        self._channels = ()
+        if self._answer is not None:
+            self._answer = self._answer.cleared()
+        self._fitting.forget_classes()
 
     # -- state ---------------------------------------------------------------------------------------------------------
 
     @property
     def frame(self) -> NDArray[np.uint8] | None:
-        """The frame observed last, (H, W, 3) uint8, read-only, or None."""
-        if self._frames.image is None:
+        """The current frame, (H, W, 3) uint8, read-only, or None."""
+        if self._answer is None:
             return None
-        view = self._frames.image.view()
+        view = self._answer.image.view()
         view.setflags(write=False)
         return view
 
     @property
     def stamp(self) -> float:
-        """The seconds that the frame observed last was given."""
-        return self._frames.stamp
+        """The stamp of the current frame in seconds."""
+        return 0.0 if self._answer is None else self._answer.stamp
 
     @property
     def frame_number(self) -> int:
-        """The number that annotations on the frame observed last are placed with."""
-        return self._frames.number
+        """The running number of the current frame, which annotations on it carry."""
+        return 0 if self._answer is None else self._answer.number
 
     @property
     def annotations(self) -> tuple[FrameAnnotation, ...]:
         """All annotations, oldest first."""
-        return tuple(self._history.placed)
+        return tuple(self._history.annotations)
 
     @property
     def classes(self) -> tuple[int, ...]:
-        """The class ids that annotations name so far, ascending."""
-        return classes_among(self._history.placed, self.config.unlabelled)
+        """The annotated class ids, ascending."""
+        return classes_among(self._history.annotations, self.config.unlabelled)
 
     @property
     def lost(self) -> tuple[int, ...]:
-        """The class ids that are lost on the frame observed last, ascending: annotated before, and not in sight."""
-        if self._annotated_here:
+        """The class ids that are lost on the current frame, ascending."""
+        if self._annotations_here:
             return ()
-        self._settle()
-        lost = {self._answering.channels[channel] for channel in self._learning.following.lost}
+        self._update_answer()
+        lost = {self._channels[channel] for channel in self._fitting.tracker.lost}
         return tuple(sorted(lost.intersection(self.classes)))
 
     def status(self) -> Losses:
-        """Steps made, loss and PSNR of the fit; waits for the device."""
-        return self._learning.engine.losses() if self._learning.begun else Losses(0, 0.0, 0.0, 0.0)
+        """Return steps made, loss and PSNR of the fit; waits for the device."""
+        return self._fitting.engine.losses() if self._fitting.begun else Losses(0, 0.0, 0.0, 0.0)
 
     def configure(self, config: SessionConfig) -> None:
-        """Change options. What was learnt stays, unless network, input or seed change: then it is fitted afresh."""
+        """Change options. What was learned stays, unless network, input or seed change."""
         config = _checked(config)
-        if config.label_bits != self.config.label_bits and self._history.placed:
+        if config.label_bits != self.config.label_bits and self._history.annotations:
             raise ConfigError("label_bits: cannot change while there are annotations, accepted: after clear()")
-        frame, old = self._frames.image, self.config
-        remade = self._learning.configure(config, frame, self._frames.count)
-        if (config.answer, config.border_prior) != (old.answer, old.border_prior):
-            self._answering.remake(config, frame)
+        answer, old = self._answer, self.config
+        image = None if answer is None else answer.image
+        remade = self._fitting.configure(config, image, self._numbers.count)
+        if remade:
+            self._history.forget_snapshots()
         self.config = config
         self._history.resize(config.undo_megabytes)
-        if frame is None:
+        if answer is None:
             return
-        if remade:
-            self._answering.observe(frame)
-        self._apply_annotations()
+        if (config.answer, config.border_prior) != (old.answer, old.border_prior):
+            answer = answer.with_regions(self._new_regions(answer.image))
+        if Remade.FIELD in remade:
+            regions = self._new_regions(answer.image)
+            answer = FrameAnswer(answer.image, answer.stamp, answer.number, regions, answer.fast)
+        self._answer = answer
+        self._annotations_changed()
 
     def save(self, path: str | Path) -> None:
-        """Write everything but the undo states to one file, whole or not at all. Raises SessionFileError.
+        """Write everything except the undo snapshots to one file, whole or not at all. Raises SessionFileError.
 
-        The session in the file goes on as this one does, bit by bit, until something is undone.
+        A session loaded from the file gives the same results as this one, bit for bit, until something is undone.
         """
-        frame = self._observed()
-        answering, tensors = self._answering.saved(self._annotated_here)
-        annotations, masks = placed_to_json(self._history.placed)
+        answer = self._current()
+        values, tensors = answer.saved(self._annotations_here)
+        annotations, masks = annotations_to_json(self._history.annotations)
         document = {
             "config": self.config.to_dict(),
             "annotations": annotations,
-            "steps_due": self._learning.due,
-            **self._frames.saved(),
-            **answering,
+            "steps_due": self._fitting.due,
+            "channels": self._channels,
+            **self._numbers.saved(),
+            **values,
         }
-        write_session(path, document, tensors | masks | self._learning.saved() | {"frame": torch.from_numpy(frame)})
+        frame = {"frame": torch.from_numpy(answer.image)}
+        write_session(path, document, tensors | masks | self._fitting.saved() | frame)
 
     @staticmethod
     def load(path: str | Path, device: str = "auto", make_steps: MakeSteps = make_steps) -> Session:
-        """A session as it was saved. Raises SessionFileError for a missing, damaged, newer or older file."""
+        """Return a saved session. Raises SessionFileError for a missing, damaged, newer or older file."""
         document, tensors = read_session(path)
         try:
             session = Session(SessionConfig.from_dict(document["config"]), device, make_steps)
             session.observe(tensors["frame"].numpy(), document["stamp"])
-            session._restore(document, tensors)
+            answer = session._current()
+            answer.number = int(document["frame_number"])
+            session._numbers.restore(document)
+            annotations = annotations_from_json(document["annotations"], tensors, session._history.new_id)
+            session._history.annotations.extend(annotations)
+            session._channels = tuple(document["channels"])
+            session._fitting.restore(tensors, int(document["steps_due"]), session._numbers.count)
+            answer.restore(document, tensors, session._annotations_here)
         except (NeuralSegError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise SessionFileError(f"{path}: damaged: {type(error).__name__}: {error}") from None
         return session
 
-    # -- inside --------------------------------------------------------------------------------------------------------
+    # -- inside; the scheduler calls the first three
+    # ---------------------------------------------------------------------
 
-    def _restore(self, document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Take everything but the frame, which is observed, from what ``save`` wrote."""
-        self._frames.restore(document)
-        self._history.placed.extend(placed_from_json(document["annotations"], tensors))
-        self._learning.restore(tensors, int(document["steps_due"]), self._frames.count)
-        self._answering.restore(document, tensors, self._observed(), self._annotated_here)
+    def _result(self, fast: bool | None) -> Result:
+        """Return the labels at full size; fast: as a preview or in full, None as last time."""
+        answer = self._current()
+        if fast is not None:
+            answer.fast = fast
+        self._update_answer()
+        return answer.result(self._annotated_frame(), self._fitting.field_estimate)
 
-    def _observed(self) -> NDArray[np.uint8]:
-        if self._frames.image is None:
-            raise SessionError("session: no frame yet, accepted: observe(image) first")
-        return self._frames.image
+    def _slices(self) -> Iterator[None]:
+        """Make the due steps, yielding every few of them."""
+        self._current()
+        return self._steps(self._fitting.due, _ALL)
+
+    def _fit(self, field_steps: int, tracker_steps: int) -> None:
+        """Make steps of the field, and up to so many of the tracker."""
+        for _ in self._steps(field_steps, tracker_steps):
+            pass
+
+    def _steps(self, field_steps: int, tracker_steps: int) -> Iterator[None]:
+        tracker = self._fitting.tracker
+        left = yield from in_slices(tracker_steps, tracker.train)
+        self._update_answer()
+        yield from in_slices(left, tracker.train)
+        yield from in_slices(field_steps, self._fitting.fit_field)
+
+    def _fit_for(self, seconds: float) -> int:
+        """Make steps for so long; returns how many."""
+        deadline = time.monotonic() + seconds
+        made = 0
+        while time.monotonic() < deadline:
+            self._fit(1, 1)
+            made += 1
+            self._fitting.engine.synchronize()
+        return made
+
+    def _current(self) -> FrameAnswer:
+        if self._answer is None:
+            raise SessionError("no frame yet: call observe(image) first")
+        return self._answer
+
+    def _annotated_frame(self) -> AnnotatedFrame:
+        image = self._current().image
+        return AnnotatedFrame(image, tuple(self._annotations_here), self.classes, self._channels, self.config)
 
     @property
-    def _view(self) -> View:
-        """The frame in view. Raises SessionError before the first."""
-        return View(self._observed(), tuple(self._annotated_here), self.classes, self.config)
+    def _annotations_here(self) -> list[Annotation]:
+        """The annotations on the current frame, oldest first."""
+        number = self.frame_number
+        return [each.annotation for each in self._history.annotations if each.frame_number == number]
 
-    @property
-    def _annotated_here(self) -> list[Annotation]:
-        """The annotations made on this very frame, oldest first."""
-        return [placed.annotation for placed in self._history.placed if placed.frame_number == self.frame_number]
+    def _new_regions(self, image: NDArray[np.uint8]) -> RegionAnswer | None:
+        return RegionAnswer(image) if self.config.answers_at_once else None
 
-    def _carry(self) -> None:
-        """Keep what is known of this frame now, where anything was annotated on other frames."""
-        if any(placed.frame_number != self.frame_number for placed in self._history.placed):
-            self._answering.carry(self._learning)
-        else:
-            self._answering.carry_nothing()
+    def _remember_prior(self) -> None:
+        """Remember what is known of the current frame before its first annotation, where others are annotated."""
+        answer = self._current()
+        others = any(each.frame_number != answer.number for each in self._history.annotations)
+        answer.prior = self._fitting.estimate() if others else None
 
-    def _state(self) -> State:
-        return self._learning.state(self._answering.channels)
+    def _snapshot(self) -> Snapshot:
+        return self._fitting.snapshot(self._channels)
 
-    def _return_to(self, state: State) -> None:
-        self._learning.return_to(state, self._frames.count)
-        self._answering.channels = state.channels
+    def _return_to(self, snapshot: Snapshot) -> None:
+        self._fitting.return_to(snapshot, self._numbers.count)
+        self._channels = snapshot.channels
 
-    def _apply_annotations(self) -> None:
-        """Take the annotations as they are now."""
-        here = bool(self._annotated_here)
-        self._answering.ask(self.classes, self.config.unlabelled, here)
+    def _annotations_changed(self) -> None:
+        """Mark the answer as stale and, with annotations on this frame, make steps due."""
+        here = bool(self._annotations_here)
+        self._channels = extended(self._channels, self.classes, self.config.unlabelled)
+        self._current().invalidate(here)
         if here:
-            self._learning.ask()
+            self._fitting.annotations_changed()
 
-    def _settle(self) -> None:
-        """Answer the frame in view, unless it is."""
-        if not self._answering.settled:
-            self._answering.settle(self._view, self._learning)
-
-    def _learn_annotated(self) -> None:
-        """Teach the tracker the annotated frame that is left."""
-        if self.config.answer != "fused" or not self._annotated_here or not self.classes:
+    def _update_answer(self) -> None:
+        """Answer the current frame and teach the answer to the field, unless it is current."""
+        answer = self._answer
+        if answer is None or answer.is_current:
             return
-        labels = self._answering.result(self._view, self._learning, self.stamp).labels
+        frame, engine = self._annotated_frame(), self._fitting.engine
+        answer.update(frame, self._fitting.tracker.estimate)
+        engine.set_annotations(*answer.field_targets(frame, engine.shape), len(self._channels))
+
+    def _teach_tracker(self) -> None:
+        """Teach the tracker the annotated frame that is about to be left."""
+        if self._answer is None or self._answer.regions is None or not self._annotations_here or not self.classes:
+            return
+        labels = self._result(fast=None).labels
         channels = np.zeros(labels.shape, np.int64)
-        for channel, class_id in enumerate(self._answering.channels):
+        for channel, class_id in enumerate(self._channels):
             channels[labels == class_id] = channel
-        self._learning.following.learn(channels, len(self._answering.channels))
+        self._fitting.tracker.learn(channels, len(self._channels))
 
 
 def _checked(config: SessionConfig) -> SessionConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +64,10 @@ def read_session(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return document, tensors
 
 
-def placed_to_json(placed: Sequence[FrameAnnotation]) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
-    """Annotations as JSON values, and the tensors of dense masks that these name."""
+def annotations_to_json(annotations: Sequence[FrameAnnotation]) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    """Return annotations as JSON values, and the tensors of the dense masks that these name."""
     entries, masks = [], {}
-    for number, each in enumerate(placed):
+    for number, each in enumerate(annotations):
         annotation = each.annotation
         if isinstance(annotation, Mask):
             name = f"mask.{number}"
@@ -80,18 +80,22 @@ def placed_to_json(placed: Sequence[FrameAnnotation]) -> tuple[list[dict[str, An
     return entries, masks
 
 
-def placed_from_json(entries: Sequence[Mapping[str, Any]], masks: Mapping[str, Tensor]) -> list[FrameAnnotation]:
-    """What ``placed_to_json`` gave. Raises KeyError, TypeError or AnnotationError when it is something else."""
-    placed = []
+def annotations_from_json(
+    entries: Sequence[Mapping[str, Any]], masks: Mapping[str, Tensor], new_id: Callable[[], int]
+) -> list[FrameAnnotation]:
+    """Return the annotations that ``annotations_to_json`` described, with ids from ``new_id``.
+
+    Raises KeyError, TypeError or AnnotationError for other values.
+    """
+    annotations = []
     for entry in entries:
         values = dict(entry["annotation"])
         dense = values["kind"] == "mask"
         annotation = Mask(masks[values["name"]].numpy()) if dense else shape_from_json(values)
         height, width = entry["frame_size"]
-        placed.append(
-            FrameAnnotation(annotation, float(entry["stamp"]), (int(height), int(width)), int(entry["frame_number"]))
-        )
-    return placed
+        stamp, number = float(entry["stamp"]), int(entry["frame_number"])
+        annotations.append(FrameAnnotation(annotation, stamp, (int(height), int(width)), number, new_id()))
+    return annotations
 
 
 def estimate_to_tensors(name: str, estimate: Estimate | None) -> dict[str, Tensor]:
@@ -100,7 +104,10 @@ def estimate_to_tensors(name: str, estimate: Estimate | None) -> dict[str, Tenso
         return {}
     # A copy, as tensors in a file may not share memory.
     probabilities = torch.from_numpy(estimate.probabilities.copy())
-    return {f"{name}.probabilities": probabilities, f"{name}.doubt": torch.tensor(estimate.doubt, dtype=torch.float64)}
+    return {
+        f"{name}.probabilities": probabilities,
+        f"{name}.doubt": torch.tensor(estimate.top_odds_divisor, dtype=torch.float64),
+    }
 
 
 def estimate_from_tensors(name: str, tensors: Mapping[str, Tensor], frame: NDArray[np.uint8]) -> Estimate | None:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from neural_seg_ros.click_answer.interface import Estimate
+from neural_seg_ros.click_answer.estimate import Estimate
 from neural_seg_ros.config import TrackConfig
 from neural_seg_ros.images.arrays import field_shape, resize_image
 from neural_seg_ros.tracking.tracker import Tracker

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from neural_seg_ros.click_answer.interface import Estimate
+from neural_seg_ros.click_answer.estimate import Estimate
 from neural_seg_ros.config import TrackConfig
 from neural_seg_ros.errors import SessionError
 from neural_seg_ros.images.arrays import check_image, likeliest, resize_image

@@ -16,7 +16,7 @@ def drawn(*annotations: Annotation, channels: tuple[int, ...] = (0, 1, 2)) -> An
     frame = np.full((*SIZE, 3), 128, np.uint8)
     frame[15:30, 15:30] = 200, 30, 30
     frame[15:30, 45:60] = 30, 30, 200
-    placed = [FrameAnnotation(annotation, 0.0, SIZE, 1) for annotation in annotations]
+    placed = [FrameAnnotation(annotation, 0.0, SIZE, 1, number) for number, annotation in enumerate(annotations)]
     return draw(annotations, classes_among(placed, 255), channels, frame, SIZE, SessionConfig())
 
 

@@ -33,7 +33,7 @@ def regions(frame: NDArray[np.uint8]) -> Regions:
 
 
 def drawn(frame: NDArray[np.uint8], *annotations: Annotation) -> AnnotationTargets:
-    placed = [FrameAnnotation(annotation, 0.0, SIZE, 1) for annotation in annotations]
+    placed = [FrameAnnotation(annotation, 0.0, SIZE, 1, number) for number, annotation in enumerate(annotations)]
     return draw(annotations, classes_among(placed, 255), (0, 1, 2), frame, SIZE, SessionConfig())
 
 

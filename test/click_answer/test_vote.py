@@ -29,19 +29,19 @@ def test_without_clicks_the_weights_are_the_shares(regions: Regions) -> None:
 
 
 def test_a_click_in_the_middle_of_what_changes_is_plausible(regions: Regions) -> None:
-    seen = np.zeros(regions.count, np.int64)
+    previous_labels = np.zeros(regions.count, np.int64)
     around = where(regions, slice(10, 50), slice(10, 50))
     beside = where(regions, slice(10, 50), slice(26, 80))
-    shares = shares_of(regions, [around, beside], np.ones(2), [PastClick(1, 30, 30, seen)])
+    shares = shares_of(regions, [around, beside], np.ones(2), [PastClick(1, 30, 30, previous_labels)])
     assert shares[0] > 0.7
     assert shares.sum() == pytest.approx(1)
 
 
 def test_a_click_into_a_small_part_of_what_changes_is_implausible(regions: Regions) -> None:
-    seen = np.zeros(regions.count, np.int64)
+    previous_labels = np.zeros(regions.count, np.int64)
     small = where(regions, slice(5, 15), slice(5, 15))
     flooded = np.maximum(small, where(regions, slice(20, 60), slice(20, 80)))
-    shares = shares_of(regions, [small, flooded], np.ones(2), [PastClick(1, 10, 10, seen)])
+    shares = shares_of(regions, [small, flooded], np.ones(2), [PastClick(1, 10, 10, previous_labels)])
     assert shares[0] > 0.8
 
 

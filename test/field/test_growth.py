@@ -40,7 +40,7 @@ def _use(device: str, answer: str, resets: int) -> list[weakref.ref[Engine]]:
             session.annotate(Click(3, height // 2, turn))
             session.fit(steps=1)
             session.result()
-            engines.append(weakref.ref(session._learning.engine))
+            engines.append(weakref.ref(session._fitting.engine))
         session.clear()
     return engines
 

@@ -335,13 +335,13 @@ def test_an_answer_that_improves_is_given_again_before_the_next_frame() -> None:
     try:
         rig.frame(1.0)
         rig.until(lambda: rig.session.steps == CONFIG.fit.first_steps)
-        rig.session.improves = True
+        rig.session.better_available = True
         done(rig.live.annotate(Click(3, 4, 1)))
         rig.frame(2.0)
         rig.until(lambda: "frame 2" in rig.tokens())
         answers = [output for output in rig.outputs if output.result.annotations]
         assert [output.header for output in answers] == ["frame 1", "frame 1", "frame 2"]
-        assert [output.result.improves for output in answers] == [True, False, False]
+        assert [output.result.better_available for output in answers] == [True, False, False]
     finally:
         rig.live.close()
 

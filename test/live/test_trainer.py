@@ -144,7 +144,7 @@ def test_a_session_is_trained_while_it_answers() -> None:
         return image
 
     session.observe(frame(0), 0.0)
-    trainer = Trainer(lambda: session.train(1), failures.append)
+    trainer = Trainer(lambda: session.scheduler.train(1), failures.append)
     try:
         for number in range(1, 12):
             if number % 4 == 1:
@@ -159,8 +159,8 @@ def test_a_session_is_trained_while_it_answers() -> None:
     finally:
         trainer.close()
     assert not failures
-    session.train(session.steps_due)
-    assert session.steps_due == session.field_steps_due
+    session.scheduler.train(session.steps_due)
+    assert session.steps_due == session.scheduler.due
     labels = session.result().labels
     assert labels[20, 28] == 1
     assert labels[42, 60] == 0

@@ -9,12 +9,12 @@ from neural_seg_ros.session.result import FullSize, full_size_result
 from neural_seg_ros.session.upsampling import guided_upsampler
 
 
-def _shown(top: float, doubt: float) -> tuple[float, int]:
+def _shown(top: float, top_odds_divisor: float) -> tuple[float, int]:
     """Confidence and label where classes 3, 5, 8 have ``top`` and half of the rest each."""
     image = np.full((8, 8, 3), 90, np.uint8)
     probabilities = np.empty((3, 8, 8), np.float32)
     probabilities[0], probabilities[1:] = top, (1 - top) / 2
-    source = FullSize(guided_upsampler(image, image, probabilities), doubt, None, {}, (3, 5, 8))
+    source = FullSize(guided_upsampler(image, image, probabilities), top_odds_divisor, None, {}, (3, 5, 8))
     result = full_size_result(source, 0.0, 255)
     assert np.allclose(result.probabilities.sum(0), 1, atol=1e-5)
     return float(result.confidence[4, 4]), int(result.labels[4, 4])

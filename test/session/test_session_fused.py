@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from neural_seg_ros.annotations import Click, Stroke
-from neural_seg_ros.click_answer import region_answer as fused
+from neural_seg_ros.click_answer import region_answer
 from neural_seg_ros.config import FieldConfig, SessionConfig, TrackConfig
 from neural_seg_ros.session import Session
 
@@ -71,7 +71,7 @@ def test_undo_gives_the_answers_back_exactly(session: Session) -> None:
 def test_undo_without_the_answer_of_then_finds_it_anew(
     session: Session, frame: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fused, "TURNS", 1)
+    monkeypatch.setattr(region_answer, "MAX_VERSIONS", 1)
     for click in (Click(25, 25, 1), Click(60, 45, 0), Click(95, 50, 2)):
         session.annotate(click)
         session.result()
@@ -129,28 +129,28 @@ def test_a_preview_of_a_frame_that_was_not_prepared_comes_first_and_the_result_i
     for click in (Click(25, 25, 1), Click(95, 50, 2), Click(60, 45, 0)):
         session.annotate(click)
         other.annotate(click)
-        preview = session.preview()
+        preview = session.scheduler.preview()
         assert preview.labels[int(click.y), int(click.x)] == click.class_id
-        assert session.improves
-        assert not other.improves
-    np.testing.assert_array_equal(session.preview().labels, preview.labels)
+        assert session.scheduler.better_available
+        assert not other.scheduler.better_available
+    np.testing.assert_array_equal(session.scheduler.preview().labels, preview.labels)
     session.prepare(wait=True)
     # Once the frame is prepared the preview is the result.
-    prepared = session.preview()
-    assert not session.improves
+    prepared = session.scheduler.preview()
+    assert not session.scheduler.better_available
     np.testing.assert_array_equal(session.result().labels, prepared.labels)
 
 
 def test_an_answer_that_was_taken_back_is_not_waited_for(session: Session) -> None:
     session.annotate(Click(25, 25, 1))
-    session.preview()
-    assert session.improves
+    session.scheduler.preview()
+    assert session.scheduler.better_available
     session.undo()
-    session.preview()
-    assert not session.improves, "or a live node would hold the frame for ever"
+    session.scheduler.preview()
+    assert not session.scheduler.better_available, "or a live node would hold the frame for ever"
     session.redo()
-    session.preview()
-    assert session.improves
+    session.scheduler.preview()
+    assert session.scheduler.better_available
 
 
 def test_a_result_is_the_same_whether_it_was_previewed_or_not(session: Session, frame: NDArray[np.uint8]) -> None:
@@ -158,9 +158,9 @@ def test_a_result_is_the_same_whether_it_was_previewed_or_not(session: Session, 
     other.observe(frame)
     for each in (session, other):
         each.annotate(Click(25, 25, 1))
-    session.preview()
+    session.scheduler.preview()
     np.testing.assert_array_equal(session.result().probabilities, other.result().probabilities)
-    assert not session.improves
+    assert not session.scheduler.better_available
 
 
 def test_after_clear_nothing_of_the_answers_before_is_left(session: Session, frame: NDArray[np.uint8]) -> None:

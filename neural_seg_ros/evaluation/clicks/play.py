@@ -139,7 +139,7 @@ class Run:
 
 def fits(contestant: Contestant[Labeler]) -> bool:
     """Whether it is a session that fits its field between clicks."""
-    return contestant.config is not None and contestant.config.answer == "field"
+    return contestant.config is not None and not contestant.config.answers_at_once
 
 
 def play(task: Task) -> Run:

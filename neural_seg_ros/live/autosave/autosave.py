@@ -47,7 +47,7 @@ class SessionSnapshot:
 
     frame_number  of that frame, as in ``FrameAnnotation``
     frame         (H, W, 3) uint8, None before the first
-    keys          what was drawn under a key, by ``id`` of the annotation
+    keys          the keys of annotations that were drawn under one, by running number
     """
 
     placed: tuple[FrameAnnotation, ...]
@@ -268,13 +268,13 @@ class Autosave:
         kept = _common(self._placed, placed)
         if kept == len(self._placed) == len(placed) and not waited:
             return []
-        new = [each for each in placed[kept:] if id(each) not in self._known]
+        new = [each for each in placed[kept:] if each.id not in self._known]
         if new:
             # What was undone cannot be made again any more.
-            self._known = {id(each): self._known[id(each)] for each in placed if id(each) in self._known}
+            self._known = {each.id: self._known[each.id] for each in placed if each.id in self._known}
             frame = self._frames.numbered(now.frame_number, now.stamp, now.frame)
-            self._known |= {id(each): (each, _entry(each, now, {now.frame_number: frame})) for each in new}
-        entries = [self._known[id(each)][1] for each in placed[kept:]]
+            self._known |= {each.id: (each, _entry(each, now, {now.frame_number: frame})) for each in new}
+        entries = [self._known[each.id][1] for each in placed[kept:]]
         self._placed = placed
         self._now.placed[kept:] = entries
         return [placed_record(kept, entries, answered)]
@@ -293,7 +293,7 @@ class Autosave:
             entries[: begin.count] = [AutosavedAnnotation(None, None)] * begin.count
         self._now = AutosaveState(begin.base, entries, asked)
         self._placed = now.placed
-        self._known = {id(each): (each, entry) for each, entry in zip(now.placed, entries, strict=True)}
+        self._known = {each.id: (each, entry) for each, entry in zip(now.placed, entries, strict=True)}
         self._frames.begin(begin.frames)
         self._behind = True
 
@@ -327,7 +327,7 @@ class Autosave:
             records.append({"forgotten": name})
             self._now.apply(records[-1])
             # None are placed while what was kept before has yet to be taken up.
-            self._known = {id(p): (p, e) for p, e in zip(self._placed, self._now.placed, strict=False)}
+            self._known = {p.id: (p, e) for p, e in zip(self._placed, self._now.placed, strict=False)}
         return records
 
     def _forget(self, bases: Collection[str | None]) -> None:
@@ -353,7 +353,7 @@ def _entry(
 ) -> AutosavedAnnotation:
     annotation = placed.annotation
     shape = None if isinstance(annotation, Mask) else annotation
-    return AutosavedAnnotation(shape, frames.get(placed.frame_number), now.keys.get(id(annotation)))
+    return AutosavedAnnotation(shape, frames.get(placed.frame_number), now.keys.get(placed.id))
 
 
 def _shapes(annotations: Sequence[Annotation]) -> tuple[Any, ...]:

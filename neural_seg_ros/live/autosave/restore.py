@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.annotations.serialization import Shape
 from neural_seg_ros.errors import AnnotationError, SessionError, SessionFileError
 from neural_seg_ros.live.autosave.store import Asked, AutosavedFrame, AutosaveState
@@ -25,13 +24,13 @@ class Restored:
 
     base     the base's annotations that it began with
     frames   by their numbers in the session
-    drawn    annotations by the key they were drawn under
+    drawn    running numbers of annotations by the key they were drawn under
     refused  why something could not be taken up, one line each
     """
 
     base: tuple[FrameAnnotation, ...]
     frames: dict[int, AutosavedFrame] = field(default_factory=dict)
-    drawn: dict[int, list[Annotation]] = field(default_factory=dict)
+    drawn: dict[int, list[int]] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
 
 
@@ -64,9 +63,9 @@ def restore(
     def annotate(shape: Shape | None, key: int | None) -> None:
         if shape is None:
             raise SessionError("it is a dense mask")
-        session.annotate(shape)
+        number = session.annotate(shape)
         if key is not None:
-            restored.drawn.setdefault(key, []).append(shape)
+            restored.drawn.setdefault(key, []).append(number)
 
     def execute(asked: Asked) -> None:
         if asked.do in ("annotate", "draw"):

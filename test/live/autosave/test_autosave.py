@@ -16,8 +16,7 @@ import pytest
 
 from neural_seg_ros import Box, Click, Region, Session, SessionConfig, Stroke
 from neural_seg_ros.errors import SessionError, SessionFileError
-from neural_seg_ros.live import Autosave, LiveCallbacks, LiveConfig, LiveSession
-from neural_seg_ros.live.autosave import open_autosave
+from neural_seg_ros.live import Autosave, LiveCallbacks, LiveConfig, LiveSession, open_autosave
 from neural_seg_ros.live.autosave.store import (
     Asked,
     AutosavedAnnotation,

@@ -27,7 +27,7 @@ from std_msgs.msg import Header
 from neural_seg_ros.cli.main import run
 from neural_seg_ros.ros.segmenter.node import Segmenter
 from neural_seg_ros.ros.toolkit.conversion import from_array
-from neural_seg_ros.session import Session
+from neural_seg_ros.session.scheduler import Scheduler
 
 pytestmark = pytest.mark.ros
 
@@ -155,13 +155,13 @@ def test_masks_are_identical_byte_for_byte(rig: Rig, tmp_path: Path) -> None:
 
 
 def test_deactivated_while_a_frame_waits_it_lets_it_go(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    slices, gate = Session.fit_slices, threading.Event()
+    slices, gate = Scheduler.slices, threading.Event()
 
-    def held(session: Session) -> Iterator[None]:
+    def held(scheduler: Scheduler) -> Iterator[None]:
         assert gate.wait(20)
-        return slices(session)
+        return slices(scheduler)
 
-    monkeypatch.setattr(Session, "fit_slices", held)
+    monkeypatch.setattr(Scheduler, "slices", held)
     for number in range(COUNT):
         rig.show(number)
     # One frame is being fitted, one is the next, and the callback waits with the third.
