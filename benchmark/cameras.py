@@ -39,7 +39,7 @@ from visualization_msgs.msg import ImageMarker
 from neural_seg_ros.annotations.ros_messages import stamp_of
 from neural_seg_ros.files import write_text
 from neural_seg_ros.ros.toolkit import qos
-from neural_seg_ros.ros.toolkit.process import use_large_images
+from neural_seg_ros.ros.toolkit.distribution import use_large_images
 
 WIDTH, HEIGHT, RATE = 640, 480, 15.0
 # Class and place, as shares of width and height.

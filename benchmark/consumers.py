@@ -36,8 +36,8 @@ from neural_seg_ros.ros.consumers.labelled_cloud import LabelledCloud
 from neural_seg_ros.ros.segmenter.interface import SEGMENTER
 from neural_seg_ros.ros.segmenter.outputs import Outputs
 from neural_seg_ros.ros.toolkit.conversion import cloud_from_array, from_array
+from neural_seg_ros.ros.toolkit.distribution import use_large_images
 from neural_seg_ros.ros.toolkit.endpoints import Endpoints
-from neural_seg_ros.ros.toolkit.process import use_large_images
 from neural_seg_ros.ros.toolkit.throttled_log import ThrottledLog
 from neural_seg_ros.session.result import Result
 

@@ -24,7 +24,7 @@ from neural_seg_ros.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 # Files with tests that are skipped without CUDA.
-TESTS = ("test_steps.py", "test_batch.py", "test_intake.py", "test_growth.py")
+TESTS = ("field/test_steps.py", "field/test_batcher.py", "field/test_transfer.py", "field/test_growth.py")
 PROGRAM = ("-c", "from neural_seg_ros.cli.main import main; main()", "benchmark")
 CAMERAS = 16
 

@@ -29,7 +29,7 @@ from sensor_msgs.msg import Image
 from neural_seg_ros.annotations.ros_messages import stamp_of
 from neural_seg_ros.files import write_text
 from neural_seg_ros.ros.toolkit import qos
-from neural_seg_ros.ros.toolkit.process import use_large_images
+from neural_seg_ros.ros.toolkit.distribution import use_large_images
 
 WIDTH, HEIGHT = 640, 480
 WARM_UP = 60.0

@@ -69,8 +69,7 @@ def demo(
     answer: common.Answer = None,
 ) -> None:
     """Play a clip as a camera over DDS, click on it from another process, and record overlay.mp4 and figures."""
-    from neural_seg_ros.ros.toolkit.distribution import require_ros
-    from neural_seg_ros.ros.toolkit.process import use_large_images
+    from neural_seg_ros.ros.toolkit.distribution import require_ros, use_large_images
 
     require_ros()
     scene = choose_scene(video, click or [])

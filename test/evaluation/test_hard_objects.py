@@ -60,8 +60,9 @@ def test_missing_sequences_are_named(root):
         hard_items(root)
 
 
-def test_the_development_data_give_forty_objects(data_root):
+def test_development_data_give_thirty_segments_and_the_frames(data_root):
     items = hard_items(data_root)
-    assert len(items) == len({item.name for item in items}) == 40
+    sequences = [each for each in (data_root / "davis" / "JPEGImages").glob("*/") if each.is_dir()]
+    assert len(items) == len({item.name for item in items}) == 30 + 2 * len(sequences)
     share = (items[0].load().truth == 1).mean()
     assert 0.005 < share < 0.4

@@ -35,10 +35,11 @@ from neural_seg_ros.ros.consumers.matched_images import (
 from neural_seg_ros.ros.consumers.selection import HELP, Selection
 from neural_seg_ros.ros.toolkit import qos
 from neural_seg_ros.ros.toolkit.conversion import cloud_from_array, from_array
+from neural_seg_ros.ros.toolkit.distribution import use_large_images
 from neural_seg_ros.ros.toolkit.endpoints import Endpoints
 from neural_seg_ros.ros.toolkit.interface import Interface, Topic
 from neural_seg_ros.ros.toolkit.node_parameters import NodeOptions
-from neural_seg_ros.ros.toolkit.process import run_node, use_large_images
+from neural_seg_ros.ros.toolkit.process import run_node
 from neural_seg_ros.ros.toolkit.throttled_log import ThrottledLog
 
 _DEPTH = "depth"

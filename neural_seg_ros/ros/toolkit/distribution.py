@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
+from pathlib import Path
 
 from neural_seg_ros.errors import NeuralSegError
 
@@ -10,6 +13,10 @@ _INSTALL = (
     "source a ROS 2 distribution (source /opt/ros/jazzy/setup.bash), or install its Python packages with "
     "pip install '.[ros]'"
 )
+
+# Jazzy reads the first, Kilted the second.
+_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+_PROFILE = Path("config", "fastdds.xml")
 
 
 class RosMissingError(NeuralSegError):
@@ -30,6 +37,15 @@ def require_ros() -> None:
 def have_vision_msgs() -> bool:
     """Whether the names of classes are published as ``vision_msgs/LabelInfo``; otherwise as JSON in a String."""
     return _import_failure("vision_msgs.msg") is None
+
+
+def use_large_images() -> None:
+    """Put config/fastdds.xml into the environment, before rclpy.init, unless there is a profile or no such file."""
+    prefixes = [*filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)), sys.prefix]
+    folders = [Path(__file__).parents[3], *(Path(prefix, "share", "neural_seg_ros") for prefix in prefixes)]
+    found = next((folder / _PROFILE for folder in folders if (folder / _PROFILE).is_file()), None)
+    if found is not None and not any(name in os.environ for name in _VARIABLES):
+        os.environ.update(dict.fromkeys(_VARIABLES, str(found)))
 
 
 def _import_failure(module: str) -> str | None:

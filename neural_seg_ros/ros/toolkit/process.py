@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 import rclpy
@@ -54,17 +52,3 @@ def run_node(name: str, make: Callable[[], N], spin: Callable[[N], None], args: 
 def _refused(name: str, error: Exception) -> int:
     print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
     return _BAD_INPUT
-
-
-# Jazzy reads the first, Kilted the second.
-_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
-_PROFILE = Path("config", "fastdds.xml")
-
-
-def use_large_images() -> None:
-    """Put config/fastdds.xml into the environment, before rclpy.init, unless there is a profile or no such file."""
-    prefixes = [*filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)), sys.prefix]
-    folders = [Path(__file__).parents[3], *(Path(prefix, "share", "neural_seg_ros") for prefix in prefixes)]
-    found = next((folder / _PROFILE for folder in folders if (folder / _PROFILE).is_file()), None)
-    if found is not None and not any(name in os.environ for name in _VARIABLES):
-        os.environ.update(dict.fromkeys(_VARIABLES, str(found)))
