@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 # By default the threads of OpenMP and of OpenBLAS wait for each other in busy loops: beside a camera driver on the same
-# cores that makes a step of the fit several times slower, and beside contours both (docs/benchmarks/latency.md). Read
+# cores that makes a step of the fit several times slower, and beside contours both (docs/lab/latency.md). Read
 # when torch, or NumPy and SciPy, are first imported, so this must come before them; a value that the user has set wins.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Two to that power of processor cycles, not 2^26 or more: some microseconds.

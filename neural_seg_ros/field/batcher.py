@@ -56,7 +56,7 @@ class Batcher:
         """As ``join`` on CUDA; on a CPU an engine makes its own steps.
 
         There one thread makes a round while the others wait, and each on a core of its own is faster
-        (docs/benchmarks/cameras.md).
+        (docs/lab/cameras.md).
         """
         return self.join(device) if device.type == "cuda" else make_steps(device)
 

@@ -14,7 +14,7 @@ from neural_seg_ros.cli.main import load_command
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 FILES = ("a.yaml", "image.png", "video.mp4")
-FOLDERS = ("ABOVE", "FOLDER", "bags", "clicks", "my_bag")
+FOLDERS = ("ABOVE", "DATA/bsds500/val", "DATA/grabcut", "FOLDER", "bags", "clicks", "my_bag")
 
 
 def lines(start: str) -> list[tuple[str, list[str]]]:
@@ -35,7 +35,7 @@ def test_neural_seg_takes_it(where: str, words: list[str], tmp_path: Path, monke
     for name in FILES:
         (tmp_path / name).touch()
     for name in FOLDERS:
-        (tmp_path / name).mkdir()
+        (tmp_path / name).mkdir(parents=True)
     (tmp_path / "bags" / "one.mcap").touch()
     command = load_command(words.pop(0))
     if hasattr(command, "commands"):

@@ -72,7 +72,7 @@ def test_the_worst_comes_first() -> None:
 
 
 def test_what_two_cores_do_is_no_problem() -> None:
-    """The figures of the five-minute soak in docs/benchmarks/latency.md, at 30 Hz with two masks in three dropped."""
+    """The figures of the five-minute soak in docs/lab/latency.md, at 30 Hz with two masks in three dropped."""
     busy = status(fps_in=30.0, dropped_rate=25.0, recent_mask_latency=0.37, recent_click_latency=1.04, error_rate=0.0)
     assert found(busy, HealthConfig(), 617 * MEGA) == []
 

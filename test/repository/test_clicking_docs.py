@@ -28,7 +28,7 @@ from neural_seg_ros.ros.toolkit.conversion import from_array
 pytestmark = pytest.mark.ros
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "clicking.md")
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "annotate.md")
 PUBLISHED = re.compile(r"ros2 topic pub --once (\S+) (\w+)/msg/(\w+)\s+'(.*?)'")
 # No smaller than the pixels that are clicked.
 HEIGHT, WIDTH = 248, 328

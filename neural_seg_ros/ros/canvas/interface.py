@@ -41,7 +41,7 @@ class CanvasTopics:
         """All of it."""
         return Interface(
             node="canvas",
-            about="Lays a frame into RViz as a picture to draw on, see [rviz](rviz.md). `segmenter/` is what the "
+            about="Lays a frame into RViz as a picture to draw on, see [canvas](canvas.md). `segmenter/` is what the "
             "parameter `segmenter` says.",
             inputs=(
                 self.image("raw"),
