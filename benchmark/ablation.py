@@ -110,7 +110,7 @@ def appearance_with(
     return np.asarray(appearance(regions, weights) + PROBABILITIES * likely)
 
 
-def not_held(mixed: NDArray[np.float64], seen: NDArray[np.int64], named: Iterable[int]) -> None:
+def not_held(mixed: NDArray[np.float64], seen: NDArray[np.int64], present: Iterable[int]) -> None:
     """Any region may change to any class."""
 
 

@@ -1,4 +1,4 @@
-"""What the field carried here from earlier frames, as seeds beside what is drawn on this one."""
+"""Seeds carried to a frame from earlier ones, beside its own annotations."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from neural_seg_ros.click_answer.estimate import Estimate
 from neural_seg_ros.images.arrays import likeliest
 
 # Counts as annotated for the region graph, and stays below the user's own annotations.
-REMEMBERED_WEIGHT = 0.5
-# Only where the field is at least this sure, and that far inside the class, in pixels.
-SURE = 0.8
-MARGIN = 3
-# A seed every so many pixels: enough to hold a class, few enough to let a new click move its border.
-GRID = 6
-# Around an annotation that contradicts it the memory is let go, this share of the longer side.
-RELEASED = 0.12
+CARRIED_SEED_WEIGHT = 0.5
+# Seeds need at least this probability, and this distance to the edge of their class.
+MIN_PROBABILITY = 0.8
+MIN_INSIDE_PX = 3
+# Spacing of the seeds: enough to hold a class, few enough to let a new click move its boundary.
+SPACING_PX = 6
+# No seeds around an annotation that contradicts them, within this share of the longer side.
+RELEASE_RADIUS_SHARE = 0.12
 
 
 def recall(drawn: AnnotationTargets, carried: Estimate) -> AnnotationTargets:
-    """``drawn`` with a sparse grid of seeds where ``carried`` is sure and no annotation of this frame is near.
+    """Return ``drawn`` with a sparse grid of seeds where ``carried`` is sure and no annotation of this frame is near.
 
-    carried: class probabilities of this frame as the field had them before its first annotation, at any size, in the
-    channel order of ``drawn``.
+    carried: estimate of this frame from before its first annotation, at any size, in the channel order of ``drawn``
     """
     height, width = drawn.labels.shape
     size = (width, height)
@@ -35,8 +34,8 @@ def recall(drawn: AnnotationTargets, carried: Estimate) -> AnnotationTargets:
     probabilities = np.stack(full)
     labels, share = likeliest(probabilities)
     grid = np.zeros((height, width), np.bool_)
-    grid[GRID // 2 :: GRID, GRID // 2 :: GRID] = True
-    keep = grid & (share > SURE) & (drawn.weights == 0)
+    grid[SPACING_PX // 2 :: SPACING_PX, SPACING_PX // 2 :: SPACING_PX] = True
+    keep = grid & (share > MIN_PROBABILITY) & (drawn.weights == 0)
     for channel in np.unique(labels):
         keep &= (labels != channel) | (_inside(labels == channel) & ~contradicted(drawn, int(channel)))
     for channel, where in drawn.outside.items():
@@ -44,20 +43,20 @@ def recall(drawn: AnnotationTargets, carried: Estimate) -> AnnotationTargets:
     return replace(
         drawn,
         labels=np.where(keep, labels, drawn.labels),
-        weights=np.where(keep, np.float32(REMEMBERED_WEIGHT), drawn.weights),
+        weights=np.where(keep, np.float32(CARRIED_SEED_WEIGHT), drawn.weights),
     )
 
 
 def _inside(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels of a mask (h, w) at least MARGIN from its outside; the frame's border is no outside."""
+    """Return the pixels of a mask (h, w) at least MIN_INSIDE_PX from its outside; the frame's border is no outside."""
     padded = np.pad(mask.astype(np.uint8), 1, constant_values=1)
-    return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1] >= MARGIN)
+    return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1] >= MIN_INSIDE_PX)
 
 
 def contradicted(drawn: AnnotationTargets, channel: int) -> NDArray[np.bool_]:
-    """Pixels (h, w) near an annotation of this frame that is not of ``channel``."""
+    """Return (h, w) True near an annotation of this frame that is not of ``channel``."""
     other = (drawn.weights == 1) & (drawn.labels != channel)
     if not other.any():
         return np.zeros(other.shape, np.bool_)
     distance = cv2.distanceTransform((~other).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    return np.asarray(distance < RELEASED * max(other.shape))
+    return np.asarray(distance < RELEASE_RADIUS_SHARE * max(other.shape))

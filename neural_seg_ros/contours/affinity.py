@@ -43,7 +43,7 @@ class Look:
     texture: float = 1.0
 
 
-def looks_of(image: NDArray[np.uint8], look: Look) -> NDArray[np.float32]:
+def appearance_histograms(image: NDArray[np.uint8], look: Look) -> NDArray[np.float32]:
     """(h*w, C) float32 looks of the pixels of an (h, w, 3) uint8 RGB image: Lab and its local deviation, whitened."""
     lab = lab_of(image)
     smooth = cv2.GaussianBlur(lab, (0, 0), look.blur)
@@ -104,7 +104,7 @@ class Coded:
 
 def coded(image: NDArray[np.uint8], look: Look, seed: int = 0) -> Coded:
     """The looks of an (h, w, 3) uint8 RGB image as codes."""
-    values = looks_of(image, look)
+    values = appearance_histograms(image, look)
     centers = palette(values, look.codes)
     codes = nearest(values, centers).reshape(image.shape[:2])
     return Coded(codes, information(codes, centers, look.bandwidth, seed))

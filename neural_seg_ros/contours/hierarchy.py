@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 
 from neural_seg_ros.contours.arcs import Arcs
-from neural_seg_ros.regions.graph import looks_of
+from neural_seg_ros.regions.graph import appearance_histograms
 from neural_seg_ros.regions.pixel_features import lab_of, texture_of
 
 # What the looks of two segments say beside the contour between them.
@@ -57,7 +57,7 @@ def merge(image: NDArray[np.uint8], arcs: Arcs, strengths: NDArray[np.float64]) 
     texture = texture_of(lab)
     tree, altitudes = hg.binary_partition_tree_average_linkage(graph, strengths, arcs.lengths)
     merged = np.arange(arcs.count, tree.num_vertices())
-    looks = looks_of(lab, texture, arcs.ids, arcs.count)
+    looks = appearance_histograms(lab, texture, arcs.ids, arcs.count)
     altitudes[merged] = (altitudes[merged] + LOOK_WEIGHT * _unlike(looks, arcs, tree, merged)) / (1 + LOOK_WEIGHT)
     altitudes = _rising(tree, altitudes)
     divisions = altitudes.copy()

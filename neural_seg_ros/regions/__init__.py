@@ -1,4 +1,4 @@
-"""A frame as a graph of small regions, whose edges know how an ensemble of segmentations divides the frame."""
+"""The region graph of a frame: superpixels, and edges weighted by an ensemble of segmentations."""
 
 from neural_seg_ros.regions.ensemble import FEW_MEMBERS, MEMBERS
 from neural_seg_ros.regions.graph import RegionFinder, Regions, prepare_regions

@@ -1,4 +1,4 @@
-"""The region graph of a frame: made once, then every click is answered on it."""
+"""The region graph: superpixels with their appearance, and edges where two of them touch."""
 
 from __future__ import annotations
 
@@ -16,47 +16,31 @@ from neural_seg_ros.regions.cuts import CutGraph
 from neural_seg_ros.regions.ensemble import MEMBERS, Ensemble
 from neural_seg_ros.regions.pixel_features import histograms, lab_of, texture_of
 
-COUNT = 2000
-COMPACTNESS = 0.1
-ITERATIONS = 5
-
-
-def superpixels(image: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """SLIC superpixels of an (h, w, 3) uint8 RGB image: ids (h, w) int32, 0, 1, ... without gaps, each connected."""
-    smooth = cv2.bilateralFilter(image, 7, 25, 5)
-    count = min(COUNT, max(1, image.shape[0] * image.shape[1] // 4))
-    ids = slic(
-        lab_of(smooth) / 10,
-        n_segments=count,
-        compactness=COMPACTNESS,
-        max_num_iter=ITERATIONS,
-        convert2lab=False,
-        start_label=0,
-    )
-    return np.unique(ids, return_inverse=True)[1].reshape(ids.shape).astype(np.int32)
-
-
+MAX_SUPERPIXELS = 2000
+SLIC_COMPACTNESS = 0.1
+SLIC_ITERATIONS = 5
 LAB_WEIGHTS = np.array([0.7, 1.2, 1.2], np.float32)
 TEXTURE_WEIGHT = np.float32(0.5)
+# Smoothing of the histograms, in units of their channels.
 COLOR_SPREAD = 4.0
 TEXTURE_SPREAD = 5.0
-# Two regions whose mean colours are this far apart in CIE Lab are certainly divided.
-LARGE_DIFFERENCE = 30.0
+# Two superpixels whose mean colors are this far apart in CIE Lab are certainly divided.
+LARGE_LAB_DIFFERENCE = 30.0
 PixelPairs = tuple[NDArray[np.int64], NDArray[np.int64]]  # flat indices
 
 
 @dataclass(frozen=True)
 class Regions:
-    """R connected regions of an (h, w) frame, joined by E edges where two of them touch.
+    """The region graph of an (h, w) frame: R superpixels, joined by E edges where two of them touch.
 
-    ids        (h, w) int32 region of every pixel, in [0, R)
-    areas      (R,) float32 in pixels
-    centroids  (R, 2) float32 x, y in pixels
-    edges      (E, 2) int64 regions i < j
-    lengths    (E,) float32 length of the common border in pixels
-    strengths  (E,) float32 how surely the frame is divided there, in [0, 1]
-    members    (M, R) int32 segment of every region in each segmentation of the ensemble
-    looks      histograms (R, bins) float32, each row sums to 1: of colour, and of colour with texture
+    ids          (h, w) int32 superpixel of every pixel, in [0, R)
+    areas        (R,) float32 in pixels
+    centroids    (R, 2) float32 x, y in pixels
+    edges        (E, 2) int64 superpixels i < j
+    lengths      (E,) float32 length of the common boundary in pixels
+    strengths    (E,) float32 in [0, 1]: confidence that the frame is divided there
+    members      (M, R) int32 segment of every superpixel in each member of the ensemble
+    appearances  histograms (R, bins) float32, each row sums to 1: of color, and of color with texture
     """
 
     ids: NDArray[np.int32]
@@ -66,29 +50,29 @@ class Regions:
     lengths: NDArray[np.float32]
     strengths: NDArray[np.float32]
     members: NDArray[np.int32]
-    looks: tuple[NDArray[np.float32], NDArray[np.float32]]
+    appearances: tuple[NDArray[np.float32], NDArray[np.float32]]
 
     @property
     def count(self) -> int:
-        """R."""
+        """The number of superpixels, R."""
         return len(self.areas)
 
     @cached_property
     def cuts(self) -> CutGraph:
-        """The regions and their edges, laid out for minimum cuts."""
+        """The graph in the layout of minimum cuts."""
         return CutGraph(self.edges, self.count)
 
 
 class RegionFinder:
-    """Finds the regions of one image, with as many segmentations as there is time for; more can be added later."""
+    """The computation of one image's region graph, from a part of the ensemble first and from all of it later."""
 
     def __init__(self, image: NDArray[np.uint8]) -> None:
-        """image: (h, w, 3) uint8 RGB."""
+        """Take an image, (h, w, 3) uint8 RGB."""
         self._image = image
         self._ensemble = Ensemble(image)
 
     def regions(self, members: int = MEMBERS) -> Regions:
-        """The region graph as the first ``members`` of the ensemble divide it; ids, edges and looks stay the same."""
+        """Compute the graph with edges from the first ``members`` of the ensemble; all else is always the same."""
         # Neither needs the other, and both work without Python's lock.
         with ThreadPoolExecutor(1, "ensemble") as thread:
             dividing = thread.submit(self._ensemble.first, members)
@@ -100,13 +84,13 @@ class RegionFinder:
         divided = (flattened[:, first] != flattened[:, second]).mean(0)
         at_pixels = np.bincount(edge_of_pair, divided, minlength=len(edges)) / np.maximum(base.lengths, 1)
         of_regions = (majorities[:, edges[:, 0]] != majorities[:, edges[:, 1]]).mean(0)
-        # As strong as the pixels, the regions and the colours say, which is all that the base knows.
+        # The mean of three measures: of pixels, of superpixels, and the color contrast that is in ``base``.
         strengths = ((at_pixels + of_regions + base.strengths) / 3).astype(np.float32)
         return replace(base, strengths=strengths, members=majorities)
 
     @cached_property
     def _ground(self) -> tuple[Regions, PixelPairs, NDArray[np.int64]]:
-        """The regions without an ensemble, all pairs of touching pixels of two regions, and the edge of every pair."""
+        """The graph without an ensemble, all touching pixels of two superpixels as pairs, and the edge of each pair."""
         lab = lab_of(self._image)
         ids = superpixels(self._image)
         count = int(ids.max()) + 1
@@ -118,24 +102,42 @@ class RegionFinder:
         pairs = touching_pixels(ids)
         edges, edge_of_pair = edges_of(flat[pairs[0]], flat[pairs[1]], count)
         lengths = np.bincount(edge_of_pair, minlength=len(edges)).astype(np.float32)
-        contrast = np.linalg.norm(colors[edges[:, 0]] - colors[edges[:, 1]], axis=1) / LARGE_DIFFERENCE
-        looks = looks_of(lab, texture_of(lab), ids, count)
-        nobody = np.empty((0, count), np.int32)
-        base = Regions(ids, areas, centroids, edges, lengths, np.minimum(1, contrast), nobody, looks)
+        contrast = np.linalg.norm(colors[edges[:, 0]] - colors[edges[:, 1]], axis=1) / LARGE_LAB_DIFFERENCE
+        appearances = appearance_histograms(lab, texture_of(lab), ids, count)
+        no_members = np.empty((0, count), np.int32)
+        base = Regions(ids, areas, centroids, edges, lengths, np.minimum(1, contrast), no_members, appearances)
         return base, pairs, edge_of_pair
 
 
 def prepare_regions(image: NDArray[np.uint8]) -> Regions:
-    """The region graph of an (h, w, 3) uint8 RGB image; once a frame, before any click."""
+    """Compute the region graph of an (h, w, 3) uint8 RGB image from the whole ensemble."""
     return RegionFinder(image).regions()
 
 
-def looks_of(
+def superpixels(image: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Compute SLIC superpixels of an (h, w, 3) uint8 RGB image.
+
+    Returns ids (h, w) int32, 0, 1, ... without gaps, each connected.
+    """
+    smooth = cv2.bilateralFilter(image, 7, 25, 5)
+    count = min(MAX_SUPERPIXELS, max(1, image.shape[0] * image.shape[1] // 4))
+    ids = slic(
+        lab_of(smooth) / 10,
+        n_segments=count,
+        compactness=SLIC_COMPACTNESS,
+        max_num_iter=SLIC_ITERATIONS,
+        convert2lab=False,
+        start_label=0,
+    )
+    return np.unique(ids, return_inverse=True)[1].reshape(ids.shape).astype(np.int32)
+
+
+def appearance_histograms(
     lab: NDArray[np.float32], texture: NDArray[np.float32], ids: NDArray[np.int32], count: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Histograms (count, bins) float32 of regions (h, w) in Lab (h, w, 3): of colour, and of colour with texture.
+    """Compute histograms (count, bins) float32 of superpixels (h, w): of color, and of color with texture.
 
-    ``texture`` is what ``texture_of`` says of the Lab image.
+    lab: (h, w, 3) CIE Lab; texture: (h, w, 6) as ``texture_of`` computes it from ``lab``
     """
     color = lab * LAB_WEIGHTS
     both = np.concatenate([color, TEXTURE_WEIGHT * texture], axis=-1)
@@ -147,14 +149,14 @@ def _mean(values: NDArray[Any], flat: NDArray[np.int32], areas: NDArray[np.float
 
 
 def _majority(segments: NDArray[np.int32], ids: NDArray[np.int32], count: int) -> NDArray[np.int32]:
-    """The commonest segment (R,) in each region."""
+    """Find the most frequent segment (R,) in each superpixel."""
     kinds = int(segments.max()) + 1
     votes = np.bincount((ids.astype(np.int64) * kinds + segments).ravel(), minlength=count * kinds)
     return np.asarray(votes.reshape(count, kinds).argmax(1), np.int32)
 
 
 def touching_pixels(ids: NDArray[np.int32]) -> PixelPairs:
-    """All pairs of 4-neighbours of ids (h, w) that lie in different regions, as flat indices."""
+    """Find all pairs of 4-neighbors of ids (h, w) that lie in different superpixels, as flat indices."""
     index = np.arange(ids.size).reshape(ids.shape)
     across, down = ids[:, :-1] != ids[:, 1:], ids[:-1] != ids[1:]
     first = np.concatenate([index[:, :-1][across], index[:-1][down]])
@@ -164,7 +166,7 @@ def touching_pixels(ids: NDArray[np.int32]) -> PixelPairs:
 def edges_of(
     first: NDArray[np.int32], second: NDArray[np.int32], count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct pairs (E, 2), i < j, of regions among pairs of touching pixels, and the edge of every pair."""
+    """Find the distinct pairs (E, 2), i < j, of superpixels among touching pixels, and the edge of every pair."""
     key = np.minimum(first, second).astype(np.int64) * count + np.maximum(first, second)
     keys, edge_of_pair = np.unique(key, return_inverse=True)
     return np.stack([keys // count, keys % count], axis=1), edge_of_pair.ravel()

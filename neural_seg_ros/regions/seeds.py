@@ -1,4 +1,4 @@
-"""Annotated pixels as annotated regions."""
+"""Seeds: superpixels whose class is annotated or assumed by a prior."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from numpy.typing import NDArray
 
 from neural_seg_ros.regions.graph import Regions
 
-# Annotations weigh 1, presumptions less than this.
+# Annotations and carried seeds have at least this weight, priors less.
 HARD = 0.5
 
 
 @dataclass(frozen=True)
 class Seeds:
-    """What R regions are said and presumed to be.
+    """The annotations and priors of R superpixels and N classes.
 
-    fixed     (R,) int64 the class most of a region's annotated pixels have, -1 where nothing was annotated
-    hard      (N, R) bool whether the region has annotated pixels of a class
-    presumed  (N, R) float64 summed weights of the region's pixels that are presumed to be of a class
-    split     (R,) bool whether a region has annotated pixels of more than one class
-    anchors   (N, R) bool whether a region holds a part of a class: by what is said or presumed there, or beside a split
-              region of it
+    fixed     (R,) int64 class of most annotated pixels of a superpixel, -1 without any
+    hard      (N, R) bool: the superpixel has annotated pixels of the class
+    presumed  (N, R) float64 summed weights of the superpixel's pixels that a prior gives to the class
+    split     (R,) bool: the superpixel has annotated pixels of more than one class
+    anchors   (N, R) bool: the superpixel holds a component of the class, by annotation or prior, or beside a split
+              superpixel of the class
     """
 
     fixed: NDArray[np.int64]
@@ -32,13 +32,13 @@ class Seeds:
     anchors: NDArray[np.bool_]
 
     @property
-    def named(self) -> NDArray[np.bool_]:
-        """(N,) whether a class is said or presumed to be anywhere."""
+    def present(self) -> NDArray[np.bool_]:
+        """(N,) bool: the class is annotated or assumed somewhere."""
         return np.asarray(self.anchors.any(1), np.bool_)
 
 
 def seeds_of(regions: Regions, labels: NDArray[np.int64], weights: NDArray[np.float32], count: int) -> Seeds:
-    """The seeds of R regions from labels (h, w) in [0, count) and weights (h, w)."""
+    """Compute the seeds from labels (h, w) in [0, count) and weights (h, w)."""
     ids, size = regions.ids, regions.count
 
     def summed(chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -54,6 +54,6 @@ def seeds_of(regions: Regions, labels: NDArray[np.int64], weights: NDArray[np.fl
     split = hard.sum(0) > 1
     anchors = hard | (presumed > 0)
     for a, b in (regions.edges.T, regions.edges.T[::-1]):
-        for own, said in zip(anchors, hard, strict=True):
-            own[b[(split & said)[a]]] = True
+        for own, annotated in zip(anchors, hard, strict=True):
+            own[b[(split & annotated)[a]]] = True
     return Seeds(fixed, hard, presumed, split, anchors)

@@ -1,4 +1,4 @@
-"""What a session answers, at the frame's full size."""
+"""The result of a session at the frame's full size."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from neural_seg_ros.images.arrays import Labels, likeliest
 from neural_seg_ros.session.suggestion import suggest
 from neural_seg_ros.session.upsampling import Upsampler
 
-# With doubt no other class gets more than this share of the probability of the first.
-FIRST = np.float32(0.98)
+# After the division of the top odds no other class has more than this share of the most probable one's probability.
+MAX_SHARE_OF_TOP = np.float32(0.98)
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
     """Labels of one frame of H x W pixels.
 
-    labels      (H, W) uint8, or uint16 with 16-bit labels: class ids; 255 (65535) where unlabelled
+    labels      (H, W) uint8, or uint16 with 16-bit labels: class ids; 255 (65535) where unlabeled
     confidence  (H, W) float32 in [0, 1]: the probability of the label
     classes     class id of every channel of ``probabilities``, ascending
     stamp       seconds, as given with the frame
@@ -37,7 +37,7 @@ class Result:
 
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
-        """(C, H, W) float32, summing to 1 over C; C is 0 before the first annotation. Computed when first asked for."""
+        """(C, H, W) float32, summing to 1 over C; C is 0 before the first annotation. Computed at the first access."""
         height, width = self.labels.shape
         full = np.empty((len(self.classes), height, width), np.float32)
         if self._source is not None:
@@ -47,7 +47,7 @@ class Result:
 
     @cached_property
     def suggestion(self) -> tuple[float, float] | None:
-        """(x, y) of the pixel whose click would help most, or None; see ``suggest``. Computed when first asked for."""
+        """(x, y) of the pixel whose click would help most, or None; see ``suggest``. Computed at the first access."""
         if self._source is None:
             return None
         annotated = self._source.annotated
@@ -56,12 +56,12 @@ class Result:
 
 @dataclass(frozen=True)
 class FullSize:
-    """Full-size probabilities, strip by strip, certain where the user annotated this frame.
+    """Full-size probabilities, strip by strip; 1 and 0 where the user annotated the frame.
 
-    doubt      the odds of a pixel's most probable class are divided by this, at least 1
-    annotated  (H, W) int32 class ids of what was drawn, NOTHING elsewhere; None where nothing was
-    outside    {class id: (H, W) bool} of the classes with bounding boxes here: True where the class cannot be
-    classes    class id of every channel
+    top_odds_divisor  the odds of a pixel's most probable class are divided by this, at least 1
+    annotated         (H, W) int32 annotated class ids, NOTHING elsewhere; None without annotations
+    outside           {class id: (H, W) bool} of the classes with bounding boxes: True where the class is ruled out
+    classes           class id of every channel
     """
 
     upsampler: Upsampler
@@ -71,10 +71,10 @@ class FullSize:
     classes: tuple[int, ...]
 
     def strips(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """(rows, probabilities (C, len(rows), W) float32), from the top of the frame down."""
+        """Yield (rows, probabilities (C, len(rows), W) float32), from the top of the frame down."""
         for rows, strip in self.upsampler.strips():
             if self.top_odds_divisor > 1:
-                _doubt(strip, self.top_odds_divisor)
+                _divide_top_odds(strip, self.top_odds_divisor)
             for class_id, where in self.outside.items():
                 strip[self.classes.index(class_id)][where[rows]] = 0
             if self.outside:
@@ -87,23 +87,23 @@ class FullSize:
             yield rows, strip
 
 
-def _doubt(strip: NDArray[np.float32], top_odds_divisor: float) -> None:
-    """Divide the odds of the most probable class by ``top_odds_divisor``, in place; it stays the most probable one."""
+def _divide_top_odds(strip: NDArray[np.float32], top_odds_divisor: float) -> None:
+    """Divide the odds of the most probable class, in place; it stays the most probable one."""
     best = strip.max(0)
     first = strip == best
-    np.minimum(strip * np.float32(top_odds_divisor), FIRST * best, out=strip, where=~first)
+    np.minimum(strip * np.float32(top_odds_divisor), MAX_SHARE_OF_TOP * best, out=strip, where=~first)
     strip /= strip.sum(0)
 
 
 def empty_result(frame: NDArray[np.uint8], stamp: float, unlabelled: int) -> Result:
-    """Before the first annotation: nothing of the frame (H, W, 3) is labelled."""
+    """Return the result before the first annotation: no pixel of the frame (H, W, 3) is labeled."""
     height, width = frame.shape[:2]
     labels: Labels = np.full((height, width), unlabelled, _dtype(unlabelled))  # type: ignore[assignment]
     return Result(labels, np.zeros((height, width), np.float32), (), stamp)
 
 
 def full_size_result(source: FullSize, stamp: float, unlabelled: int) -> Result:
-    """The most probable class of every pixel."""
+    """Find the most probable class of every pixel."""
     height, width = source.upsampler.frame.shape[:2]
     dtype = _dtype(unlabelled)
     ids = np.array(source.classes, dtype)

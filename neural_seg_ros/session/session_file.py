@@ -1,4 +1,4 @@
-"""The session file: safetensors plus JSON, whole or absent, versioned, checked by a digest, without pickle."""
+"""The session file: safetensors plus JSON, written whole or not at all, versioned, checked by a digest, no pickle."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FORMAT = "neural_seg_ros session"
 
 
 def write_session(path: str | Path, document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write ``document`` (JSON values) and ``tensors`` to one file, replacing it only when all of it is on disk."""
+    """Write ``document`` (JSON values) and ``tensors`` to one file, replacing an old one when all is on disk."""
     text = json.dumps(document, sort_keys=True)
     metadata = {"format": _FORMAT, "version": str(VERSION), "document": text, "digest": _digest(text, tensors)}
     try:
@@ -38,7 +38,7 @@ def write_session(path: str | Path, document: Mapping[str, Any], tensors: Mappin
 
 
 def read_session(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read what ``write_session`` wrote.
+    """Read the document and the tensors of a session file.
 
     Raises SessionFileError when the file is missing, damaged, of another kind or of another version.
     """
@@ -99,7 +99,7 @@ def annotations_from_json(
 
 
 def estimate_to_tensors(name: str, estimate: Estimate | None) -> dict[str, Tensor]:
-    """An estimate without its image as tensors whose names begin with ``name``; none for None."""
+    """Return an estimate without its image as tensors whose names begin with ``name``; none for None."""
     if estimate is None:
         return {}
     # A copy, as tensors in a file may not share memory.
@@ -111,7 +111,7 @@ def estimate_to_tensors(name: str, estimate: Estimate | None) -> dict[str, Tenso
 
 
 def estimate_from_tensors(name: str, tensors: Mapping[str, Tensor], frame: NDArray[np.uint8]) -> Estimate | None:
-    """What ``estimate_to_tensors`` gave of a frame (H, W, 3). Raises KeyError when it is something else."""
+    """Return the estimate that ``estimate_to_tensors`` described, of a frame (H, W, 3). Raises KeyError otherwise."""
     if f"{name}.probabilities" not in tensors:
         return None
     probabilities = tensors[f"{name}.probabilities"].numpy()

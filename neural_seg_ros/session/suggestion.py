@@ -1,4 +1,4 @@
-"""Which pixel to click next: the deepest point of the most uncertain large region."""
+"""The suggested next click: the deepest point of the most uncertain large part of a frame."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from numpy.typing import NDArray
 
 from neural_seg_ros.images.arrays import Labels
 
-# Longer side, in pixels, at which it is looked for.
-SUGGEST_SIZE = 300
-# Nobody needs to be asked about a pixel whose label is surer than this.
-SURE = 0.99
+# Longer side of the frame for the search.
+SUGGEST_SIDE_PX = 300
+# A pixel with at least this confidence is never suggested.
+MAX_CONFIDENCE = 0.99
 
 
 def suggest(
     confidence: NDArray[np.float32], labels: Labels, annotated: NDArray[np.bool_] | None = None
 ) -> tuple[float, float] | None:
-    """The pixel (x, y) of a frame whose click would help most, or None where nothing is uncertain.
+    """Find the pixel (x, y) of a frame whose click would help most, or None where nothing is uncertain.
 
-    Uncertain are the pixels that are less sure than the frame's mean. Each connected region of them that has one label
-    weighs the sum of (1 - confidence) x depth over its pixels, the depth being the distance to its edge: so a compact
-    region goes before a thin band along a border, however long that is. Suggested is the deepest point of the heaviest.
+    Pixels with less confidence than the frame's mean are uncertain. Each connected part of them with one label weighs
+    the sum of (1 - confidence) x depth over its pixels; the depth is the distance to its edge. So a compact part comes
+    before a thin
+    band along a boundary, however long that is. The suggestion is the deepest point of the heaviest part.
 
     confidence: (H, W) float32 in [0, 1]; labels: (H, W) uint8 or uint16; annotated: (H, W) bool, True where the user
-    has said what there is. Such a pixel is never suggested.
+    annotated; these pixels are never suggested.
     """
     height, width = confidence.shape
-    scale = min(1.0, SUGGEST_SIZE / max(height, width))
+    scale = min(1.0, SUGGEST_SIDE_PX / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     doubt = 1 - cv2.resize(confidence, size, interpolation=cv2.INTER_AREA)
-    uncertain = (doubt > max(float(doubt.mean()), 1 - SURE)).astype(np.uint8)
+    uncertain = (doubt > max(float(doubt.mean()), 1 - MAX_CONFIDENCE)).astype(np.uint8)
     small = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
     uncertain[:, :-1][small[:, :-1] != small[:, 1:]] = 0
     uncertain[:-1][small[:-1] != small[1:]] = 0

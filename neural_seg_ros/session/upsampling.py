@@ -1,8 +1,9 @@
-"""Class probabilities from the field's size to the frame's, along the frame's edges.
+"""Upsampling of class probabilities to the frame's size, along the frame's edges.
 
-The fast guided filter (He & Sun 2015; guided filter: two_tricks.txt): within every small window the answer is taken to
-be a linear function of the colour, p = a . I + b. The coefficients are found at the field's size and applied to the
-full-size colour, so an edge of the answer lands on the edge of the image.
+The fast guided filter (He & Sun 2015): within every small window the answer is modeled as a linear function of the
+color, p = a . I + b. The coefficients are fitted at the working resolution and applied to the full-size colors, so an
+edge of the answer lands on the edge of the image. cv2.ximgproc and kornia have guided filters; this one works in
+strips, which bounds the memory.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-RADIUS = 2
+RADIUS_PX = 2
 EPSILON = 1e-3
-# Full-size work is done in strips of rows of at most this many values, so memory stays bounded for any frame.
+# Bound of the values in one strip of rows, and so of the memory for any frame.
 STRIP_VALUES = 8_000_000
 
 Plane = NDArray[np.float32]  # (h, w)
@@ -24,17 +25,17 @@ Plane = NDArray[np.float32]  # (h, w)
 
 @dataclass(frozen=True)
 class Upsampler:
-    """Brings (N, h, w) answers to the (H, W) of one frame.
+    """A fitted guided filter that brings (N, h, w) probabilities to the (H, W) of one frame.
 
     frame         (H, W, 3) uint8 RGB
-    coefficients  (N, 4, h, w) float32: a (3) and b of every window, for colours in [0, 1]
+    coefficients  (N, 4, h, w) float32: a (3) and b of every window, for colors in [0, 1]
     """
 
     frame: NDArray[np.uint8]
     coefficients: NDArray[np.float32]
 
     def strips(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """(rows, probabilities (N, len(rows), W) float32 that sum to 1), from the top of the frame down."""
+        """Yield (rows, probabilities (N, len(rows), W) float32 that sum to 1), from the top of the frame down."""
         height, width = self.frame.shape[:2]
         count, _, small_height, small_width = self.coefficients.shape
         rows_at_once = max(1, STRIP_VALUES // (width * (count + 8)))
@@ -60,11 +61,11 @@ class Upsampler:
 def guided_upsampler(
     frame: NDArray[np.uint8], image: NDArray[np.uint8], probabilities: NDArray[np.float32]
 ) -> Upsampler:
-    """Fit the windows' linear models at the field's size.
+    """Fit the windows' linear models at the working resolution.
 
     frame: (H, W, 3) uint8; image: the same at (h, w, 3); probabilities: (N, h, w) float32 in [0, 1].
 
-        a = (cov(I) + epsilon 1)^-1 cov(I, p),  b = mean(p) - a . mean(I)    over windows of (2 RADIUS + 1)^2
+        a = (cov(I) + epsilon 1)^-1 cov(I, p),  b = mean(p) - a . mean(I)    over windows of (2 RADIUS_PX + 1)^2
     """
     guide = _planes(image)
     mean = [_window_mean(plane) for plane in guide]
@@ -88,12 +89,12 @@ def guided_upsampler(
 
 
 def _planes(image: NDArray[np.uint8]) -> list[Plane]:
-    """The three colours (h, w) in [0, 1], each by itself: three times as fast to work on as side by side."""
+    """Return the three color channels (h, w) in [0, 1] as separate planes, which is three times as fast."""
     return [plane.astype(np.float32) / np.float32(255) for plane in cv2.split(image)]
 
 
 def _enlarged(plane: Plane, to_small: NDArray[np.float64], shape: tuple[int, ...]) -> Plane:
-    """(h, w) at (height, width); to_small (2, 3): from there to ``plane``."""
+    """Resize a plane (h, w) to (height, width) ``shape``; to_small (2, 3) maps pixels back to ``plane``."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     full = cv2.warpAffine(plane, to_small, shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(full, np.float32)
@@ -102,7 +103,7 @@ def _enlarged(plane: Plane, to_small: NDArray[np.float64], shape: tuple[int, ...
 def _inverse(
     xx: Plane, xy: Plane, xz: Plane, yy: Plane, yz: Plane, zz: Plane
 ) -> tuple[tuple[Plane, Plane, Plane], tuple[Plane, Plane, Plane], tuple[Plane, Plane, Plane]]:
-    """The inverses of symmetric matrices, as rows of (h, w), by their adjugates: LAPACK takes ten times as long."""
+    """Invert symmetric matrices, given and returned as (h, w) entries, by adjugates: ten times as fast as LAPACK."""
     a, b, c = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy
     d, e, f = xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy
     scale = np.reciprocal(xx * a + xy * b + xz * c)
@@ -111,5 +112,5 @@ def _inverse(
 
 
 def _window_mean(values: Plane) -> Plane:
-    size = 2 * RADIUS + 1
+    size = 2 * RADIUS_PX + 1
     return np.asarray(cv2.blur(values, (size, size), borderType=cv2.BORDER_REFLECT), np.float32)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from neural_seg_ros import Annotation, Box, Click, SessionConfig
 from neural_seg_ros.annotations.implied import AnnotationTargets, FrameAnnotation, classes_among, draw
 from neural_seg_ros.click_answer.boxes import recall_boxes
-from neural_seg_ros.click_answer.carried_seeds import REMEMBERED_WEIGHT
+from neural_seg_ros.click_answer.carried_seeds import CARRIED_SEED_WEIGHT
 from neural_seg_ros.metrics import iou
 from neural_seg_ros.regions import Regions, prepare_regions
 
@@ -38,7 +38,7 @@ def drawn(frame: NDArray[np.uint8], *annotations: Annotation) -> AnnotationTarge
 
 
 def remembered(of: AnnotationTargets, channel: int) -> NDArray[np.bool_]:
-    return np.asarray((of.weights == np.float32(REMEMBERED_WEIGHT)) & (of.labels == channel))
+    return np.asarray((of.weights == np.float32(CARRIED_SEED_WEIGHT)) & (of.labels == channel))
 
 
 def test_an_object_of_several_colors_is_found_whole(frame: NDArray[np.uint8], regions: Regions) -> None:

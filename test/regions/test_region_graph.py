@@ -53,7 +53,7 @@ def test_strong_edges_lie_where_the_frame_is_divided(regions: Regions) -> None:
 
 
 def test_histograms_are_distributions(regions: Regions) -> None:
-    for look in regions.looks:
+    for look in regions.appearances:
         assert look.shape[0] == regions.count
         assert np.allclose(look.sum(1), 1, atol=1e-4)
 
@@ -63,7 +63,7 @@ def test_the_same_image_gives_the_same_regions(regions: Regions, two_halves: NDA
     again = prepare_regions(two_halves)
     assert np.array_equal(again.ids, regions.ids)
     assert np.array_equal(again.strengths, regions.strengths)
-    assert all(np.array_equal(a, b) for a, b in zip(again.looks, regions.looks, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(again.appearances, regions.appearances, strict=True))
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (16, 300), (97, 33)])
@@ -75,7 +75,7 @@ def test_any_image_can_be_prepared(shape: tuple[int, int], flat: bool) -> None:
     regions = prepare_regions(image)
     assert regions.ids.shape == shape
     assert np.isfinite(regions.strengths).all()
-    assert all(np.isfinite(look).all() for look in regions.looks)
+    assert all(np.isfinite(look).all() for look in regions.appearances)
 
 
 def test_a_way_across_the_border_is_longer_than_one_beside_it(regions: Regions) -> None:
