@@ -65,7 +65,7 @@ class FieldConfig:
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How many steps ``Session.fit()`` makes when it is not told: the steps that are due for what is new."""
+    """The steps that are due for a new frame or annotation, which ``Session.fit()`` makes."""
 
     first_steps: int = option(
         100, "steps on the first frame, before and after which clicks are answered", low=1, high=100_000
@@ -79,7 +79,7 @@ class FitConfig:
 
 @dataclass(frozen=True)
 class TrackConfig:
-    """How an answer is carried from an annotated frame to those that follow."""
+    """The tracking of an answer from an annotated frame to those that follow."""
 
     size: int = option(427, "longer side in pixels at which frames are tracked", low=32, high=2048)
     first_steps: int = option(1000, "steps after the first annotation of a class", low=1, high=100_000)
@@ -96,7 +96,7 @@ class TrackConfig:
 
 @dataclass(frozen=True)
 class ContourConfig:
-    """How the contours of an image are found."""
+    """The search for contours in an image."""
 
     method: str = option("best", "how contours are found", choices=("best", "fast", "thesis"))
     size: int = option(481, "longer side in pixels at which contours are found", low=32, high=1024)
@@ -133,25 +133,25 @@ class SessionConfig:
 
     @staticmethod
     def preset(name: str, /, **changes: Any) -> SessionConfig:
-        """A named configuration with dotted options replaced: ``preset("cpu", seed=1, **{"field.width": 32})``."""
+        """Return a preset with dotted options replaced: ``preset("cpu", seed=1, **{"field.width": 32})``."""
         if name not in PRESETS:
             raise ConfigError(f"preset: got {name!r}, accepted: {' | '.join(PRESETS)}")
         return from_flat(PRESETS[name], changes)
 
     @staticmethod
     def from_dict(tree: Mapping[str, Any]) -> SessionConfig:
-        """From nested or dotted mappings; ``preset`` names the base (default ``cpu``)."""
+        """Build from nested or dotted mappings; ``preset`` names the base (default ``cpu``)."""
         flat = flatten(tree)
         name = flat.pop("preset", "cpu")
         return SessionConfig.preset(str(name), **flat)
 
     @staticmethod
     def from_yaml(path: str | Path) -> SessionConfig:
-        """From a YAML file of nested or dotted options. Raises ConfigError naming the file or the field."""
+        """Read a YAML file of nested or dotted options. Raises ConfigError naming the file or the field."""
         return SessionConfig.from_dict(read_mapping(path, ConfigError, "a mapping of options"))
 
     def to_dict(self) -> dict[str, Any]:
-        """``{dotted option: value}``; ``from_dict`` reads it back."""
+        """Return ``{dotted option: value}``, which ``from_dict`` reads."""
         return to_flat(self)
 
     @property

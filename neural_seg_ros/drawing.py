@@ -37,13 +37,13 @@ _THICKEST = 32_767  # what OpenCV draws
 
 
 def palette(class_id: int) -> Rgb:
-    """The (red, green, blue) of a class, 0 to 65535; the same everywhere and always. Class 0 is black."""
+    """Return the (red, green, blue) of a class, 0 to 65535; always the same. Class 0 is black."""
     red, green, blue = _colors()[class_id]
     return int(red), int(green), int(blue)
 
 
 def color_mask(labels: Labels, unlabelled: int = 255) -> RgbImage:
-    """(H, W, 3) uint8 colours of (H, W) class ids; background is black, unlabelled pixels are grey."""
+    """Color (H, W) class ids as (H, W, 3) uint8; background is black, unlabeled pixels are gray."""
     colors = _colors_with_unlabelled(unlabelled)
     if labels.dtype == np.uint8:
         return np.asarray(cv2.LUT(cv2.merge([labels, labels, labels]), colors[None, :256]), np.uint8)
@@ -57,7 +57,7 @@ def overlay(
     alpha: float = 0.45,
     unlabelled: int = 255,
 ) -> RgbImage:
-    """A copy of an (H, W, 3) uint8 RGB image tinted by (H, W) class ids, with contours and annotations.
+    """Tint a copy of an (H, W, 3) uint8 RGB image by (H, W) class ids, with contours and annotations.
 
     Background and unlabelled pixels keep the image's colour. Each class has a contour of 1 px, 2 px from 480 px on.
     Clicks are discs with a white rim, those of class 0 black discs with a minus; dense masks are not drawn.
@@ -73,7 +73,7 @@ def overlay(
 
 
 def compare(image: RgbImage, labels: Labels, truth: Labels) -> RgbImage:
-    """A copy of an (h, w, 3) uint8 RGB image with the contours of the truth in white and those of the labels in colour.
+    """Draw the contours of the ground truth in white and those of the labels in color on a copy of an image.
 
     ``labels`` and ``truth`` (H, W) class ids may be larger than the image.
     """
@@ -86,12 +86,12 @@ def compare(image: RgbImage, labels: Labels, truth: Labels) -> RgbImage:
 
 
 def confidence_image(confidence: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """(H, W) uint8, 0 to 255, of (H, W) float32 confidence in [0, 1]."""
+    """Convert (H, W) float32 confidence in [0, 1] to (H, W) uint8, 0 to 255."""
     return np.asarray(cv2.convertScaleAbs(confidence, alpha=255.0), np.uint8)
 
 
 def contact_sheet(images: Sequence[RgbImage], columns: int, captions: Sequence[str] = ()) -> RgbImage:
-    """(H, W, 3) uint8: images row by row, each scaled into the size of the first, with its caption below.
+    """Arrange images in rows, each scaled into the size of the first, with captions: (H, W, 3) uint8.
 
     ``images`` must not be empty; ``captions`` may be shorter than ``images``.
     """
@@ -113,7 +113,7 @@ def contact_sheet(images: Sequence[RgbImage], columns: int, captions: Sequence[s
 
 @lru_cache(maxsize=1)
 def _colors() -> NDArray[np.uint8]:
-    """(65536, 3) uint8: the colour of every class id."""
+    """Return (65536, 3) uint8: the colour of every class id."""
     ids = np.arange(65536)
     hsv = np.empty((len(ids), 1, 3), np.uint8)
     hsv[:, 0, 0] = (ids * 0.618033988749895 % 1.0 * 180).astype(np.uint8)
@@ -134,7 +134,7 @@ def _colors_with_unlabelled(unlabelled: int) -> NDArray[np.uint8]:
 
 
 def _contours(labels: Labels) -> NDArray[np.uint8]:
-    """(H, W) uint8, 1 where another label is 1 px away (2 px in frames whose shorter side is 480 px or more)."""
+    """Return (H, W) uint8, 1 where another label is 1 px away (2 px where the shorter side is 480 px or more)."""
     side = 5 if min(labels.shape) >= 480 else 3
     kernel = np.ones((side, side), np.uint8)
     return np.asarray(cv2.dilate(labels, kernel) != cv2.erode(labels, kernel), np.uint8)
@@ -171,7 +171,7 @@ def _draw_click(image: RgbImage, click: Click, color: Rgb, radius: int) -> None:
 
 
 def _pixels(points: Sequence[tuple[float, float]]) -> NDArray[np.int32]:
-    """(N, 2) nearest pixels; what lies far outside is cut to what OpenCV can draw."""
+    """Round points to (N, 2) pixels; points far outside are clipped to what OpenCV can draw."""
     return np.asarray(np.clip(np.rint(points), -30_000, 30_000), np.int32)
 
 

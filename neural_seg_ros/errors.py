@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def short(text: str, most: int = 80) -> str:
-    """A text from outside in quotes, as errors show it: in one line, with an end."""
+    """Quote a text from outside for an error: one line of bounded length."""
     return repr(text if len(text) <= most else text[:most] + "...")
 
 
@@ -41,5 +41,5 @@ class SourceError(NeuralSegError):
 
 
 def error_text(error: BaseException) -> str:
-    """The message of an error made for users; of any other, its type too."""
+    """Return the message of an error made for users; of any other error, its type too."""
     return str(error) if isinstance(error, NeuralSegError) else f"{type(error).__name__}: {error}"

@@ -43,7 +43,7 @@ def whole_file(path: str | Path, *, synced: bool = True) -> Iterator[Path]:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """The path of a file ``name`` in ``folder``. Raises ValueError where that is a link, or leads elsewhere."""
+    """Return the path of a file ``name`` in ``folder``. Raises ValueError where that is a link, or leads elsewhere."""
     path = folder / name
     if path.is_symlink() or path.resolve().parent != folder.resolve():
         raise ValueError(f"got {path}, which leads to {path.resolve()}, accepted: files of {folder} itself")
@@ -71,7 +71,7 @@ def sync(path: Path) -> None:
 
 
 def read_mapping(path: str | Path, error: type[NeuralSegError], accepted: str) -> Mapping[str, Any]:
-    """The mapping in a YAML file. Raises ``error`` naming the file when it is anything else; ``accepted`` in words."""
+    """Read the mapping in a YAML file. Raises ``error`` naming the file for anything else; ``accepted`` in words."""
     try:
         tree = yaml.safe_load(Path(path).read_text())
     except (OSError, ValueError, yaml.YAMLError) as reason:

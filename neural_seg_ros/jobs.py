@@ -62,7 +62,7 @@ def attempt(run: Run[T, R], job: T) -> Outcome[T, R]:
 
 
 def local_backend(workers: int, threads: int | None = None) -> Backend[Any, Any]:
-    """Processes of this machine, ``workers`` at a time, of so many ``threads`` each.
+    """Return a backend of ``workers`` processes of this machine, with so many ``threads`` each.
 
     With ``threads`` None the processes share the cores, and one worker is this process. The pool does not say whose
     process died, so that each job which it then had left gets a process of its own: only what dies there has failed.
@@ -100,7 +100,7 @@ def local_backend(workers: int, threads: int | None = None) -> Backend[Any, Any]
 
 
 def dask_backend(scheduler: str | None) -> Backend[Any, Any]:
-    """The workers of a running Dask cluster, which must see the same files; ``scheduler``: such as tcp://host:8786.
+    """Return a backend of a running Dask cluster, which must see the same files; ``scheduler``: its address.
 
     A job whose worker dies is given to another one by the scheduler. Raises ConfigError where Dask is not installed, as
     the backend does where the scheduler does not answer.
@@ -127,7 +127,7 @@ def dask_backend(scheduler: str | None) -> Backend[Any, Any]:
 
 
 def _outcome(job: T, future: Any) -> Outcome[T, Any]:
-    """What came of ``attempt`` in another process; the job that comes back is a copy, which need not be equal."""
+    """Return the outcome of ``attempt`` in another process, with this process's own job."""
     failure = future.exception()
     return Outcome(job, error=_one_line(failure)) if failure is not None else replace(future.result(), job=job)
 
@@ -137,7 +137,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def each(function: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Iterator[R]:
-    """``function`` of every task, in their order, by ``jobs`` processes; both must be picklable.
+    """Call ``function`` for every task, in order, in ``jobs`` processes; both must be picklable.
 
     The first error of a task is raised and the tasks not yet begun are dropped.
     """
@@ -153,7 +153,7 @@ def _pool(processes: int) -> ProcessPoolExecutor:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Processes started inside see one thread."""
+    """Limit the processes started inside to one thread."""
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     try:

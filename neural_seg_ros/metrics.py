@@ -15,7 +15,7 @@ TOLERANCE = 0.008
 
 
 def contour_accuracy(labels: Labels, truth: Labels, class_id: int = 1) -> float:
-    """F of one class, 2 p r / (p + r) in [0, 1], of (H, W) labels against a truth with IGNORE.
+    """Compute F of one class, 2 p r / (p + r) in [0, 1], of (H, W) labels against a truth with IGNORE.
 
     p is the share of the contour that lies within .008 of the image's diagonal (rounded up to pixels) of the true one,
     r the share of the true contour that lies so near to the answer's: the matching by dilation of the official code. 1
@@ -32,7 +32,7 @@ def contour_accuracy(labels: Labels, truth: Labels, class_id: int = 1) -> float:
 
 
 def _contour(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels unlike the one to the right, the one below or the one between these; the image's side is no contour."""
+    """Return the pixels unlike the one to the right, below, or diagonally between; the image side is no contour."""
     padded = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
     contour: NDArray[np.bool_] = (mask != padded[:-1, 1:]) | (mask != padded[1:, :-1]) | (mask != padded[1:, 1:])
     return contour
@@ -42,7 +42,7 @@ IGNORE = 255
 
 
 def iou(labels: Labels, truth: Labels, class_id: int = 1) -> float:
-    """Intersection over union of one class, |P & T| / |P | T|, in [0, 1]; 1 when neither has the class."""
+    """Compute the intersection over union of one class, |P & T| / |P | T|, in [0, 1]; 1 when neither has it."""
     judged = truth != IGNORE
     predicted, wanted = (labels == class_id) & judged, truth == class_id
     union = np.count_nonzero(predicted | wanted)
@@ -50,13 +50,13 @@ def iou(labels: Labels, truth: Labels, class_id: int = 1) -> float:
 
 
 def mean_iou(labels: Labels, truth: Labels) -> float:
-    """Mean over the classes of the truth of ``iou``, in [0, 1]; 1 when nothing is judged."""
+    """Average ``iou`` over the classes of the truth, in [0, 1]; 1 when nothing is judged."""
     classes = [int(c) for c in np.unique(truth) if c != IGNORE]
     return float(np.mean([iou(labels, truth, c) for c in classes])) if classes else 1.0
 
 
 def boundary_f(mask: NDArray[np.bool_], truth: Labels, tolerance: float = 2.0) -> float:
-    """Boundary F of an object mask (H, W) bool against a truth of 0, 1 and IGNORE, in [0, 1].
+    """Compute the boundary F of an object mask (H, W) bool against a truth of 0, 1 and IGNORE, in [0, 1].
 
     F = 2 p r / (p + r); p is the share of the mask's boundary within ``tolerance`` pixels of the true boundary, r the
     share of the true boundary within ``tolerance`` of the mask's. Where a band is ignored the true boundary is taken
@@ -76,14 +76,14 @@ def boundary_f(mask: NDArray[np.bool_], truth: Labels, tolerance: float = 2.0) -
 
 
 def error_rate(labels: Labels, truth: Labels, class_id: int = 1) -> float:
-    """Share of the judged pixels that are wrongly of the class or wrongly not, in [0, 1]; 0 when nothing is judged."""
+    """Compute the share of judged pixels wrongly labeled as the class or not, in [0, 1]; 0 without judged pixels."""
     judged = truth != IGNORE
     wrong = ((labels == class_id) != (truth == class_id))[judged]
     return float(wrong.mean()) if wrong.size else 0.0
 
 
 def clicks_needed(ious: Sequence[float], quality: float, most: int = 20) -> int:
-    """NoC@quality: the first k <= ``most`` with IoU after k clicks >= ``quality``, and ``most`` when there is none.
+    """Compute NoC@quality: the first k <= ``most`` with IoU after k clicks >= ``quality``; ``most`` without one.
 
     ``ious[k - 1]`` is the IoU after k clicks.
     """
@@ -92,14 +92,14 @@ def clicks_needed(ious: Sequence[float], quality: float, most: int = 20) -> int:
 
 
 def _boundary(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels of the mask with a 4-neighbour outside it; the image's own side is no boundary."""
+    """Return the pixels of the mask with a 4-neighbor outside it; the image side is no boundary."""
     padded = np.pad(mask, 1, mode="edge")
     inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return mask & ~inner
 
 
 def distance_to(pixels: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Euclidean distance of every pixel to the nearest of ``pixels``; very large where there is none."""
+    """Compute the Euclidean distance of every pixel to the nearest of ``pixels``; very large without any."""
     distance: NDArray[np.float32] = cv2.distanceTransform(
         (~pixels).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
     )

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Option:
-    """What a configuration field accepts.
+    """The accepted values of one configuration field, with its description.
 
     name        dotted path inside its configuration, for example ``field.width``
     kind        ``bool``, ``int``, ``float`` or ``str``
@@ -51,7 +51,7 @@ class Option:
         return "true | false" if self.kind is bool else f"any {self.kind.__name__}"
 
     def named(self, name: str) -> Option:
-        """The same option under another name."""
+        """Return the same option under another name."""
         return dataclasses.replace(self, name=name)
 
     def check(self, value: Any) -> Any:
@@ -78,13 +78,13 @@ def option(
     choices: tuple[str, ...] = (),
     fixed: bool = False,
 ) -> Any:
-    """A dataclass field that carries its own range and description (see Option)."""
+    """Return a dataclass field that carries its own range and description (see Option)."""
     meta = {"description": description, "low": low, "high": high, "choices": choices, "fixed": fixed}
     return dataclasses.field(default=default, metadata={_META: meta})
 
 
 def options_of(config_class: type, prefix: str = "") -> Iterator[Option]:
-    """Every option of a configuration class, nested classes included, with dotted names."""
+    """List every option of a configuration class, nested classes included, with dotted names."""
     hints = typing.get_type_hints(config_class)
     for entry in dataclasses.fields(config_class):
         kind = hints[entry.name]
@@ -113,7 +113,7 @@ def validate(config: Any) -> None:
 
 
 def to_flat(config: Any) -> dict[str, Any]:
-    """``{dotted name: value}`` of a configuration."""
+    """Return ``{dotted name: value}`` of a configuration."""
     flat: dict[str, Any] = {}
     for entry in dataclasses.fields(config):
         value = getattr(config, entry.name)
@@ -125,7 +125,7 @@ def to_flat(config: Any) -> dict[str, Any]:
 
 
 def from_flat(base: T, changes: Mapping[str, Any]) -> T:
-    """A copy of ``base`` with dotted names replaced.
+    """Return a copy of ``base`` with dotted names replaced.
 
     Raises ConfigError for an unknown name or an unaccepted value.
     """
@@ -144,7 +144,7 @@ def from_flat(base: T, changes: Mapping[str, Any]) -> T:
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings, as YAML gives them, to dotted names."""
+    """Flatten nested mappings, as YAML gives them, to dotted names."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
@@ -155,7 +155,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def parse(option_: Option, text: str) -> Any:
-    """The value of an option written as text, for example on the command line."""
+    """Parse the value of an option written as text, for example on the command line."""
     if option_.kind is bool:
         words: Mapping[str, bool] = types.MappingProxyType({"true": True, "false": False})
         return option_.check(words.get(text.lower(), text))

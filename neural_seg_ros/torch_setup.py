@@ -13,7 +13,7 @@ from neural_seg_ros.errors import ConfigError
 
 
 def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """float32 or bfloat16 for ``fp32``, ``bf16``, or ``auto``: bfloat16 where the device computes it natively.
+    """Choose float32 or bfloat16 for ``fp32``, ``bf16``, or ``auto``: bfloat16 where the device computes it natively.
 
     Weights, moments, losses and the statistics of normalisation are float32 in any case.
     """
@@ -23,13 +23,13 @@ def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 def computing(code: Tensor) -> torch.autocast:
-    """The context in which a network computes in the numbers of its ``code``."""
+    """Return the context in which a network computes in the dtype of its ``code``."""
     # The cache would keep weights of one step for the next when steps are captured.
     return torch.autocast(code.device.type, torch.bfloat16, code.dtype == torch.bfloat16, cache_enabled=False)
 
 
 def native_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32: AMX or AVX512-BF16 on a CPU, compute capability 8 on CUDA."""
+    """Return whether bfloat16 is faster than float32: AMX or AVX512-BF16, or CUDA compute capability 8."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     # Not a public interface; a torch without it computes in float32.
@@ -38,7 +38,7 @@ def native_bfloat16(device: torch.device) -> bool:
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` (CUDA where torch sees it), ``cpu``, ``cuda`` or ``cuda:N``. Raises ConfigError."""
+    """Choose ``auto`` (CUDA where torch sees it), ``cpu``, ``cuda`` or ``cuda:N``. Raises ConfigError."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -58,7 +58,7 @@ _GENERATOR = threading.Lock()
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """What torch draws inside is of this seed. torch has one generator, and sessions have many threads."""
+    """Seed torch's one generator inside this context; sessions have many threads."""
     with _GENERATOR, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
@@ -71,6 +71,6 @@ def only_deterministic(device: torch.device) -> None:
 
 
 def part_of(snapshot: Mapping[str, Tensor], owner: str) -> dict[str, Tensor]:
-    """What is named ``owner.NAME``, as ``NAME``."""
+    """Select the entries named ``owner.NAME``, as ``NAME``."""
     prefix = f"{owner}."
     return {name.removeprefix(prefix): tensor for name, tensor in snapshot.items() if name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""What a user draws on a frame: clicks, boxes, strokes, regions and masks."""
+"""Annotations: clicks, boxes, strokes, regions and masks that a user draws on a frame."""
 
 from neural_seg_ros.annotations.shapes import (
     Annotation,

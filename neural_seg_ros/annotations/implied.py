@@ -1,4 +1,4 @@
-"""Annotations on the frames they were made on, and what a frame's annotations say and imply about its pixels."""
+"""Annotations at working resolution, with the priors and the other class that they imply."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from neural_seg_ros.images.arrays import resize_image
 
 @dataclass(frozen=True)
 class AnnotationMark:
-    """What one annotation said: the channels it named, and the pixel (x, y) of a click, None of anything larger."""
+    """One annotation: the channels it names, and the pixel (x, y) of a click, None of anything larger."""
 
     annotation: Annotation
     channels: tuple[int, ...]
@@ -74,7 +74,7 @@ BOX_SHARE = 0.25
 
 
 def border_prior(labels: NDArray[np.int32], nothing: int) -> NDArray[np.bool_]:
-    """Where background is presumed beside a single object: the frame's border.
+    """Return where background is assumed beside a single object: at the frame's border.
 
     An object that the camera looks at rarely touches much of the border. A border pixel that is annotated, or lies
     beside an annotation, is left out.
@@ -89,7 +89,7 @@ def border_prior(labels: NDArray[np.int32], nothing: int) -> NDArray[np.bool_]:
 
 
 def unlike_prior(image: NDArray[np.uint8], labels: NDArray[np.int32], nothing: int) -> NDArray[np.bool_]:
-    """Where something else is presumed while only background was clicked: the tenth of the pixels least like it.
+    """Return the tenth of the pixels least like the background, when only background was clicked.
 
     image: (h, w, 3) uint8 RGB; labels: (h, w) int32. Returns (h, w) bool.
     """
@@ -106,7 +106,7 @@ def box_prior(
     outside: Mapping[int, NDArray[np.bool_]],
     nothing: int,
 ) -> NDArray[np.int32]:
-    """The class presumed inside open bounding boxes: those in which nothing is annotated as their object.
+    """Return the class assumed in bounding boxes in which their object is not annotated.
 
     It is the quarter of the box least like what is outside of it, or annotated as something else; all of a box in which
     nothing differs from that, or that leaves nothing outside. Where boxes overlap the smallest holds.
@@ -126,7 +126,7 @@ def box_prior(
 
 
 def unlikeness(image: NDArray[np.uint8], *known: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """CIE Lab distance (h, w) to the mean colour around the nearest in colour of about 256 pixels of each of ``known``.
+    """Compute the CIE Lab distance (h, w) to the nearest color among about 256 pixels of each of ``known``.
 
     0 everywhere where these (h, w) have no pixels.
     """
@@ -158,7 +158,7 @@ class FrameAnnotation:
 
 
 def classes_among(placed: Sequence[FrameAnnotation], unlabelled: int) -> tuple[int, ...]:
-    """The class ids annotated, ascending. Objects that all have bounding boxes name the background outside of them."""
+    """Return the annotated class ids, ascending; objects that all have bounding boxes imply the background."""
     ids: set[int] = set()
     bounded: set[int] = set()
     for each in placed:
@@ -171,7 +171,7 @@ def classes_among(placed: Sequence[FrameAnnotation], unlabelled: int) -> tuple[i
 
 
 def implied_other_class(classes: tuple[int, ...], unlabelled: int) -> int | None:
-    """The class of what is not the one thing annotated so far, or None where there are several or none.
+    """Return the class of all that is not the one annotated class, or None with several or no classes.
 
     Beside one object it is background, beside background alone it is unlabelled.
     """
@@ -181,7 +181,7 @@ def implied_other_class(classes: tuple[int, ...], unlabelled: int) -> int | None
 
 
 def extended(channels: tuple[int, ...], classes: tuple[int, ...], unlabelled: int) -> tuple[int, ...]:
-    """``channels`` (the class id of each channel of the class head), with new ones for what is new in ``classes``."""
+    """Extend ``channels`` (the class id of each channel) by the new ones among ``classes``."""
     known = dict.fromkeys(channels)
     known.update(dict.fromkeys(classes))
     rest = implied_other_class(classes, unlabelled)
@@ -198,7 +198,7 @@ def draw(
     size: tuple[int, int],
     config: SessionConfig,
 ) -> AnnotationTargets:
-    """The annotations of a frame (H, W, 3), and what they imply and leave to presume, at (height, width).
+    """Draw the annotations of a frame (H, W, 3), with what they imply and the priors, at (height, width).
 
     Outside of the bounding boxes of every object is background, as if the user had drawn it. Inside a bounding box in
     which its class is not annotated a part is presumed to be of it.
@@ -232,7 +232,7 @@ def draw(
 def _mark(
     annotation: Annotation, channels: tuple[int, ...], frame: tuple[int, int], size: tuple[int, int], unlabelled: int
 ) -> AnnotationMark:
-    """An annotation of a (height, width) frame as a mark at another (height, width) size."""
+    """Convert an annotation of a (height, width) frame to a mark at another (height, width) size."""
     named = tuple(channels.index(class_id) for class_id in sorted(classes_of(annotation, unlabelled)))
     if not isinstance(annotation, Click):
         return AnnotationMark(annotation, named, None)
@@ -244,7 +244,7 @@ def _mark(
 
 
 def to_channels(ids: NDArray[np.int32], channels: tuple[int, ...]) -> NDArray[np.int64]:
-    """Class ids of any shape to channels; NOTHING becomes channel 0."""
+    """Convert class ids of any shape to channels; NOTHING becomes channel 0."""
     table = np.zeros(max(channels, default=0) + 2, np.int64)
     table[list(channels)] = np.arange(len(channels))
     return table[np.where(ids == NOTHING, -1, ids)]

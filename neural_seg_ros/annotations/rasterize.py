@@ -42,13 +42,13 @@ def rasterize(
 def bounding_boxes(
     annotations: Iterable[Annotation], frame: tuple[int, int], size: tuple[int, int]
 ) -> list[tuple[int, Pixels]]:
-    """(class id, pixels) of every bounding box, made on a frame of (height, width) pixels, at another size."""
+    """Return (class id, pixels) of every bounding box of a (height, width) frame, at another size."""
     boxes = (each for each in annotations if isinstance(each, Box) and each.bounding)
     return [(box.class_id, box_pixels(box, frame, size)) for box in boxes]
 
 
 def outside_boxes(boxes: Iterable[tuple[int, Pixels]], labels: NDArray[np.int32]) -> dict[int, NDArray[np.bool_]]:
-    """{class id: (h, w) bool} where a class with bounding boxes cannot be: outside of them all, unless annotated as it.
+    """Return {class id: (h, w) bool} where a class with bounding boxes is ruled out: outside of all, unless annotated.
 
     labels: (h, w) int32 what ``rasterize`` drew.
     """
@@ -59,7 +59,7 @@ def outside_boxes(boxes: Iterable[tuple[int, Pixels]], labels: NDArray[np.int32]
 
 
 def box_pixels(box: Box, frame: tuple[int, int], size: tuple[int, int]) -> Pixels:
-    """(rows, columns) of a box, made on a frame of (height, width) pixels, at another (height, width) size.
+    """Return (rows, columns) of a box of a (height, width) frame, at another (height, width) size.
 
     A box that touches the frame has at least one pixel.
     """
@@ -74,7 +74,7 @@ def box_pixels(box: Box, frame: tuple[int, int], size: tuple[int, int]) -> Pixel
 
 
 def _scale(frame: tuple[int, int], size: tuple[int, int]) -> NDArray[np.float64]:
-    """(2,) pixels of ``size`` in x and in y for one of the frame."""
+    """Return (2,) pixels of ``size`` in x and in y for one of the frame."""
     return np.array([size[1] / frame[1], size[0] / frame[0]])
 
 
@@ -135,7 +135,7 @@ def _draw_mask(canvas: NDArray[np.int32], mask: Mask, unlabelled: int) -> None:
 
 
 def _fixed_point(points: tuple[Point, ...], canvas: NDArray[np.int32], scale: NDArray[np.float64]) -> NDArray[np.int32]:
-    """(P, 1, 2) points of the frame as OpenCV's fixed-point pixels of the canvas, kept within its integer range."""
+    """Convert (P, 1, 2) points of the frame to OpenCV's fixed-point pixels, clipped to its integer range."""
     scaled = (np.asarray(points, np.float64) + 0.5) * scale - 0.5
     far = 8.0 * max(canvas.shape)
     return np.asarray(np.round(np.clip(scaled, -far, far) * 2**SHIFT)[:, None], np.int32)

@@ -46,19 +46,19 @@ class Remove:
 
 
 def stamp_of(header: Any) -> float | None:
-    """Seconds of a header's stamp, None if it is zero: the latest frame is meant."""
+    """Return the seconds of a header's stamp, or None if it is zero, which means the latest frame."""
     nanoseconds = int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
     return nanoseconds * 1e-9 if nanoseconds else None
 
 
 def click(message: Any, class_id: int) -> Click:
-    """A click at x and y of a ``geometry_msgs`` PointStamped or Point."""
+    """Convert a ``geometry_msgs`` PointStamped or Point to a click."""
     point = message.point if hasattr(message, "point") else message
     return Click(point.x, point.y, class_id)
 
 
 def box(message: Any, class_id: int) -> Box:
-    """The bounding rectangle of a ``geometry_msgs/msg/PolygonStamped`` of two opposite or of four corners."""
+    """Convert a ``geometry_msgs/msg/PolygonStamped`` of two opposite or four corners to a box."""
     points = _pixels("box", message.polygon.points)
     if len(points) not in (2, 4):
         raise AnnotationError(f"box: got {len(points)} points, accepted: 2 opposite or 4 corners")
@@ -67,17 +67,17 @@ def box(message: Any, class_id: int) -> Box:
 
 
 def stroke(message: Any, class_id: int, width: float = 1.0) -> Stroke:
-    """A line through the points, ``width`` pixels wide."""
+    """Convert points to a stroke ``width`` pixels wide."""
     return Stroke(_pixels("stroke", message.polygon.points), class_id, width)
 
 
 def region(message: Any, class_id: int) -> Region:
-    """The polygon, filled."""
+    """Convert a polygon to a filled region."""
     return Region(_pixels("region", message.polygon.points), class_id)
 
 
 def marker(message: Any, class_names: ClassNames, active_class: int) -> Draw | Remove:
-    """What a ``visualization_msgs/msg/ImageMarker`` asks for.
+    """Convert a ``visualization_msgs/msg/ImageMarker`` to the annotations it asks for.
 
     ``ns`` is the name or the id of a class, empty for ``active_class``. ``scale`` is the diameter of POINTS and CIRCLE
     and the width of LINE_STRIP in pixels, 0 for one pixel. POINTS are clicks, a POLYGON is a filled region; with
@@ -121,7 +121,7 @@ def marker(message: Any, class_names: ClassNames, active_class: int) -> Draw | R
 
 
 def split_bounding(text: str, class_names: ClassNames) -> tuple[str, bool]:
-    """The class that a text names, and whether ``:bounding`` follows it; a declared name may hold colons itself."""
+    """Split a text into its class and whether ``:bounding`` follows; a declared name may contain colons."""
     name, colon, suffix = text.rpartition(":")
     if colon and suffix.strip() == BOUNDING and text.strip() not in class_names.values():
         return name, True
@@ -129,7 +129,7 @@ def split_bounding(text: str, class_names: ClassNames) -> tuple[str, bool]:
 
 
 def class_of(text: str, class_names: ClassNames, active_class: int) -> int:
-    """The class id that a text names: a declared name, any number from 0, or nothing for ``active_class``."""
+    """Return the class id that a text names: a declared name, a number from 0, or ``active_class`` for none."""
     wanted = text.strip()
     if not wanted:
         return active_class
@@ -146,7 +146,7 @@ def class_of(text: str, class_names: ClassNames, active_class: int) -> int:
 
 
 def _pixels(name: str, points: Iterable[Any]) -> tuple[tuple[float, float], ...]:
-    """(x, y) of points; z is ignored."""
+    """Return (x, y) of points; z is ignored."""
     listed = list(points)
     if len(listed) > MAX_POINTS:
         raise AnnotationError(f"{name}: got {len(listed)} points, accepted: at most {MAX_POINTS}")

@@ -18,7 +18,7 @@ _SHAPES: dict[str, type[Click] | type[Box] | type[Stroke] | type[Region]] = {
 
 
 def shape_to_json(shape: Shape) -> dict[str, Any]:
-    """``{"kind": "click", "x": 1.0, ...}``."""
+    """Return ``{"kind": "click", "x": 1.0, ...}`` for a shape."""
     # Not asdict, which copies every point of a polygon.
     return {"kind": type(shape).__name__.lower()} | {
         field.name: getattr(shape, field.name) for field in dataclasses.fields(shape)
@@ -26,6 +26,6 @@ def shape_to_json(shape: Shape) -> dict[str, Any]:
 
 
 def shape_from_json(values: Mapping[str, Any]) -> Shape:
-    """What ``shape_to_json`` gave. Raises KeyError, TypeError or AnnotationError when it is something else."""
+    """Read the values of ``shape_to_json``. Raises KeyError, TypeError or AnnotationError for others."""
     fields = dict(values)
     return _SHAPES[fields.pop("kind")](**fields)

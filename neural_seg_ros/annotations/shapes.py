@@ -1,4 +1,4 @@
-"""What a user draws on a frame: clicks, boxes, strokes, regions and dense masks.
+"""The shapes of annotations: clicks, boxes, strokes, regions and dense masks.
 
 Coordinates are pixels of the frame they were made on, x right, y down; the centre of the upper left pixel is (0, 0),
 so a frame of width W accepts -0.5 <= x < W - 0.5. Class 0 is background (a negative click).
@@ -124,7 +124,7 @@ Annotation = Click | Box | Stroke | Region | Mask
 
 
 def classes_of(annotation: Annotation, unlabelled: int) -> set[int]:
-    """The class ids that an annotation names."""
+    """Return the class ids that an annotation names."""
     if isinstance(annotation, Mask):
         return set(annotation.values - {unlabelled})
     return {annotation.class_id}
@@ -162,7 +162,7 @@ def check_annotation(annotation: Annotation, size: tuple[int, int], unlabelled: 
 
 
 def bounds_of(annotation: Click | Box | Stroke | Region) -> tuple[float, float, float, float]:
-    """(x0, y0, x1, y1) of an annotation in pixels."""
+    """Return (x0, y0, x1, y1) of an annotation in pixels."""
     if isinstance(annotation, Click):
         return annotation.x, annotation.y, annotation.x, annotation.y
     if isinstance(annotation, Box):
@@ -189,7 +189,7 @@ def _pixels(name: str, annotation: Click | Stroke, field: str) -> None:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a finite real number, of Python or NumPy, that a float can hold."""
+    """Return whether a value is a finite real number, of Python or NumPy, that a float can hold."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         return False
     try:

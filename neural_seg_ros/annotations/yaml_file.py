@@ -47,7 +47,7 @@ class Entry:
     stamp: float | None = None
 
     def is_on(self, index: int, stamp: float, previous: float | None) -> bool:
-        """Whether this entry belongs to the frame ``index`` at ``stamp``; see ``AnnotationFile.for_frame``."""
+        """Return whether this entry belongs to the frame ``index`` at ``stamp``; see ``AnnotationFile.for_frame``."""
         if self.stamp is None:
             return self.frame == index
         start = self.stamp - STAMP_TOLERANCE
@@ -56,13 +56,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class AnnotationFile:
-    """``classes``: name of each declared class id; ``entries``: in the order of the file."""
+    """The content of an annotation file: ``classes``, the name of each declared class id, and ``entries`` in order."""
 
     classes: dict[int, str]
     entries: tuple[Entry, ...]
 
     def for_frame(self, index: int, stamp: float, previous: float | None) -> tuple[Annotation, ...]:
-        """The annotations of the frame ``index`` (from 0) at ``stamp`` (seconds), in the order of the file.
+        """Return the annotations of the frame ``index`` (from 0) at ``stamp`` (seconds), in the order of the file.
 
         An entry with a stamp belongs to the first frame at or after it, less 1 ms of tolerance. ``previous`` is the
         latest stamp of all frames before, None on the first one: so each entry is given once, even if time jumps back.

@@ -66,7 +66,7 @@ Annotations = Annotated[Path, typer.Option(help="YAML file of classes and annota
 def session_config(
     context: typer.Context, preset: str, answer: str | None = None, settings: list[str] | None = None
 ) -> SessionConfig:
-    """The preset, then the configuration file's ``session:`` section, then ``--answer``, then ``--set``.
+    """Combine the preset, the configuration file's ``session:`` section, ``--answer`` and ``--set``, in this order.
 
     Raises ConfigError naming the option.
     """
@@ -84,7 +84,7 @@ def session_config(
 
 
 def progress(items: Iterable[T], description: str, total: int = 0) -> Iterator[T]:
-    """``items`` with a bar on stderr while it is a terminal; ``total`` 0 means unknown."""
+    """Yield ``items`` with a bar on stderr while it is a terminal; ``total`` 0 means unknown."""
     if not sys.stderr.isatty():
         yield from items
         return
@@ -95,25 +95,25 @@ def progress(items: Iterable[T], description: str, total: int = 0) -> Iterator[T
 
 
 def warn(message: str | None) -> None:
-    """One line for the user, if there is one."""
+    """Print one line for the user, if there is one."""
     if message is not None:
         say(message)
 
 
 def say(message: str) -> None:
-    """One line for the user on stderr; stdout is left to what a program may read."""
+    """Print one line for the user on stderr; stdout is left for programs."""
     typer.echo(message, err=True)
 
 
 def choose(name: str, given: str, accepted: Sequence[str]) -> str:
-    """``given`` if it is among the accepted values. Raises ConfigError."""
+    """Return ``given`` if it is among the accepted values. Raises ConfigError."""
     if given not in accepted:
         raise ConfigError(f"{name}: got {given!r}, accepted: {' | '.join(accepted)}")
     return given
 
 
 def backend_of(name: str, scheduler: str | None, local: JobsBackend[Any, Any]) -> JobsBackend[Any, Any]:
-    """Where jobs run: ``local``, or the Dask cluster at ``scheduler``. Raises ConfigError."""
+    """Return the backend of jobs: ``local``, or the Dask cluster at ``scheduler``. Raises ConfigError."""
     from neural_seg_ros.jobs import dask_backend
 
     return local if choose("backend", name, ("local", "dask")) == "local" else dask_backend(scheduler)

@@ -31,7 +31,7 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 class Commands(TyperGroup):
-    """Knows its commands by their summaries and imports only the one that is called: --help needs no torch, no ROS."""
+    """A group of commands that imports only the one that is called: --help needs no torch, no ROS."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, summary, rest = super().resolve_command(ctx, args)
@@ -39,7 +39,7 @@ class Commands(TyperGroup):
 
 
 def load_command(name: str) -> Any:
-    """The command in the module of its name: a Typer ``app``, or a function of the command's name."""
+    """Load the command in the module of its name: a Typer ``app``, or a function of the command's name."""
     module = importlib.import_module(f"neural_seg_ros.cli.{name}")
     app = getattr(module, "app", None)
     if app is None:
@@ -68,7 +68,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> NoReturn:
-    """Entry point of the executable ``neural-seg``."""
+    """Run the executable ``neural-seg``."""
     # Errors of image and video files are reported by this program, in one line.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -35,7 +35,7 @@ def check_image(image: Any) -> NDArray[np.uint8]:
 
 
 def field_shape(height: int, width: int, longer_side: int, least: int) -> tuple[int, int]:
-    """(height, width) at which a frame of that size is worked on.
+    """Compute the working resolution (height, width) of a frame.
 
     The longer side is at most ``longer_side`` and never enlarged, but neither side is below ``least``.
     """
@@ -44,7 +44,7 @@ def field_shape(height: int, width: int, longer_side: int, least: int) -> tuple[
 
 
 def resize_image(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """(H, W, 3) to (height, width, 3): area average when it shrinks, linear when it grows."""
+    """Resize (H, W, 3) to (height, width, 3): area average when it shrinks, linear when it grows."""
     if image.shape[:2] == (height, width):
         return image
     shrinks = height * width < image.shape[0] * image.shape[1]
@@ -53,7 +53,7 @@ def resize_image(image: NDArray[np.uint8], height: int, width: int) -> NDArray[n
 
 
 def likeliest(probabilities: NDArray[np.floating]) -> tuple[NDArray[np.int16], NDArray[np.floating]]:
-    """The first channel with the most, and how much that is, (h, w) each, of (C, h, w) without NaN.
+    """Find the most probable channel and its probability, (h, w) each, of (C, h, w) without NaN.
 
     ``argmax(0)`` and ``max(0)``, a class at a time: NumPy goes pixel by pixel, which takes ten times as long.
     """
@@ -66,7 +66,7 @@ def likeliest(probabilities: NDArray[np.floating]) -> tuple[NDArray[np.int16], N
 
 
 def fill_from_nearest(values: NDArray[T], empty: NDArray[np.bool_]) -> NDArray[T]:
-    """``values`` (H, W) with each ``empty`` pixel given the nearest other one's value; 0 if all are empty."""
+    """Fill each ``empty`` pixel of ``values`` (H, W) with the nearest other one's value; 0 if all are empty."""
     if empty.all():
         return np.zeros_like(values)
     _, index = cv2.distanceTransformWithLabels(

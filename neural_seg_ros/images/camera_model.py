@@ -1,4 +1,4 @@
-"""What a ``sensor_msgs/CameraInfo`` says of the images that it belongs to.
+"""The camera model of a ``sensor_msgs/CameraInfo``: image size, rectification, rays.
 
 It describes the full sensor: K and D the image as the lens makes it, P the rectified one; region of interest and
 binning say which part of it is published, at which scale. Which of the two an image is, its topic tells by convention
@@ -21,12 +21,12 @@ _COEFFICIENTS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), FISHEY
 
 
 def is_rectified(topic: str) -> bool:
-    """Whether images of a topic are rectified, by their name: image_rect, image_rect_color, image_rect/compressed."""
+    """Return whether a topic's name says rectified: image_rect, image_rect_color, image_rect/compressed."""
     return any(part.startswith("image_rect") for part in topic.split("/"))
 
 
 def published_size(info: Any) -> tuple[int, int]:
-    """(height, width) of the images that a CameraInfo belongs to."""
+    """Return (height, width) of the images that a CameraInfo belongs to."""
     # A region of interest of size 0 is the full sensor.
     width, height = info.roi.width or info.width, info.roi.height or info.height
     return height // max(1, info.binning_y), width // max(1, info.binning_x)
@@ -72,7 +72,7 @@ class Rays:
 
 
 def camera_rays(info: Any, size: tuple[int, int], rectified: bool) -> Rays:
-    """The rays of the (height, width) image that a ``sensor_msgs/CameraInfo`` belongs to.
+    """Compute the rays of the (height, width) image that a ``sensor_msgs/CameraInfo`` belongs to.
 
     rectified  by P; otherwise by K and D
 

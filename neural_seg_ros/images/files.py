@@ -35,7 +35,7 @@ class Frame:
 
 
 class FrameSource(Protocol):
-    """Frames in order; iterating again starts again.
+    """Frames in order; every iteration starts from the first.
 
     fps    frames per second
     count  frames as far as is known before reading, 0 if unknown
@@ -91,7 +91,7 @@ class VideoFile:
 
 
 def open_frames(path: str | Path) -> FrameSource:
-    """The frames of a video file, of a folder of images (in natural order: 2.png before 10.png) or of one image.
+    """Open the frames of a video file, of a folder of images (natural order: 2.png before 10.png) or of one image.
 
     Raises SourceError if there is nothing at ``path``, or nothing that can be read.
     """
@@ -116,7 +116,7 @@ def open_frames(path: str | Path) -> FrameSource:
 
 
 def image_paths(folder: Path) -> tuple[Path, ...]:
-    """The image files directly in ``folder``, in natural order; hidden files are left out."""
+    """List the image files directly in ``folder``, in natural order, without hidden files."""
     paths = [
         path
         for path in folder.iterdir()
@@ -126,7 +126,7 @@ def image_paths(folder: Path) -> tuple[Path, ...]:
 
 
 def read_image(path: str | Path) -> RgbImage:
-    """(H, W, 3) uint8 RGB of an image file; grey becomes RGB, 16 bits become 8. Raises SourceError."""
+    """Read an image file as (H, W, 3) uint8 RGB; gray becomes RGB, 16 bits become 8. Raises SourceError."""
     path = Path(path)
     if not path.is_file():
         raise SourceError(f"{path}: no such file, accepted: an image file")
@@ -148,13 +148,13 @@ def write_image(path: str | Path, image: RgbImage | Labels) -> None:
 
 
 class VideoWriter:
-    """Writes RGB frames to an mp4 file that appears when the context ends without an error.
+    """A writer of RGB frames to an mp4 file, which appears when the context ends without an error.
 
     The first frame sets the size; later frames of another size are scaled to it. Without a frame no file is written.
     """
 
     def __init__(self, path: str | Path, fps: float) -> None:
-        """``fps``: frames per second, above 0. Raises SourceError."""
+        """Take ``fps``, frames per second above 0. Raises SourceError."""
         if not (math.isfinite(fps) and fps > 0):
             raise SourceError(f"fps: got {fps}, accepted: a number above 0")
         self._path = Path(path)

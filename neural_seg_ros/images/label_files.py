@@ -15,7 +15,7 @@ _BINARY_OBJECT = 255
 
 
 def read_labels(path: str | Path) -> Labels:
-    """(H, W) uint8 or uint16 class ids of a label image; of a palette image its indices, not its colours.
+    """Read a label image as (H, W) uint8 or uint16 class ids; of a palette image its indices, not its colors.
 
     Raises SourceError if the file is missing, damaged or has more than one channel.
     """
@@ -35,10 +35,10 @@ def write_labels(path: str | Path, labels: Labels) -> None:
 
 
 def is_binary(labels: Labels) -> bool:
-    """Whether labels hold 0 and 255 and nothing else: a black and white mask, whose white is an object."""
+    """Return whether labels hold only 0 and 255: a black and white mask of one object."""
     return bool(np.array_equal(np.unique(labels), (0, _BINARY_OBJECT)))
 
 
 def from_binary(labels: Labels) -> Labels:
-    """The class ids of a black and white mask: 255 becomes class 1."""
+    """Convert a black and white mask to class ids: 255 becomes class 1."""
     return np.asarray(labels == _BINARY_OBJECT, np.uint8)

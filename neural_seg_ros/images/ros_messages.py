@@ -37,7 +37,7 @@ except (ImportError, AttributeError):  # AttributeError: a cv_bridge built for a
 
 @dataclass(frozen=True)
 class Encoding:
-    """How pixels of an encoding lie in memory, and what they are with 8 bits.
+    """The memory layout of an image encoding, and its conversion to 8 bits.
 
     base      8-bit encoding that the colour conversion knows, ``depth``, or a planar ``nv12``, ``nv21``, ``nv24``
     dtype     of one value: ``uint8``, ``uint16`` or ``float32``
@@ -91,7 +91,7 @@ _PERCENTILE_SAMPLES = 20_000
 
 
 def to_rgb(message: Any, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB of a ``sensor_msgs`` Image or CompressedImage (jpeg, png, ...).
+    """Convert a ``sensor_msgs`` Image or CompressedImage (jpeg, png, ...) to (H, W, 3) uint8 RGB.
 
     The array may share the memory of ``message.data``. Raises ImageError naming the field of the message; images of
     more than ``max_pixels`` are refused before they take any memory.
@@ -115,7 +115,7 @@ def check_image(message: Any, accepted: Collection[str]) -> None:
 
 
 def to_pixels(message: Any, accepted: Collection[str]) -> NDArray[Any]:
-    """(H, W) or (H, W, C) values of an Image, as they are, of one of the ``accepted`` non-planar encodings.
+    """Return the (H, W) or (H, W, C) values of an Image in one of the ``accepted`` non-planar encodings, unchanged.
 
     Without row padding, in native byte order; the array may share the memory of ``message.data``. Raises ImageError
     naming the field of the message.
@@ -135,7 +135,7 @@ def check_bounds(message: Any, max_pixels: int = MAX_PIXELS) -> None:
 
 
 def pixels_to_rgb(pixels: NDArray[Any], encoding: str) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB of (H, W) or (H, W, C) pixels in native byte order, of a non-planar encoding."""
+    """Convert (H, W) or (H, W, C) pixels in native byte order, non-planar, to (H, W, 3) uint8 RGB."""
     base = ENCODINGS[encoding].base
     if base == "depth":
         return np.asarray(cv2.cvtColor(_depth_to_gray(pixels), cv2.COLOR_GRAY2RGB), np.uint8)
@@ -181,7 +181,7 @@ def _sides(max_pixels: int) -> str:
 
 
 def _unpack(message: Any, encoding: Encoding) -> NDArray[Any]:
-    """(H, W) or (H, W, C) pixels without row padding, in native byte order; a view where that is possible."""
+    """Return (H, W) or (H, W, C) pixels without row padding, in native byte order; a view where possible."""
     dtype = np.dtype(encoding.dtype)
     used = message.width * encoding.channels * dtype.itemsize
     rows = _bytes(message)[: message.step * message.height].reshape(message.height, message.step)[:, :used]
@@ -194,7 +194,7 @@ def _unpack(message: Any, encoding: Encoding) -> NDArray[Any]:
 
 
 def _planar_to_rgb(message: Any, encoding: Encoding) -> NDArray[np.uint8]:
-    """RGB of a luma plane followed by a plane of interleaved chroma (nv24: with rows twice as long)."""
+    """Convert a luma plane followed by interleaved chroma to RGB (nv24: with rows twice as long)."""
     height, width, step = message.height, message.width, message.step
     planes = _bytes(message)
     if encoding.base == "nv24":
@@ -244,7 +244,7 @@ def _decode(message: Any, max_pixels: int) -> NDArray[np.uint8]:
 
 
 def _decoded_encoding(pixels: NDArray[Any], announced: str) -> str:
-    """The encoding of decoded pixels: ``announced`` is ``jpeg`` or, by image_transport, ``rgb8; jpeg compressed bgr8``.
+    """Return the encoding of decoded pixels; ``announced``: ``jpeg``, or ``rgb8; jpeg compressed bgr8`` by image_transport.
 
     A grey picture may hold Bayer or depth values, as its first part says. A colour picture is BGR as OpenCV decodes
     it, unless image_transport says that the channels were not swapped to BGR before compression.

@@ -1,4 +1,4 @@
-"""What is measured of every class of a frame: against the truth, and how sure the result is."""
+"""Metrics of every class of a frame: against the ground truth, and confidence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIGURES: dict[str, Callable[[NDArray[np.uint8], NDArray[np.uint8]], float]] = {"
 
 
 def class_figures(labels: Labels, truth: Labels, classes: Collection[int], index: int) -> dict[str, dict[int, float]]:
-    """``{figure: {class id: value}}`` of ``classes`` and those of the truth, background left out.
+    """Return ``{figure: {class id: value}}`` of ``classes`` and those of the truth, without background.
 
     labels, truth: (H, W); the truth's highest value, 255 or 65535, is where nothing is judged. Raises SourceError,
     naming the frame by ``index``, where they differ in size.
@@ -36,7 +36,7 @@ def class_figures(labels: Labels, truth: Labels, classes: Collection[int], index
 
 
 def class_confidence(labels: Labels, confidence: NDArray[np.float32], classes: Collection[int]) -> dict[int, float]:
-    """Mean ``confidence`` (H, W) over the pixels of each of ``classes`` that has any."""
+    """Average ``confidence`` (H, W) over the pixels of each of ``classes`` that has any."""
     sizes = np.bincount(labels.ravel())
     sums = np.bincount(labels.ravel(), confidence.ravel())
     present = [class_id for class_id in classes if class_id < len(sizes) and sizes[class_id]]

@@ -19,7 +19,7 @@ class _Last:
 
 
 def prefetch(make: Callable[[], Iterator[T]], ahead: int = AHEAD) -> Generator[T, None, None]:
-    """The items of ``make()``, in order, at most ``ahead`` of them waiting.
+    """Yield the items of ``make()``, in order, with at most ``ahead`` of them waiting.
 
     All of the iterator runs in one other thread. What it raises is raised here, after the items before it. When this
     generator is closed, so is the iterator, in its own thread.

@@ -1,4 +1,4 @@
-"""What is kept of a labelled frame and of a run so far, and both as JSON values."""
+"""The records of a labeled frame and of the state of a run, as JSON values."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Record:
 
 @dataclass(frozen=True)
 class State:
-    """How far a run is.
+    """The progress of a run.
 
     skipped  messages that could not be decoded, by reason
     dropped  frames that the fit could not keep up with
@@ -58,7 +58,7 @@ class State:
 
 
 def record_of(step: Step[BagFrame], classes: tuple[int, ...]) -> Record:
-    """What is kept of a step; ``classes`` annotated so far."""
+    """Return the record of a step; ``classes`` annotated so far."""
     height, width = step.result.labels.shape
     digests = tuple(digest(annotation) for annotation in step.annotations)
     frame = step.frame
@@ -67,7 +67,7 @@ def record_of(step: Step[BagFrame], classes: tuple[int, ...]) -> Record:
 
 
 def digest(annotation: Annotation) -> str:
-    """The same text for the same annotation, another for another."""
+    """Return a text that is equal for equal annotations and different for others."""
     if isinstance(annotation, Mask):
         content = f"{annotation.labels.dtype} {annotation.labels.shape}".encode() + annotation.labels.tobytes()
     else:
@@ -76,12 +76,12 @@ def digest(annotation: Annotation) -> str:
 
 
 def record_to_json(record: Record) -> dict[str, Any]:
-    """JSON values of a record."""
+    """Return JSON values of a record."""
     return dataclasses.asdict(record)
 
 
 def record_from_json(values: Mapping[str, Any]) -> Record:
-    """What ``record_to_json`` gave. Raises KeyError and TypeError when it is something else."""
+    """Read the values of ``record_to_json``. Raises KeyError and TypeError for others."""
     height, width = values["size"]
     confidence = {int(class_id): value for class_id, value in values["class_confidence"].items()}
     changed = {
@@ -95,10 +95,10 @@ def record_from_json(values: Mapping[str, Any]) -> Record:
 
 
 def state_to_json(state: State) -> dict[str, Any]:
-    """JSON values of a state."""
+    """Return JSON values of a state."""
     return dataclasses.asdict(state)
 
 
 def state_from_json(values: Mapping[str, Any]) -> State:
-    """What ``state_to_json`` gave. Raises KeyError and TypeError when it is something else."""
+    """Read the values of ``state_to_json``. Raises KeyError and TypeError for others."""
     return State(**{**values, "fit": Losses(**values["fit"])})

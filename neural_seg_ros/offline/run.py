@@ -22,16 +22,16 @@ FrameT = TypeVar("FrameT", bound=Frame)
 
 
 class GroundTruth(Protocol):
-    """Where true labels come from."""
+    """A source of true labels."""
 
     def labels_of(self, frame: Frame) -> Labels | None:
-        """(H, W) class ids, 255 (65535 with 16 bits) where nothing is judged; None where this frame has no truth."""
+        """Return (H, W) class ids, 255 (65535 with 16 bits) where nothing is judged; None without a truth."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Step(Generic[FrameT]):
-    """What happened on one frame.
+    """The events and the result of one frame.
 
     annotations       made on this frame
     seconds           from the frame to its result
@@ -64,7 +64,7 @@ def run_frame(session: Session, frame: FrameT, annotations: tuple[Annotation, ..
 
 
 def run_session(session: Session, frames: Iterable[FrameT], annotations: AnnotationFile) -> Iterator[Step[FrameT]]:
-    """``run_frame`` on every frame, in constant memory.
+    """Call ``run_frame`` for every frame, in constant memory.
 
     The same frames, annotations and configuration give the same results on one device.
     """

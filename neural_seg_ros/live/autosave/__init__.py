@@ -1,1 +1,1 @@
-"""What survives a kill of a live session."""
+"""Autosave: annotations on disk that survive a kill of a live session."""

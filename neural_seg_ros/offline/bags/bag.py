@@ -27,7 +27,7 @@ class Bag:
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Raises SourceError if there is no bag at ``path``: a folder with metadata.yaml, .mcap, .db3 or .bag."""
+        """Open a folder with metadata.yaml, or a file .mcap, .db3 or .bag. Raises SourceError if it is none."""
         self.path = Path(path)
         self.damage: str | None = None
         self._stack = ExitStack()
@@ -67,7 +67,7 @@ class Bag:
         return max(0.0, float(self._reader.duration) * 1e-9)
 
     def type_of(self, topic: str) -> str | None:
-        """The type of a topic's messages, such as ``sensor_msgs/msg/Image``; None where there is no such topic."""
+        """Return the type of a topic's messages, such as ``sensor_msgs/msg/Image``; None without such a topic."""
         return next((each.msgtype for each in self._reader.connections if each.topic == topic), None)
 
     def check_topic(self, topic: str) -> None:
@@ -77,7 +77,7 @@ class Bag:
             raise SourceError(f"image topic: got {topic!r}, accepted: {topics}")
 
     def messages(self, topic: str, start: int | None = None, stop: int | None = None) -> Iterator[tuple[int, Any]]:
-        """(timestamp in nanoseconds, message) of a topic; a message that cannot be deserialised is given as None.
+        """Yield (timestamp in nanoseconds, message) of a topic; None for a message that cannot be deserialized.
 
         start, stop: nanoseconds; those recorded before ``start``, or at ``stop`` and later, are left out.
         """
@@ -139,14 +139,14 @@ class Bag:
 
 
 def storage_files(path: Path) -> list[Path]:
-    """The files with the messages of a bag, in the order of their names."""
+    """Return the files with the messages of a bag, in the order of their names."""
     if not path.is_dir():
         return [path]
     return sorted(file for file in path.iterdir() if file.suffix in _STORAGES)
 
 
 def stamp_of(header: Any, timestamp: int) -> float:
-    """Seconds of a header's stamp, of the recording's ``timestamp`` (nanoseconds) where the stamp is zero."""
+    """Return the seconds of a header's stamp, or of the recording's ``timestamp`` (ns) where the stamp is zero."""
     nanoseconds = int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
     return (nanoseconds or timestamp) * 1e-9
 

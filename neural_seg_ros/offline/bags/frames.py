@@ -20,7 +20,7 @@ WINDOW_BYTES = 2**25
 
 @dataclass(frozen=True)
 class ImageTopic:
-    """Which images of a bag are labelled.
+    """The images of a bag that are labeled.
 
     start, duration  seconds of the bag, from its first message; duration None: to the end
     every            one of so many messages is taken, and those that are annotated
@@ -40,14 +40,14 @@ class ImageTopic:
                 raise SourceError(f"{name}: got {value!r}, accepted: seconds, not negative")
 
     def span(self, bag: Bag) -> tuple[int, int | None]:
-        """First and last nanosecond, the latter excluded."""
+        """Return the first and the last nanosecond, the latter excluded."""
         start = bag.start + round(self.start * 1e9)
         return start, None if self.duration is None else start + round(self.duration * 1e9)
 
 
 @dataclass(frozen=True)
 class FramePosition:
-    """Where a message is in its topic.
+    """The position of a message in its topic.
 
     index      counts the messages of the topic within the span, from 0
     timestamp  of the recording, nanoseconds
@@ -96,7 +96,7 @@ class Extent:
 
 
 def extent_of(source: ImageTopic) -> Extent:
-    """What is known of a topic before its messages are read. Raises SourceError."""
+    """Read what the bag's index tells of a topic. Raises SourceError."""
     with Bag(source.bag) as bag:
         bag.check_topic(source.topic)
         messages, seconds = bag.image_topics[source.topic], bag.duration
@@ -109,7 +109,7 @@ def extent_of(source: ImageTopic) -> Extent:
 
 
 def read_frames(source: ImageTopic, annotations: AnnotationFile, after: FramePosition | None = None) -> Iterator[Item]:
-    """The frames of a topic, from the one after ``after`` on; the last item is an ``End``. Raises SourceError.
+    """Read the frames of a topic, from the one after ``after`` on; the last item is an ``End``. Raises SourceError.
 
     An entry with a stamp whose frame cannot be decoded goes to the next frame.
     """
@@ -135,7 +135,7 @@ def read_frames(source: ImageTopic, annotations: AnnotationFile, after: FramePos
 
 
 def read_backwards(source: ImageTopic, places: Iterable[FramePosition], pixels: int) -> Iterator[BagFrame]:
-    """The frames at ``places``, last one first, of about ``pixels`` pixels each; a window of them is held at a time."""
+    """Read the frames at ``places``, last one first, of about ``pixels`` pixels each, a window at a time."""
     length = max(1, WINDOW_BYTES // (3 * pixels))
     with Bag(source.bag) as bag:
         window: list[FramePosition] = []
@@ -167,7 +167,7 @@ def _window(bag: Bag, topic: str, places: list[FramePosition]) -> Iterator[BagFr
 
 
 def _places(bag: Bag, source: ImageTopic, after: FramePosition | None) -> Iterator[tuple[int, int, int, Any]]:
-    """(index, timestamp, twin, message) of the messages of a topic."""
+    """Yield (index, timestamp, duplicate index, message) of the messages of a topic."""
     start, stop = source.span(bag)
     index, before, twin, passed = 0, None, 0, 0
     if after is not None:

@@ -18,13 +18,13 @@ from neural_seg_ros.offline.bags.bag import Bag, stamp_of
 
 @dataclass(frozen=True)
 class TruthFolder:
-    """``paths``: label image of each frame index; ``binary``: they are black and white masks of class 1."""
+    """A folder of label images: ``paths`` by frame index; ``binary``: black and white masks of class 1."""
 
     paths: Mapping[int, Path]
     binary: bool
 
     def labels_of(self, frame: Frame) -> Labels | None:
-        """(H, W) class ids of a frame, or None where it has no file. Raises SourceError."""
+        """Return (H, W) class ids of a frame, or None where it has no file. Raises SourceError."""
         path = self.paths.get(frame.index)
         if path is None:
             return None
@@ -56,21 +56,21 @@ _ENCODINGS = {"mono8": "u1", "8UC1": "u1", "mono16": "u2", "16UC1": "u2"}
 
 
 class TruthTopic:
-    """Pairs frames with label images of the same stamp; both topics must be in the order of their stamps.
+    """The label images of a topic, paired with frames by equal stamps; both topics are in the order of stamps.
 
     The first label image decides whether all are black and white masks of class 1. ``bag`` is read here and must not
     be the reader of the frames.
     """
 
     def __init__(self, bag: Bag, topic: str) -> None:
-        """Raises SourceError naming the bag's image topics if ``topic`` is none of them."""
+        """Open a topic. Raises SourceError naming the bag's image topics if ``topic`` is none of them."""
         bag.check_topic(topic)
         self._messages: Iterator[tuple[int, Any]] = bag.messages(topic)
         self._next: tuple[float, Any] | None = None
         self._binary: bool | None = None
 
     def labels_of(self, frame: Frame) -> Labels | None:
-        """(H, W) class ids with the stamp of the frame, or None where there are none. Raises SourceError."""
+        """Return (H, W) class ids with the stamp of the frame, or None without any. Raises SourceError."""
         while self._next is None or self._next[0] < frame.stamp:
             timestamp, message = next(self._messages, (0, None))
             if timestamp == 0:
@@ -86,7 +86,7 @@ class TruthTopic:
 
 
 def labels_from(message: Any) -> Labels:
-    """(H, W) uint8 or uint16 class ids of a ``sensor_msgs/msg/Image``. Raises SourceError."""
+    """Convert a ``sensor_msgs/msg/Image`` to (H, W) uint8 or uint16 class ids. Raises SourceError."""
     encoding = getattr(message, "encoding", "compressed")
     if encoding not in _ENCODINGS:
         raise SourceError(f"ground truth: got encoding {encoding!r}, accepted: {', '.join(_ENCODINGS)}")

@@ -25,7 +25,7 @@ _NEAR = (1.0, 60.0)
 def with_recorded(
     annotations: AnnotationFile, bag: Bag, image_topic: str, topics: Sequence[str], active_class: int
 ) -> AnnotationFile:
-    """``annotations`` and those recorded on ``topics``; without any, on those of the segmenter that the bag has.
+    """Add the annotations recorded on ``topics``; without any, on those of the segmenter that the bag has.
 
     An annotation is on the frame that its stamp names; without a stamp, on the last frame that was recorded before it.
     A marker that is drawn again or removed counts as it was in the end. active_class is the class of what names none.
@@ -81,7 +81,7 @@ def _shape(topic: str, kind: str | None, message: Any, active_class: int) -> Ann
 
 
 def _frame_stamp(bag: Bag, image_topic: str, header: Any, timestamp: int) -> float:
-    """The stamp of the frame that an annotation recorded at ``timestamp`` is on."""
+    """Return the stamp of the frame that an annotation recorded at ``timestamp`` belongs to."""
     stamp = None if header is None else annotation_message.stamp_of(header)
     if stamp is not None:
         return stamp

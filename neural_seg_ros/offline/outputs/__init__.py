@@ -1,1 +1,1 @@
-"""What a run writes: masks, figures, report."""
+"""The outputs of a run: masks, figures, report."""

@@ -16,7 +16,7 @@ from neural_seg_ros.offline.outputs.summary import Row, Summary
 
 
 class RowFile:
-    """Rows on disk, as many as there are, until the table is written."""
+    """A file of rows on disk, until the table is written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -59,7 +59,7 @@ class RowFile:
 
 @contextmanager
 def open_row_file(path: Path) -> Iterator[RowFile]:
-    """Rows for as long as the context lasts."""
+    """Open a file of rows for as long as the context lasts."""
     rows = RowFile(path)
     try:
         yield rows

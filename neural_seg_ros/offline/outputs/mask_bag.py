@@ -48,12 +48,12 @@ class MaskPair:
     confidence: bytes
 
     def labels(self) -> Labels:
-        """(H, W) class ids."""
+        """Return (H, W) class ids."""
         return labels_from(_TYPES.deserialize_cdr(self.mask, _IMAGE))
 
 
 class MaskWriter:
-    """Writes ``/segmenter/mask`` (mono8 or mono16) and ``/segmenter/confidence`` (mono8, 0-255)."""
+    """A writer of ``/segmenter/mask`` (mono8 or mono16) and ``/segmenter/confidence`` (mono8, 0-255)."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
@@ -90,7 +90,7 @@ def _message(header: Any, image: NDArray[Any]) -> Any:
 
 @contextmanager
 def open_mask_bag(path: str | Path) -> Iterator[MaskWriter]:
-    """A bag of masks in one .mcap file, which appears when the context ends without an error."""
+    """Open a bag of masks in one .mcap file, which appears when the context ends without an error."""
     path = Path(path)
     with whole_file(path) as temporary, tempfile.TemporaryDirectory(dir=path.parent, prefix=".masks-") as folder:
         # rosbags writes a folder with metadata.yaml; its MCAP file holds the same metadata and plays alone.
@@ -103,7 +103,7 @@ def open_mask_bag(path: str | Path) -> Iterator[MaskWriter]:
 
 
 def read_mask_bag(path: Path) -> Iterator[MaskPair]:
-    """What ``open_mask_bag`` wrote, in the order of time."""
+    """Read a bag of ``open_mask_bag``, in the order of time."""
     with AnyReader([path]) as reader:
         masks: list[bytes] = []
         for connection, timestamp, data in reader.messages():

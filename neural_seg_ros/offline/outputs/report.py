@@ -31,7 +31,7 @@ class Line:
     points: list[tuple[int, float]] = field(default_factory=list)
 
     def add(self, index: int, value: float, start: int) -> None:
-        """A value of a frame; ``start``: index of the first frame on its point."""
+        """Add a value of a frame; ``start``: index of the first frame on its point."""
         if self.points and self.points[-1][0] >= start:
             place, worst = self.points[-1]
             self.points[-1] = place, min(worst, value)
@@ -43,7 +43,7 @@ class TimeLines:
     """One plot for each figure, with a line for each class; in constant memory."""
 
     def __init__(self, frames: int) -> None:
-        """``frames``: how many will come."""
+        """Make the lines of ``frames`` frames."""
         self._every = -(-frames // _POINTS) if frames else 1
         self._count = 0
         self._start = 0
@@ -52,7 +52,7 @@ class TimeLines:
         self._annotated: list[int] = []
 
     def add(self, row: Row) -> None:
-        """The next frame."""
+        """Add the next frame."""
         if not self._count:
             self._first = row.index
         if self._count % self._every == 0:
@@ -69,7 +69,7 @@ class TimeLines:
                 self._add(name, class_id, value, row.index)
 
     def render(self, names: Mapping[int, str], titles: Mapping[str, str]) -> str:
-        """HTML: a titled plot and its legend for each figure; ``names`` of classes, ``titles`` of figures."""
+        """Render HTML: a titled plot and its legend for each figure; ``names`` of classes, ``titles`` of figures."""
         if not self._count:
             return "<p>no frames</p>"
         return "".join(
@@ -88,7 +88,7 @@ class TimeLines:
         )
 
     def _frame(self) -> Iterator[str]:
-        """The grid with its numbers, and where frames are annotated."""
+        """Render the grid with its numbers, and marks where frames are annotated."""
         for value in _GRID:
             y = f"{(1 - value) * _HEIGHT:.1f}"
             yield f'<line x1="0" x2="{_WIDTH}" y1="{y}" y2="{y}" stroke="#ccc"/>'
@@ -140,7 +140,7 @@ i { display: inline-block; width: .8em; height: .8em; margin-right: .4em } span 
 
 @dataclass
 class WorstFrames:
-    """Pictures of the frames with the lowest mean IoU, or confidence where there is no truth; few, in JPEG."""
+    """JPEG pictures of the few frames with the lowest mean IoU, or confidence without ground truth."""
 
     _heap: list[tuple[float, int, str]] = field(default_factory=list)
 
@@ -153,7 +153,7 @@ class WorstFrames:
             heapq.heappop(self._heap)
 
     def figures(self) -> str:
-        """HTML, the worst first."""
+        """Render HTML, the worst first."""
         return "".join(
             f'<figure><img src="data:image/jpeg;base64,{picture}" alt="frame {index}">'
             f"<figcaption>frame {index}: {-negative:.3f}</figcaption></figure>"
@@ -164,7 +164,7 @@ class WorstFrames:
 def render_report(
     title: str, metrics: Mapping[str, Any], timings: Mapping[str, Any], lines: TimeLines, worst: WorstFrames
 ) -> str:
-    """The HTML text of a run; ``metrics`` and ``timings`` as of ``Summary``, the latter in one line."""
+    """Render the HTML of a run; ``metrics`` and ``timings`` as of ``Summary``, the latter in one line."""
     score = "mean IoU" if metrics["frames_judged"] else "mean confidence"
     names = metrics["classes"]
     facts = {name: value for name, value in metrics.items() if name not in {"settings", "versions"}}
@@ -183,7 +183,7 @@ def render_report(
 
 
 def _classes(metrics: Mapping[str, Any], names: Mapping[int, str]) -> str:
-    """One row a class, one column a figure."""
+    """Render one row a class, one column a figure."""
     figures = [name for name in (*FIGURES, "confidence") if metrics[name]]
     ids = sorted({class_id for name in figures for class_id in metrics[name]})
     if not ids:

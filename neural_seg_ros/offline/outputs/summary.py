@@ -46,13 +46,13 @@ class Row:
 
     @property
     def score(self) -> float:
-        """How good the frame is, in [0, 1]: the mean IoU, or the confidence where there is no truth."""
+        """The quality of the frame in [0, 1]: the mean IoU, or the confidence without ground truth."""
         ious = self.figures.get("iou")
         return statistics.fmean(ious.values()) if ious else self.confidence
 
 
 def row_of(step: Step[Any], figures: dict[str, dict[int, float]]) -> Row:
-    """The row of a step with its figures against the truth."""
+    """Return the row of a step with its figures against the truth."""
     frame, count = step.frame, len(step.annotations)
     return Row(frame.index, frame.stamp, step.seconds, count, step.confidence, step.class_confidence, figures)
 
@@ -70,7 +70,7 @@ class Summary:
     values: dict[tuple[str, int], array[float]] = field(default_factory=lambda: defaultdict(lambda: array("d")))
 
     def add(self, row: Row) -> None:
-        """The next frame."""
+        """Add the next frame."""
         if not self.count:
             self.first_stamp = row.stamp
         self.last = row
@@ -83,7 +83,7 @@ class Summary:
                 self.values[name, class_id].append(value)
 
     def check_annotated(self, annotations: AnnotationFile) -> str | None:
-        """A line for the user where some entries fell on no frame. Raises AnnotationError if none did."""
+        """Return a line for the user where entries fell on no frame. Raises AnnotationError if none did."""
         entries = len(annotations.entries)
         if self.used == entries:
             return None
@@ -96,19 +96,19 @@ class Summary:
         return f"warning: annotations: {entries - self.used} of {entries} entries are on no frame, {accepted}"
 
     def means(self, name: str) -> dict[int, float]:
-        """Mean of a figure, or of ``confidence``, of each class over the frames that have it."""
+        """Average a figure, or ``confidence``, of each class over the frames that have it."""
         found = sorted((class_id, values) for (figure, class_id), values in self.values.items() if figure == name)
         return {class_id: statistics.fmean(values) for class_id, values in found}
 
     def line(self) -> str:
-        """The run in one line for the terminal."""
+        """Summarize the run in one line for the terminal."""
         total = math.fsum(self.seconds)
         rate = f"{self.count} frames, {self.count / total:.1f} a second" if total else "no frames"
         ious = ", ".join(f"IoU of class {class_id} {value:.3f}" for class_id, value in self.means("iou").items())
         return f"{rate}, {ious}" if ious else rate
 
     def metrics(self, annotations: AnnotationFile, config: SessionConfig, device: str, fit: Losses) -> dict[str, Any]:
-        """All figures but those of time, for ``write_metrics``."""
+        """Return all figures except those of time, for ``write_metrics``."""
         figures: dict[str, Any] = {}
         for name in FIGURES:
             means = self.means(name)
@@ -127,7 +127,7 @@ class Summary:
         }
 
     def timings(self) -> dict[str, Any]:
-        """Figures of time: they differ from run to run. Seconds are from a frame to its result."""
+        """Return the figures of time, which differ from run to run. Seconds are from a frame to its result."""
         seconds = sorted(self.seconds)
         total = math.fsum(seconds)
         return {
@@ -147,7 +147,7 @@ def write_metrics(path: str | Path, metrics: dict[str, Any]) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Version of Python and of each package that has a say in the figures."""
+    """Return the versions of Python and of each package that affects the figures."""
     found = {"neural_seg_ros": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:

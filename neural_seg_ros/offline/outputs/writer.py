@@ -28,7 +28,7 @@ Pair = tuple[BagFrame, Labeled]
 
 @dataclass(frozen=True)
 class Outputs:
-    """What is written where.
+    """The output files of a run, and their settings.
 
     folder  where the outputs appear, when all of them are whole
     staging where they are written until then
@@ -52,7 +52,7 @@ def write_outputs(
     metrics_of: Callable[[Summary], dict[str, Any]],
     progress: Callable[[Iterable[Pair]], Iterator[Pair]],
 ) -> Summary:
-    """masks.mcap, overlay.mp4, frames.csv, metrics.json, timings.json and report.html of frames in the order of time.
+    """Write masks.mcap, overlay.mp4, frames.csv, metrics.json, timings.json and report.html in the order of time.
 
     The images are read once more. Raises SourceError and AnnotationError, with no output written.
     """
@@ -93,7 +93,7 @@ def write_outputs(
 
 
 def _paired(images: Iterable[object], labeled: Iterable[Labeled]) -> Iterator[Pair]:
-    """Each result with its frame; frames without a result were dropped."""
+    """Pair each result with its frame; frames without a result were dropped."""
     results = iter(labeled)
     each = next(results, None)
     for item in images:

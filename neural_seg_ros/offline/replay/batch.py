@@ -34,7 +34,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Batch:
-    """What all replays share; the fields are those of ImageTopic, ReplayInput and ``with_recorded``.
+    """The settings that all replays share; the fields are those of ImageTopic, ReplayInput and ``with_recorded``.
 
     annotations  an annotation file, a folder of them named as the bags, or None: those recorded in the bags alone
     """
@@ -54,7 +54,7 @@ class Batch:
 
 
 def plan(bags: Sequence[Path], topics: Sequence[str], out: Path) -> list[Task]:
-    """A task for each topic of each bag; where there are several, ``out`` has a folder for each bag and topic.
+    """Return a task for each topic of each bag; of several, each has its own folder in ``out``.
 
     Raises SourceError where two bags or topics would write to the same folder.
     """

@@ -31,7 +31,7 @@ SESSIONS = 16
 
 
 class Journal:
-    """What one pass has written so far; one process at a time may have it."""
+    """The results that one pass has written so far; one process at a time may open it."""
 
     def __init__(self, folder: Path) -> None:
         """Take up what is whole in ``folder``, remove the rest."""
@@ -50,11 +50,11 @@ class Journal:
         return state_from_json(json.loads(self._path(self.count - 1, "json").read_text())["state"])
 
     def session(self) -> Path | None:
-        """The session after the last chunk; None where there is no chunk."""
+        """Return the session after the last chunk; None without chunks."""
         return self._path(self.count - 1, "session") if self.count else None
 
     def last(self) -> Record | None:
-        """The last record, None where there is none."""
+        """Return the last record, None where there is none."""
         for number in reversed(range(self.count)):
             records = self.records_of(number)
             if records:
@@ -62,16 +62,16 @@ class Journal:
         return None
 
     def records_of(self, chunk: int) -> list[Record]:
-        """The records of a chunk, in the order of the pass."""
+        """Return the records of a chunk, in the order of the pass."""
         return [record_from_json(each) for each in json.loads(self._path(chunk, "json").read_text())["records"]]
 
     def records(self) -> Iterator[Record]:
-        """All records in the order of the pass, a chunk of them in memory."""
+        """Yield all records in the order of the pass, holding a chunk of them in memory."""
         for chunk in range(self.count):
             yield from self.records_of(chunk)
 
     def masks_of(self, chunk: int) -> Iterator[MaskPair]:
-        """The masks of a chunk in the order of time, whatever that of the pass."""
+        """Return the masks of a chunk in the order of time, for a backward pass too."""
         if self._path(chunk, "mcap").exists():
             yield from read_mask_bag(self._path(chunk, "mcap"))
 
@@ -99,7 +99,7 @@ class Journal:
         self._thin_out()
 
     def open_chunk(self) -> Chunk:
-        """The next chunk."""
+        """Open the next chunk."""
         return Chunk(self._path(self.count, "mcap"))
 
     def _thin_out(self) -> None:
@@ -126,7 +126,7 @@ class Journal:
 
 
 class Chunk:
-    """Results that are not yet on disk as a whole."""
+    """Results that are not yet whole on disk."""
 
     def __init__(self, path: Path) -> None:
         self.records: list[Record] = []

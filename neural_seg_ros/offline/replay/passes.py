@@ -45,7 +45,7 @@ class Pace:
         self.dropped = dropped
 
     def taken(self, items: Iterable[Item]) -> Iterator[Item]:
-        """``items`` without the frames that are dropped. After a frame, ``took`` is to be called before the next."""
+        """Yield ``items`` without dropped frames. After a frame, call ``took`` before the next."""
         waiting: BagFrame | None = None
         behind: list[Item] = []
         for item in items:
@@ -64,11 +64,11 @@ class Pace:
         yield from behind
 
     def took(self, frame: BagFrame, seconds: float) -> None:
-        """A frame was worked on for so many seconds, from when it came or when the one before it was done."""
+        """Count the seconds that a frame took, from its arrival or from the end of the one before."""
         self._free_at = max(self._free_at, self._arrival(frame)) + seconds
 
     def _arrival(self, frame: BagFrame) -> float:
-        """Seconds on the clock."""
+        """Return the arrival of a frame in seconds on the clock."""
         if self._first is None:
             self._first = frame.place.timestamp
         return (frame.place.timestamp - self._first) * 1e-9 / self._rate
@@ -76,7 +76,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Pass:
-    """How frames are labelled.
+    """The settings by which frames are labeled.
 
     checkpoint  seconds from one checkpoint to the next, 0: at every frame
     rate        times real time at which frames arrive; None: every frame waits for the one before it

@@ -46,14 +46,14 @@ T = TypeVar("T")
 
 
 class Progress(Protocol):
-    """Passes items on and shows how far it is; see ``cli.common.progress``."""
+    """A function that passes items on and shows the progress; see ``cli.common.progress``."""
 
     def __call__(self, items: Iterable[T], description: str, total: int = 0) -> Iterator[T]: ...
 
 
 @dataclass(frozen=True)
 class ReplayInput:
-    """What is labelled, from which annotations, and how.
+    """The frames to label, the annotations to start from, and the session's configuration.
 
     ground_truth  a folder of label images by frame index, a topic of the bag, or None
     rate          times real time at which the bag plays, frames that the fit cannot keep up with are dropped; None: all
@@ -69,7 +69,7 @@ class ReplayInput:
     two_pass: bool = False
 
     def identity(self) -> dict[str, Any]:
-        """JSON values of all that has a say in the masks."""
+        """Return JSON values of all that affects the masks."""
         images = self.images
         files = storage_files(images.bag)
         return {
@@ -91,7 +91,7 @@ class ReplayInput:
 
 @dataclass(frozen=True)
 class ResumeOptions:
-    """Checkpoints, and where a run begins.
+    """The checkpoints, and the start of a run.
 
     checkpoint  seconds from one to the next
     resume      go on from the last checkpoint in the output folder, where there is one
@@ -164,7 +164,7 @@ def _run_forward(
 def _run_backward(
     inputs: ReplayInput, work: Path, first: Journal, progress: Progress, checkpoint: float
 ) -> list[Journal]:
-    """The journals of the second pass in the order of time."""
+    """Return the journals of the second pass in the order of time."""
     journals = []
     for stretch in stretches_of(first):
         index = stretch.anchor.index
@@ -199,7 +199,7 @@ def _forward_journal(work: Path) -> Journal:
 
 
 def _anchors(work: Path) -> Path:
-    """Sessions after annotated frames, until the pass back from there is made."""
+    """Keep sessions after annotated frames until the backward pass from there is made."""
     return work / "anchors"
 
 

@@ -1,4 +1,4 @@
-"""Annotations in mid-stream work backwards too: from each annotated frame to halfway to the one before it."""
+"""The backward pass: from each annotated frame to halfway to the one before it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Stretch:
     anchor: Record
 
     def places(self, forward: Journal) -> Iterator[FramePosition]:
-        """Of the frames that are nearer in time to ``anchor``, the latest first."""
+        """Yield the frames that are nearer in time to ``anchor``, the latest first."""
         for record in _reversed(forward, self.anchor.index):
             before = self.before
             if before is not None and record.stamp - before.stamp <= self.anchor.stamp - record.stamp:
@@ -28,7 +28,7 @@ class Stretch:
 
 
 def stretches_of(forward: Journal) -> list[Stretch]:
-    """One for each annotated frame but those whose frame before is annotated too, in the order of time."""
+    """List the stretches before annotated frames, in the order of time, except directly after another one."""
     stretches = []
     before, previous = None, None
     for record in forward.records():
@@ -41,7 +41,7 @@ def stretches_of(forward: Journal) -> list[Stretch]:
 
 
 def merged(forward: Journal, backwards: list[Journal]) -> Iterator[Labeled]:
-    """The frames in the order of time, each from the pass that has it backwards, or else from the forward one."""
+    """Merge the frames in the order of time, each from its backward pass, or else from the forward one."""
     # The last frame of a pass backwards is its first one in time.
     waiting = [(last.index, journal) for journal in backwards if (last := journal.last()) is not None]
     covered = -1
@@ -62,7 +62,7 @@ def _in_time(journal: Journal) -> Iterator[Labeled]:
 
 
 def _reversed(journal: Journal, index: int) -> Iterator[Record]:
-    """The records before ``index``, the latest first."""
+    """Yield the records before ``index``, the latest first."""
     for chunk in reversed(range(journal.count)):
         for record in reversed(journal.records_of(chunk)):
             if record.index < index:

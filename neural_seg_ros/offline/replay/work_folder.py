@@ -24,7 +24,7 @@ def open_work_folder(
     resume: bool,
     change: tuple[str, Callable[[Path], None]] | None,
 ) -> Iterator[Path]:
-    """The work folder of outputs in ``out``, for this process alone; empty unless a run there is gone on with.
+    """Open the work folder of ``out`` for this process; it is emptied unless a run there is resumed.
 
     run      JSON values that say what is run
     started  what the run is part of: one that was begun as part of the same is gone on with where ``run`` is the same

@@ -20,7 +20,7 @@ _END = _DATA_END + _FOOTER + _MAGIC
 
 
 def is_truncated_mcap(path: Path) -> bool:
-    """Whether a file starts as MCAP but does not end as MCAP."""
+    """Return whether a file starts as MCAP but does not end as MCAP."""
     if path.suffix != ".mcap" or not path.is_file() or path.stat().st_size < 2 * len(_MAGIC):
         return False
     with path.open("rb") as file:
@@ -30,12 +30,12 @@ def is_truncated_mcap(path: Path) -> bool:
 
 
 def repaired_mcap(path: Path) -> RepairedFile:
-    """A truncated MCAP file as its whole records and a footer."""
+    """Return a truncated MCAP file as its whole records and a footer."""
     return RepairedFile(path, _whole_records(path), _END)
 
 
 def _whole_records(path: Path) -> int:
-    """Length of the file up to the end of its last whole record, the end-of-data and summary records left out."""
+    """Return the length up to the end of the last whole record, without end-of-data and summary records."""
     size = path.stat().st_size
     position = len(_MAGIC)
     with path.open("rb") as file:

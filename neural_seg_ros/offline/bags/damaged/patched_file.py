@@ -8,7 +8,7 @@ from typing import IO
 
 
 class RepairedFile:
-    """What rosbags needs of a path.
+    """A repaired file with the part of ``pathlib.Path`` that rosbags uses.
 
     whole  bytes of the file that are kept
     end    follows them
@@ -34,7 +34,7 @@ class RepairedFile:
         return False
 
     def open(self, mode: str) -> IO[bytes]:
-        """A seekable stream of bytes for reading; ``mode`` is ``rb``."""
+        """Open a seekable stream of bytes for reading; ``mode`` is ``rb``."""
         return io.BufferedReader(_Stream(self._path, self._head, self._whole, self._end))
 
 

@@ -25,7 +25,7 @@ _ENTRY = struct.Struct("<III")  # seconds, nanoseconds, offset in the chunk
 
 @dataclass
 class _Chunk:
-    """``counts`` of messages by connection; ``times``: (first, last) as (seconds, nanoseconds)."""
+    """A chunk: ``counts`` of messages by connection; ``times``: (first, last) as (seconds, nanoseconds)."""
 
     position: int
     counts: dict[int, int] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class _Chunk:
 
 
 def is_unindexed_bag1(path: Path) -> bool:
-    """Whether a file is a bag of ROS 1 whose index is not in it."""
+    """Return whether a file is a ROS 1 bag without its index."""
     if path.suffix not in (".bag", ".active") or not path.is_file():
         return False
     with path.open("rb") as file:
@@ -47,7 +47,7 @@ def is_unindexed_bag1(path: Path) -> bool:
 
 
 def repaired_bag1(path: Path) -> RepairedFile:
-    """The whole chunks of a bag, with an index made again."""
+    """Return the whole chunks of a bag, with a new index."""
     chunks: list[_Chunk] = []
     connections: dict[int, bytes] = {}
     with path.open("rb") as file:
@@ -71,7 +71,7 @@ def repaired_bag1(path: Path) -> RepairedFile:
 
 
 def _records(file: IO[bytes], start: int, end: int) -> Iterator[tuple[int, Header, int]]:
-    """(position, header, length of its data) of each whole record; the file is then at its data."""
+    """Yield (position, header, data length) of each whole record, with the file at its data."""
     position = start
     while position < end:
         file.seek(position)
@@ -88,7 +88,7 @@ def _records(file: IO[bytes], start: int, end: int) -> Iterator[tuple[int, Heade
 
 
 def _end(file: IO[bytes], position: int) -> int:
-    """Where the record at ``position`` ends."""
+    """Return the end of the record at ``position``."""
     file.seek(position)
     file.seek(read_uint32(file), 1)
     length: int = read_uint32(file)
@@ -103,7 +103,7 @@ def _add_entries(chunk: _Chunk, connection: int, entries: bytes) -> None:
 
 
 def _connections(file: IO[bytes], position: int) -> dict[int, bytes]:
-    """The connection records, as they are, inside the chunk at ``position``."""
+    """Return the connection records, as they are, inside the chunk at ``position``."""
     file.seek(position)
     compression = Header.read(file, RecordType.CHUNK).get_string("compression")
     content = decompressors[compression](file.read(read_uint32(file)))
@@ -116,7 +116,7 @@ def _connections(file: IO[bytes], position: int) -> dict[int, bytes]:
 
 
 def _bag_header(file: IO[bytes], start: int, index: int, connections: int, chunks: int) -> bytes:
-    """A bag header record as long as the file's own."""
+    """Return a bag header record as long as the file's own."""
     fields = {
         "op": bytes([RecordType.BAGHEADER]),
         "index_pos": struct.pack("<Q", index),

@@ -62,7 +62,7 @@ class DamagedSqlite(Sqlite3Reader):
         }
 
     def _until_damage(self, query: str) -> Iterator[Any]:
-        """The rows that come before an error; none where the table is missing, as in older bags."""
+        """Yield the rows before an error; none where the table is missing, as in older bags."""
         assert self.dbconn is not None
         with suppress(sqlite3.Error):
             yield from self.dbconn.execute(query)
