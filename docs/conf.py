@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from neural_seg_ros import __version__
-
 project = "neural_seg_ros"
 author = "neural_seg_ros developers"
 project_copyright = f"2026, {author}"
-version = release = __version__
+version = release = ET.parse(ROOT / "package.xml").findtext("version")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 source_suffix = {".md": "markdown"}
