@@ -23,7 +23,7 @@ STAMP := $(VENV)/.installed-$(ROS)
 # Plugins that a sourced ROS 2 brings for pytest are made for older versions of it, and no test needs one.
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD := 1
 
-.PHONY: help venv demo test lint types format generated benchmark clean
+.PHONY: help venv demo test lint types format generated docs benchmark clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -65,10 +65,16 @@ generated: venv  ## write docs/interface.md, config/segmenter.yaml and config/sr
 	$(BIN)/python -m neural_seg_ros.ros.generated.parameters_yaml > config/segmenter.yaml
 	$(BIN)/python -m neural_seg_ros.ros.generated.sros2_policy > config/sros2_policy.xml
 
+docs: venv  ## a web site from the documentation and the docstrings, into docs/_build/html; Python 3.11 or newer
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: PYTHON: got $$($(BIN)/python --version 2>&1), accepted: Python 3.11 to 3.13" >&2; exit 2; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[docs]'
+	$(BIN)/python -m sphinx -b html -q docs docs/_build/html
+
 benchmark: venv  ## latency, memory and the speed of a step on this machine, into benchmark_out; IMAGE=FILE is another picture
 	$(BIN)/neural-seg benchmark latency $(if $(IMAGE),--image '$(IMAGE)') --out benchmark_out/latency
 	$(BIN)/neural-seg benchmark step --no-growth --out benchmark_out/step
 
 clean:  ## remove what was made, except .venv
-	rm -rf build install log demo_out benchmark_out *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build install log demo_out benchmark_out docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

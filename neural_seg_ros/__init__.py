@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from neural_seg_ros.session import Session
     from neural_seg_ros.session.result import Result
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Annotation",
