@@ -244,7 +244,7 @@ def _decode(message: Any, max_pixels: int) -> NDArray[np.uint8]:
 
 
 def _decoded_encoding(pixels: NDArray[Any], announced: str) -> str:
-    """Return the encoding of decoded pixels; ``announced``: ``jpeg``, or ``rgb8; jpeg compressed bgr8`` by image_transport.
+    """Return the encoding of pixels; ``announced``: ``jpeg`` or, by image_transport, ``rgb8; jpeg compressed bgr8``.
 
     A grey picture may hold Bayer or depth values, as its first part says. A colour picture is BGR as OpenCV decodes
     it, unless image_transport says that the channels were not swapped to BGR before compression.
