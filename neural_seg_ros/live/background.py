@@ -1,4 +1,4 @@
-"""Threads that compute beside the one that answers."""
+"""Threads beside the worker: their priority, their share of the cores, and the trainer."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _in_a_new_thread(call: Callable[[], None]) -> None:
 
 
 class Trainer:
-    """Makes steps in a thread of its own, between ``go`` and ``rest``, while there are any to make."""
+    """A thread that makes due steps between ``go`` and ``rest``."""
 
     def __init__(self, step: Callable[[], int], failed: Callable[[Exception], None]) -> None:
         """step: makes one and returns 1, or 0 where none is due; failed: told what it raised, whereupon it rests."""

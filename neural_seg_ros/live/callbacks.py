@@ -1,4 +1,4 @@
-"""What a live session tells, and whom."""
+"""The callbacks of a live session, and the results that they get."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from neural_seg_ros.options import option, validate
 
 @dataclass(frozen=True)
 class LiveConfig:
-    """How a live session treats frames and shares its time between fitting and answering."""
+    """The rate, age and number of frames of a live session, and the time that its fit may take."""
 
     lock_step: bool = option(
         False,

@@ -49,12 +49,12 @@ class ContourCallbacks:
 
 
 class ContourWorker:
-    """Finds the contours of the newest frame, ``live.contour_rate`` times a second or as often as there is time."""
+    """A thread that finds the contours of the newest frame, up to ``live.contour_rate`` times a second."""
 
-    def __init__(self, options: LiveConfig, listener: ContourCallbacks, failed: Callable[[Exception], None]) -> None:
-        """failed: told every exception"""
+    def __init__(self, options: LiveConfig, callbacks: ContourCallbacks, failed: Callable[[Exception], None]) -> None:
+        """Take ``failed``, which is called with every exception."""
         self.options = options
-        self._listener, self._failed = listener, failed
+        self._callbacks, self._failed = callbacks, failed
         self._wake = threading.Condition()
         self._newest: Frame | None = None
         self._closed = False
@@ -81,15 +81,15 @@ class ContourWorker:
             began = time.monotonic()
             options = self.options
             try:
-                if self._listener.wanted() and options.contour_rate > 0:
-                    self._listener.output(_found(frame, options))
+                if self._callbacks.wanted() and options.contour_rate > 0:
+                    self._callbacks.output(_found(frame, options))
                     due = began + 1 / options.contour_rate
             except Exception as error:  # the frame's or the listener's fault: the next one may do
                 self._failed(error)
                 due = began + 1 / (options.contour_rate or 1.0)
 
     def _next(self, due: float) -> Frame | None:
-        """The newest frame, once, when it is due; None at the end."""
+        """Return the newest frame, once, when it is due; None at the end."""
         with self._wake:
             while not self._closed:
                 left = due - time.monotonic()

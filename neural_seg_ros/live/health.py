@@ -1,4 +1,4 @@
-"""What of a live session's status is worth a warning or an error."""
+"""The health of a live session: warnings and errors from its status."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MILLI = 1e3
 
 
 class Level(IntEnum):
-    """How bad it is, as in diagnostic_msgs/DiagnosticStatus."""
+    """A level of severity, as in diagnostic_msgs/DiagnosticStatus."""
 
     OK = 0
     WARN = 1
@@ -23,7 +23,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong, in a few words."""
+    """A problem in a few words."""
 
     level: Level
     text: str
@@ -96,7 +96,7 @@ class HealthConfig:
 
 
 def problems(status: LiveStatus, limits: HealthConfig, memory: int, lock_step: bool) -> list[Problem]:
-    """What is wrong with an enabled session, the worst first.
+    """List the problems of an enabled session, the worst first.
 
     memory    resident bytes of the process
     lock_step frames wait for each other: then rates, latencies and silence after the first frame say nothing

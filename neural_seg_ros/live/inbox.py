@@ -1,4 +1,4 @@
-"""What other threads leave for the worker of a live session: the newest frame, recent frames, commands."""
+"""The inbox of a worker: the newest frame, a ring of recent frames, and commands from other threads."""
 
 from __future__ import annotations
 
@@ -70,20 +70,20 @@ class Inbox:
         return replaced
 
     def take_frame(self) -> Frame | None:
-        """The newest frame, once."""
+        """Take the newest frame, once."""
         with self._wake:
             frame, self._slot = self._slot, None
         return frame
 
     def recent_frames(self) -> list[Frame]:
-        """The frames of the ring, and those that were in it when the oldest command that waits came, oldest first."""
+        """Return the frames of the ring now, and when the oldest pending command arrived, oldest first."""
         with self._wake:
             oldest = self._ring[0] if self._ring else None
             gone = takewhile(lambda frame: frame is not oldest, self._meant)
             return [*gone, *self._ring]
 
     def frame_at(self, stamp: float | None) -> Frame | None:
-        """The frame that an annotation with that stamp would go to if the worker took it now; None before the first."""
+        """Return the frame that an annotation with this stamp would go to now; None before the first."""
         recent = self.recent_frames()
         return nearest(recent, stamp, self.asked) or (recent[-1] if recent else None)
 
@@ -146,13 +146,13 @@ class Inbox:
 
     @property
     def enabled(self) -> bool:
-        """Whether frames are taken; False too once closed."""
+        """Whether frames are accepted; False too once closed."""
         with self._wake:
             return self._enabled and not self._closed
 
     @property
     def closed(self) -> bool:
-        """Whether the worker is to stop."""
+        """Whether the worker must stop."""
         with self._wake:
             return self._closed
 
@@ -192,7 +192,7 @@ class Inbox:
 
 
 def nearest(frames: Sequence[Frame], stamp: float | None, asked: Frame | None = None) -> Frame | None:
-    """The frame nearest to a stamp; None where the newest is meant, as by a stamp of after it.
+    """Return the frame nearest to a stamp; None for the newest frame, as with a later stamp.
 
     asked: a frame from before the others, which is meant by no stamp but its own
     """

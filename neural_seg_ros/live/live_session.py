@@ -21,7 +21,7 @@ from neural_seg_ros.live.config import LiveConfig
 from neural_seg_ros.live.contour_worker import ContourCallbacks, ContourWorker
 from neural_seg_ros.live.inbox import Frame, Inbox
 from neural_seg_ros.live.lock_step_worker import LockStepInbox, LockStepWorker
-from neural_seg_ros.live.newest_frame_worker import LatestFrameWorker
+from neural_seg_ros.live.newest_frame_worker import NewestFrameWorker
 from neural_seg_ros.live.statistics import Counters, LiveStatus
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class LiveSession:
-    """Owns a Session and the one thread that touches it; every method may be called from any thread.
+    """A session with the one thread that calls it; every method may be called from any thread.
 
     Frames go through a slot that holds only the newest: a frame replaced before it was taken is dropped, one that
     waited longer than ``options.max_age`` is refused. Commands return a Future that the worker settles between slices
@@ -44,7 +44,7 @@ class LiveSession:
     load      reads a session file, in the worker
     listener  what the worker tells
     contours  who is told the contours of frames, from a thread beside the worker
-    autosave  keeps every change of the annotations, and what it kept before is taken up; closed with this
+    autosave  logs every change of the annotations, and is restored from at the start; closed with this session
     """
 
     def __init__(
@@ -53,32 +53,32 @@ class LiveSession:
         load: Callable[[Path], Session],
         config: SessionConfig,
         options: LiveConfig,
-        listener: LiveCallbacks,
+        callbacks: LiveCallbacks,
         contours: ContourCallbacks | None = None,
         autosave: Autosave | None = None,
         *,
         enabled: bool = True,
     ) -> None:
         self._load = load
-        inbox, worker = (LockStepInbox, LockStepWorker) if options.lock_step else (Inbox, LatestFrameWorker)
+        inbox, worker = (LockStepInbox, LockStepWorker) if options.lock_step else (Inbox, NewestFrameWorker)
         self._inbox = inbox(options.ring, options.ring_bytes, enabled)
         self._counters = Counters()
-        self._worker = worker(make, config, options, self._inbox, self._counters, listener)
-        self._contours = None if contours is None else ContourWorker(options, contours, listener.error)
-        self._listener, self._autosave = listener, autosave
+        self._worker = worker(make, config, options, self._inbox, self._counters, callbacks)
+        self._contours = None if contours is None else ContourWorker(options, contours, callbacks.error)
+        self._callbacks, self._autosave = callbacks, autosave
         self._ready = self._inbox.submit(self._worker.start)
-        if autosave is not None and not autosave.kept.empty:
+        if autosave is not None and not autosave.state.empty:
             self._inbox.submit(lambda: self._take_up(autosave))
         self._thread = threading.Thread(target=self._worker.run, name="neural_seg_worker")
         self._thread.start()
 
     def wait_ready(self, timeout: float | None = None) -> None:
-        """Block until the session is built; raises what building it raised."""
+        """Block until the session is built; raises the error of building it."""
         self._ready.result(timeout)
 
     @property
     def device(self) -> str:
-        """Where the session computes: ``cpu``, ``cuda:0``. Only once it is built."""
+        """The device of the session: ``cpu``, ``cuda:0``. Only once it is built."""
         return str(self._worker.session.device)
 
     def close(self) -> None:
@@ -109,7 +109,7 @@ class LiveSession:
     def annotate(self, annotation: Annotation, stamp: float | None = None) -> Future[None]:
         """Annotate the newest frame, or the recent frame with this stamp (the nearest one where it is gone).
 
-        In lock-step a stamp may be that of a frame to come: what is refused then is told to ``listener.error``.
+        In lock-step a stamp may be that of a frame to come: what is refused then is told to ``callbacks.error``.
         """
         arrived = time.monotonic()
         asked = self._asked("annotate", [annotation], stamp)
@@ -183,7 +183,7 @@ class LiveSession:
         self._inbox.enable(enabled)
 
     def status(self) -> LiveStatus:
-        """A snapshot of the counters."""
+        """Return a snapshot of the counters."""
         return self._counters.snapshot(self._inbox.enabled, self._inbox.depth)
 
     # -- autosave ------------------------------------------------------------------------------------------------------
@@ -214,19 +214,21 @@ class LiveSession:
         return future
 
     def _take_up(self, autosave: Autosave) -> None:
-        kept, base = autosave.kept, autosave.base()
+        state, base = autosave.state, autosave.base()
         try:
-            restored = self._worker.take_up(kept, autosave.pixels, None if base is None else self._load(base))
+            restored = self._worker.restore_autosave(state, autosave.pixels, None if base is None else self._load(base))
         except Exception as error:  # whatever was kept: a node that cannot start is worth less than any of it
             self._worker.start()
             autosave.refused(self._worker.now())
-            self._listener.error(SessionFileError(f"autosave: what was kept is moved aside, begun anew: {error}"))
+            self._callbacks.error(
+                SessionFileError(f"autosave: the state is moved to quarantine; started over: {error}")
+            )
             return
         now = self._worker.now()
         autosave.restored(now, restored.frames, restored.base)
-        frames = len({placed.frame_number for placed in now.placed})
+        frames = len({annotations.frame_number for annotations in now.annotations})
         refused = "".join(f"; {len(restored.refused)} refused: {line}" for line in restored.refused[:1])
-        self._listener.notice(
-            f"autosave: took up {len(now.placed)} annotations on {frames} frames of a node that ended before"
+        self._callbacks.notice(
+            f"autosave: restored {len(now.annotations)} annotations on {frames} frames of a node that ended before"
             f"{refused}; ~/reset starts over"
         )

@@ -1,4 +1,4 @@
-"""Every frame in order, none dropped, one mask each: what a live session does so that it gives what a replay gives."""
+"""The worker for lock-step: every frame in order, none dropped, one mask each, as in a replay."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class LockStepInbox(Inbox):
-    """Holds one frame that waits for the worker; the frames it took are the recent ones."""
+    """An inbox of one frame that waits for the worker; the frames it took are the recent ones."""
 
     def put_frame(self, frame: Frame) -> bool | None:
         """Wait until the worker has taken the frame before, and hand this one over.
@@ -33,7 +33,7 @@ class LockStepInbox(Inbox):
         return False
 
     def take_frame(self) -> Frame | None:
-        """The next frame, once."""
+        """Take the next frame, once."""
         with self._wake:
             frame, self._slot = self._slot, None
             if frame is not None:
@@ -57,7 +57,7 @@ class _Waiting:
 
 
 class LockStepWorker(Worker):
-    """Takes a frame, annotates it, makes the steps that are due and gives ``Session.result``, as ``run_session`` does.
+    """A worker that observes, annotates, makes the due steps and publishes each frame, as ``run_session`` does.
 
     An annotation with a stamp belongs to the first frame at or after it, as in ``AnnotationFile``, and waits for that.
     One that comes when its frame has gone by has that frame answered again, before the stream goes on. Results are
@@ -146,7 +146,7 @@ class LockStepWorker(Worker):
                     return
             self._fitted(before)
             result = self.session.result()
-            self._give(lambda: result)
+            self._publish_result(lambda: result)
 
     def _target(self, stamp: float | None) -> Frame | None:
         return self._nearest(stamp) or self._newest
@@ -155,7 +155,7 @@ class LockStepWorker(Worker):
         return self._newest is None or self._is_after(stamp)
 
     def _is_after(self, stamp: float | None) -> bool:
-        """Whether a stamp is of a frame after those that came."""
+        """Return whether a stamp belongs to a later frame than those received."""
         return stamp is not None and stamp - STAMP_TOLERANCE > self._latest
 
     def _keep_waiting(self, waiting: tuple[_Waiting, ...]) -> None:

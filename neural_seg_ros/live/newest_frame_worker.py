@@ -1,4 +1,4 @@
-"""The worker for a source that does not wait: the newest frame, its mask as soon as can be, and the fit beside."""
+"""The worker for a live camera: the newest frame, its mask as soon as possible, and the fit beside."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _THUMBNAIL = (32, 24)
 _INTERRUPTIBLE = 0.02
 
 
-class LatestFrameWorker(Worker):
-    """Gives the newest frame's result, fits the field in slices, and has the tracker trained in a thread of its own.
+class NewestFrameWorker(Worker):
+    """A worker that publishes the newest frame's result, fits the field in slices, and trains the tracker beside.
 
     With ``answer: fused`` the result is there before the fit, and only a better answer to annotations replaces it. With
     ``answer: field`` it follows every slice, and an annotated frame is held until its steps are made, so that the field
@@ -71,9 +71,11 @@ class LatestFrameWorker(Worker):
         self._show_newest()
         return config
 
-    def take_up(self, kept: AutosaveState, pixels: Callable[[str], RgbImage], base: Session | None) -> Restored:
+    def restore_autosave(
+        self, state: AutosaveState, pixels: Callable[[str], RgbImage], base: Session | None
+    ) -> Restored:
         """Go on from what autosave kept, on the frame in view."""
-        restored = super().take_up(kept, pixels, base)
+        restored = super().restore_autosave(state, pixels, base)
         self._show_newest()
         return restored
 
@@ -82,9 +84,9 @@ class LatestFrameWorker(Worker):
         super().annotate(annotations, stamp, arrived)
         self._hold_steps = self._config.fit.click_steps
 
-    def look_at(self, stamp: float, arrived: float) -> bool:
+    def reanswer_frame(self, stamp: float, arrived: float) -> bool:
         """Answer the recent frame of a stamp again, and hold it until that is done. Returns whether there is one."""
-        found = super().look_at(stamp, arrived)
+        found = super().reanswer_frame(stamp, arrived)
         if found:
             self._hold_steps = self._config.fit.click_steps
         return found
@@ -105,7 +107,7 @@ class LatestFrameWorker(Worker):
             self._fit_slice()
             self._publish()
             self._prepare()
-        if self._inbox.enabled and not self._holds() and self._budget.spares(self.options.fit_budget):
+        if self._inbox.enabled and not self._holds() and self._budget.has_spare_time(self.options.fit_budget):
             self._trainer.go()
         else:
             self._trainer.rest()
@@ -149,15 +151,15 @@ class LatestFrameWorker(Worker):
         image = frame.decode()
         thumbnail = _thumbnail(image)
         if not self._steps_due() and self._is_still(image, thumbnail):
-            self._shown = CurrentFrame(frame, image)
+            self._current = CurrentFrame(frame, image)
             self._unpublished = True
         else:
             self._observe(frame, image)
             self._fitted_thumbnail = thumbnail
 
     def _is_still(self, image: RgbImage, thumbnail: NDArray[np.float32]) -> bool:
-        """Whether an image shows the fitted scene. The largest block counts: a small moving object is not missed."""
-        shown, fitted, threshold = self._shown, self._fitted_thumbnail, self.options.still_threshold
+        """Return whether an image shows the fitted scene; the largest block decides, so no small object is missed."""
+        shown, fitted, threshold = self._current, self._fitted_thumbnail, self.options.still_threshold
         if shown is None or fitted is None or shown.image.shape != image.shape or threshold == 0:
             return False
         return float(np.abs(thumbnail - fitted).max()) <= threshold
@@ -173,8 +175,8 @@ class LatestFrameWorker(Worker):
 
     def _show(self, frame: Frame) -> None:
         super()._show(frame)
-        assert self._shown is not None
-        self._fitted_thumbnail = _thumbnail(self._shown.image)
+        assert self._current is not None
+        self._fitted_thumbnail = _thumbnail(self._current.image)
 
     def _fit_slice(self) -> None:
         due = self._steps_due()
@@ -196,10 +198,10 @@ class LatestFrameWorker(Worker):
 
     def _publish(self) -> None:
         until = self._until_publish()
-        if self._shown is None or until is None or (until > 0 and not self._answering):
+        if self._current is None or until is None or (until > 0 and not self._answering):
             return
         self._published_at = time.monotonic()
-        self._give(self._look, goes_on=self._holds)
+        self._publish_result(self._look, goes_on=self._holds)
 
     def _look(self) -> Result:
         if self._result is None:
@@ -209,8 +211,8 @@ class LatestFrameWorker(Worker):
         return self._result
 
     def _prepare(self) -> None:
-        """Begin what a better answer than the preview waits for or, with nothing else to do, the next annotation."""
-        if self._shown is None:
+        """Prepare the full answer after a preview or, when idle, the answer to the next annotation."""
+        if self._current is None:
             return
         idle = not self._steps_due()
         if self._previewed:
@@ -223,7 +225,7 @@ class LatestFrameWorker(Worker):
     def _changed(self) -> None:
         super()._changed()
         self._result, self._previewed = None, False
-        self._resting = self._shown is None
+        self._resting = self._current is None
 
     def _target(self, stamp: float | None) -> Frame | None:
         nearest = self._nearest(stamp)
@@ -236,11 +238,11 @@ class LatestFrameWorker(Worker):
     def _choose_frame(self, stamp: float | None) -> None:
         if self._nearest(stamp) is None and not self._holds():
             self._take_frame()
-            if self._shown is not None:
+            if self._current is not None:
                 return
         super()._choose_frame(stamp)
 
 
 def _thumbnail(image: RgbImage) -> NDArray[np.float32]:
-    """(24, 32, 3) float32 block means of an (H, W, 3) uint8 image."""
+    """Compute (24, 32, 3) float32 block means of an (H, W, 3) uint8 image."""
     return np.asarray(cv2.resize(image, _THUMBNAIL, interpolation=cv2.INTER_AREA), np.float32)

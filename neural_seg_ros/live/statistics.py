@@ -1,4 +1,4 @@
-"""What a live session did: counters, rates and latencies that two threads may write and any may read."""
+"""The statistics of a live session: counters, rates and latencies, written and read by several threads."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class LiveStatus:
 
 
 class Rate:
-    """Events per second over the last 5 s."""
+    """A rate of events per second over the last 5 s."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -101,7 +101,7 @@ class Recent:
         self._samples.append((self._clock(), value))
 
     def median(self) -> float:
-        """-1 when there are none."""
+        """Return the median, -1 without samples."""
         oldest = self._clock() - _RECENT
         return percentile((value for moment, value in self._samples if moment >= oldest), 50)
 
@@ -126,7 +126,7 @@ class Counters:
         self._lost: tuple[int, ...] = ()
 
     def listening(self) -> None:
-        """From now on frames are taken: silence, and what their rate is over, begin here."""
+        """Start the clocks of silence and rate: frames are accepted from now on."""
         with self._lock:
             self._heard = self._clock()
             self._in = Rate(self._clock)
@@ -217,6 +217,6 @@ class Counters:
 
 
 def percentile(samples: Iterable[float], percent: float) -> float:
-    """The percentile of samples, -1 when there are none."""
+    """Compute a percentile of samples, -1 without any."""
     values = np.fromiter(samples, np.float64)
     return float(np.percentile(values, percent)) if values.size else -1.0

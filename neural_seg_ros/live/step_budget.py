@@ -1,4 +1,4 @@
-"""How many steps of the fit there is time for before the next mask is due."""
+"""The number of fit steps that fit into the time before the next mask."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FULL = 0.85
 
 
 class Budget:
-    """Learns what a step and an answer take, and gives the fit what a turn's time leaves.
+    """A measure of the time of steps and answers, which gives the fit the rest of an iteration.
 
     A turn is what the worker does between two masks: commands, a frame, steps, an answer. A deadline is kept by making
     fewer steps, though one after REST turns without any: the fit must not stand still.
@@ -30,11 +30,11 @@ class Budget:
         self._late = 0
 
     def begin(self) -> None:
-        """A turn begins."""
+        """Start an iteration."""
         self._began = self._clock()
 
     def steps(self, seconds: float, due: int) -> int:
-        """How many of the ``due`` steps to make in a turn of ``seconds``, of which those for the answer are kept."""
+        """Return how many of the ``due`` steps fit into an iteration of ``seconds``, after the answer's time."""
         steps = self.within(self._began + seconds - self._clock() - self._answer)
         if steps < 1 and self._rested < REST:
             self._rested += 1
@@ -42,26 +42,26 @@ class Budget:
         self._rested = 0
         return min(due, max(1, steps))
 
-    def spares(self, seconds: float) -> bool:
-        """Whether a turn of ``seconds`` left time to others; after REST turns that did not, one is said to have."""
+    def has_spare_time(self, seconds: float) -> bool:
+        """Return whether an iteration of ``seconds`` left time for others, and at least every REST iterations."""
         late = self._clock() - self._began > FULL * seconds and self._late < REST
         self._late = self._late + 1 if late else 0
         return not late
 
     def within(self, seconds: float) -> int:
-        """How many steps take so long; one while that is not known."""
+        """Return how many steps take so long; one while that is unknown."""
         return max(0, int(seconds / self._step)) if self._step > 0 else 1
 
     @contextmanager
     def fitting(self, steps: int) -> Iterator[None]:
-        """Around so many steps, to their end on the device."""
+        """Time so many steps, to their end on the device."""
         started = self._clock()
         yield
         self._step = _smoothed(self._step, (self._clock() - started) / steps)
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Around an answer."""
+        """Time an answer."""
         started = self._clock()
         yield
         self._answer = _smoothed(self._answer, self._clock() - started)

@@ -1,4 +1,4 @@
-"""The one thread that drives the Session of a live session: its commands, and which frame an annotation goes to."""
+"""The thread that drives a live session: its commands, and the frame that an annotation goes to."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class CurrentFrame:
 
 
 class Worker(ABC):
-    """Takes frames and commands from the inbox and gives results; a subclass says in which turns.
+    """A thread that takes frames and commands from the inbox and publishes results; subclasses order the work.
 
     Only ``options`` may be set from another thread; all else belongs to the thread that is in ``run``.
     """
@@ -54,15 +54,15 @@ class Worker(ABC):
         options: LiveConfig,
         inbox: Inbox,
         counters: Counters,
-        listener: LiveCallbacks,
+        callbacks: LiveCallbacks,
     ) -> None:
         self.options = options
         self._make = make
         self._config = config
         self._inbox = inbox
         self._counters = counters
-        self._listener = listener
-        self._shown: CurrentFrame | None = None
+        self._callbacks = callbacks
+        self._current: CurrentFrame | None = None
         self._unpublished = False
         self._status_at = 0.0
         # Running numbers of the annotations that ``draw`` made under each key.
@@ -93,7 +93,7 @@ class Worker(ABC):
 
     @abstractmethod
     def _target(self, stamp: float | None) -> Frame | None:
-        """The frame that an annotation with that stamp goes to; None for the one in view."""
+        """Return the frame that an annotation with this stamp goes to; None for the current one."""
 
     def _failed(self, error: Exception) -> None:
         # What failed would fail again at once; it is tried again with the next frame or command.
@@ -103,11 +103,13 @@ class Worker(ABC):
     # -- commands ------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin with a new session."""
+        """Start with a new session."""
         self.replace(self._make(self._config))
 
-    def take_up(self, kept: AutosaveState, pixels: Callable[[str], RgbImage], base: Session | None) -> Restored:
-        """Go on from what autosave kept, in the new session or in that of its base; ``pixels`` gives those of a frame.
+    def restore_autosave(
+        self, state: AutosaveState, pixels: Callable[[str], RgbImage], base: Session | None
+    ) -> Restored:
+        """Restore the autosaved state in the new session or in that of its base; ``pixels`` reads frames.
 
         No frame is in view after that. Raises NeuralSegError where it cannot be.
         """
@@ -115,25 +117,25 @@ class Worker(ABC):
             config = self._config
             self.replace(base)
             self.configure(config)
-            while len(self.session.annotations) > kept.base_count:
+            while len(self.session.annotations) > state.base_count:
                 self.session.undo()
         restored = Restored(self.session.annotations, drawn=self._drawn)
-        restore(self.session, kept, pixels, self._erase, restored)
-        self._shown = None
+        restore(self.session, state, pixels, self._erase, restored)
+        self._current = None
         self._annotations_changed()
         return restored
 
     def now(self) -> SessionSnapshot:
-        """The session's annotations as autosave keeps them."""
+        """Return a snapshot of the session's annotations for autosave."""
         session = self.session
         keys = {number: key for key, drawn in self._drawn.items() for number in drawn}
         return SessionSnapshot(session.annotations, session.frame_number, session.stamp, session.frame, keys)
 
     def replace(self, session: Session) -> SessionConfig:
-        """Go on with another session; gives its configuration."""
+        """Continue with another session; returns its configuration."""
         self.session = session
         self._config = session.config
-        self._shown = None
+        self._current = None
         self._answering.clear()
         self._drawn.clear()
         self._reannotated = bool(session.annotations)
@@ -161,18 +163,18 @@ class Worker(ABC):
         """
         self._check(annotations, stamp)
         if not annotations and stamp is not None:
-            self.look_at(stamp, arrived)
+            self.reanswer_frame(stamp, arrived)
         self._erase(key)
         if annotations:
             self.annotate(annotations, stamp, arrived)
             self._drawn[key] = [each.id for each in self.session.annotations[-len(annotations) :]]
 
-    def look_at(self, stamp: float, arrived: float) -> bool:
-        """Answer the recent frame of a stamp again, and keep it. Returns whether there is one."""
+    def reanswer_frame(self, stamp: float, arrived: float) -> bool:
+        """Answer the recent frame of a stamp again, and hold it. Returns whether there is one."""
         nearest = self._nearest(stamp)
         if nearest is None or nearest.stamp != stamp:
             if nearest is not None:
-                self._listener.notice(
+                self._callbacks.notice(
                     f"annotation stamp: got {stamp:.6f}, which is not among the recent frames; none is answered again"
                 )
             return False
@@ -182,13 +184,13 @@ class Worker(ABC):
         return True
 
     def undo(self) -> bool:
-        """Take back the last annotation; False when there is none."""
+        """Undo the newest annotation; returns False without one."""
         done = self.session.undo()
         self._annotations_changed()
         return done
 
     def redo(self) -> bool:
-        """Make again what was undone last; False when there is nothing."""
+        """Redo the annotation that was undone last; returns False without one."""
         done = self.session.redo()
         self._annotations_changed()
         return done
@@ -206,7 +208,7 @@ class Worker(ABC):
 
     def _observe(self, frame: Frame, image: RgbImage) -> None:
         self.session.observe(image, frame.stamp)
-        self._shown = CurrentFrame(frame, image)
+        self._current = CurrentFrame(frame, image)
         self._changed()
 
     def _fitted(self, steps: int) -> None:
@@ -217,17 +219,17 @@ class Worker(ABC):
             status = self.session.status()
             self._counters.fit_status(status.steps, status.total, status.psnr)
 
-    def _give(self, look: Callable[[], Result], goes_on: Callable[[], bool] = lambda: False) -> None:
-        """Give the listener a result of the frame in view.
+    def _publish_result(self, look: Callable[[], Result], goes_on: Callable[[], bool] = lambda: False) -> None:
+        """Publish a result of the current frame.
 
         goes_on: whether, after the look, what came of the frame's annotations is not all yet
         """
-        shown = self._shown
+        shown = self._current
         assert shown is not None
         self._unpublished = False
         answering, self._answering = self._answering, []
         taken, self._taken = self._taken, None
-        result = look() if self._listener.wanted() else None
+        result = look() if self._callbacks.wanted() else None
         reannotated, self._reannotated = self._reannotated, self._reannotated and goes_on()
         lost = self.session.lost
         self._counters.lost(lost)
@@ -236,8 +238,8 @@ class Worker(ABC):
             return
         result = result or look()
         number = self.session.frame_number
-        here = tuple(placed.annotation for placed in self.session.annotations if placed.frame_number == number)
-        self._listener.output(LiveResult(result, shown.frame.header, shown.image, here, reannotated, lost))
+        here = tuple(each.annotation for each in self.session.annotations if each.frame_number == number)
+        self._callbacks.output(LiveResult(result, shown.frame.header, shown.image, here, reannotated, lost))
         self._lost = lost
         now = time.monotonic()
         self._counters.mask_out([now - arrived for arrived in answering], None if taken is None else now - taken)
@@ -247,40 +249,40 @@ class Worker(ABC):
         self._changed()
 
     def _changed(self) -> None:
-        self._unpublished = self._shown is not None
+        self._unpublished = self._current is not None
 
     def _report(self, error: Exception) -> None:
         self._counters.error(f"{type(error).__name__}: {error}")
-        self._listener.error(error)
+        self._callbacks.error(error)
 
     # -- where annotations go ------------------------------------------------------------------------------------------
 
     def _choose_frame(self, stamp: float | None) -> None:
-        """Bring the frame into view that an annotation with that stamp goes to."""
+        """Make the frame current that an annotation with this stamp goes to."""
         nearest = self._nearest(stamp)
         if stamp is not None and nearest is not None and nearest.stamp != stamp:
-            self._listener.notice(
+            self._callbacks.notice(
                 f"annotation stamp: got {stamp:.6f}, which is not among the recent frames; "
                 f"placed on the nearest, {nearest.stamp:.6f}"
             )
         target = self._target(stamp)
-        if target is not None and (self._shown is None or target is not self._shown.frame):
+        if target is not None and (self._current is None or target is not self._current.frame):
             self._show(target)
-        if stamp is not None and self._shown is not None:
-            self._inbox.asked = self._shown.frame
+        if stamp is not None and self._current is not None:
+            self._inbox.asked = self._current.frame
 
     def _nearest(self, stamp: float | None) -> Frame | None:
-        """The recent frame nearest to a stamp; None where the newest is meant, as by a stamp of after it."""
+        """Return the recent frame nearest to a stamp; None for the newest, as with a later stamp."""
         recent = self._inbox.recent_frames()
-        if self._shown is not None:
-            recent.append(self._shown.frame)
+        if self._current is not None:
+            recent.append(self._current.frame)
         return nearest(recent, stamp, self._inbox.asked)
 
     def _check(self, annotations: Sequence[Annotation], stamp: float | None) -> None:
-        """Raise AnnotationError for one that does not fit the frame it would go to, which stays as it is."""
+        """Raise AnnotationError for an annotation that does not fit its frame, without changing the current one."""
         if not annotations:
             return
-        target, shown = self._target(stamp), self._shown
+        target, shown = self._target(stamp), self._current
         if shown is not None and target in (None, shown.frame):
             image = shown.image
         elif target is not None:
@@ -291,19 +293,19 @@ class Worker(ABC):
             check_annotation(annotation, (image.shape[0], image.shape[1]), self._config.unlabelled)
 
     def _erase(self, key: int) -> None:
-        """Undo back to the first annotation of a key and make the others again, which needs their frame."""
+        """Undo back to the first annotation of a key and redo the others, which needs their frame."""
         if key not in self._drawn:
             return
         drawn = set(self._drawn[key])
-        placed = self.session.annotations
-        first = next((number for number, entry in enumerate(placed) if entry.id in drawn), len(placed))
-        others = [entry for entry in placed[first:] if entry.id not in drawn]
+        annotations = self.session.annotations
+        first = next((number for number, entry in enumerate(annotations) if entry.id in drawn), len(annotations))
+        others = [entry for entry in annotations[first:] if entry.id not in drawn]
         if any(entry.frame_number != self.session.frame_number for entry in others):
             raise AnnotationError(
                 f"annotation id: got {key}, drawn before annotations on other frames, "
                 "accepted: ids of the newest annotations"
             )
-        for _ in placed[first:]:
+        for _ in annotations[first:]:
             self.session.undo()
         renumbered = {entry.id: self.session.annotate(entry.annotation) for entry in others}
         del self._drawn[key]

@@ -28,8 +28,8 @@ class Rig:
         self.errors: list[Exception] = []
         self.asked = 0
         self.has_audience = True
-        listener = ContourCallbacks(lambda output: self._tell(self.outputs, output), self._wanted)
-        self.worker = ContourWorker(OPTIONS, listener, lambda error: self._tell(self.errors, error))
+        callbacks = ContourCallbacks(lambda output: self._tell(self.outputs, output), self._wanted)
+        self.worker = ContourWorker(OPTIONS, callbacks, lambda error: self._tell(self.errors, error))
 
     def offer(self, header: str, image: Any = None) -> None:
         shown = picture() if image is None else image

@@ -63,7 +63,7 @@ def test_others_have_the_time_that_turns_leave_and_a_turn_now_and_then() -> None
     def spared(took: float) -> bool:
         budget.begin()
         clock.now += took
-        return budget.spares(0.1)
+        return budget.has_spare_time(0.1)
 
     assert [spared(0.08) for _ in range(3)] == [True] * 3
     assert [spared(0.09) for _ in range(8)] == [False, False, False, True] * 2

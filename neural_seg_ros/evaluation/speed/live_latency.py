@@ -67,7 +67,7 @@ def measure_live_latency(
         load=lambda path: Session.load(path, device),
         config=config,
         options=LiveConfig(contour_rate=CONTOUR_RATE),
-        listener=LiveCallbacks(masks.add, lambda: True, masks.fail, lambda notice: None),
+        callbacks=LiveCallbacks(masks.add, lambda: True, masks.fail, lambda notice: None),
         contours=ContourCallbacks(contours.add, wanted.is_set),
     )
     camera = _Camera(live, image)

@@ -1,4 +1,4 @@
-"""A session from what autosave kept: the annotated frames in order, and on each what was drawn on it."""
+"""The restore of an autosaved session: its annotated frames in order, with their annotations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neural_seg_ros.annotations.serialization import Shape
 from neural_seg_ros.errors import AnnotationError, SessionError, SessionFileError
-from neural_seg_ros.live.autosave.store import Asked, AutosavedFrame, AutosaveState
+from neural_seg_ros.live.autosave.store import AutosavedFrame, AutosaveState, PendingCommand
 
 if TYPE_CHECKING:
     from neural_seg_ros.annotations.implied import FrameAnnotation
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Restored:
-    """What came of it.
+    """The outcome of a restore.
 
     base     the base's annotations that it began with
     frames   by their numbers in the session
     drawn    running numbers of annotations by the key they were drawn under
-    refused  why something could not be taken up, one line each
+    refused  why something could not be restored, one line each
     """
 
     base: tuple[FrameAnnotation, ...]
@@ -36,12 +36,12 @@ class Restored:
 
 def restore(
     session: Session,
-    kept: AutosaveState,
+    state: AutosaveState,
     pixels: Callable[[str], NDArray[np.uint8]],
     erase: Callable[[int], None],
     restored: Restored,
 ) -> None:
-    """Take up all that was kept beyond the base, which the session has, into ``restored``.
+    """Restore all annotations beyond the base, which the session has already, into ``restored``.
 
     The session learns of each annotated frame what it learnt when the next one came. Commands that nobody had executed
     are executed now.
@@ -67,7 +67,7 @@ def restore(
         if key is not None:
             restored.drawn.setdefault(key, []).append(number)
 
-    def execute(asked: Asked) -> None:
+    def execute(asked: PendingCommand) -> None:
         if asked.do in ("annotate", "draw"):
             if asked.shapes:
                 show(asked.frame)
@@ -83,14 +83,14 @@ def restore(
         else:
             session.redo()
 
-    for entry in kept.placed[kept.base_count :]:
+    for entry in state.annotations[state.base_count :]:
         try:
             show(entry.frame)
             annotate(entry.shape, entry.key)
         # Of other parameters than those it was made with, or on a frame whose pixels are damaged.
         except (AnnotationError, SessionError, SessionFileError) as error:
             restored.refused.append(str(error))
-    for asked in kept.asked.values():
+    for asked in state.asked.values():
         try:
             execute(asked)
         # As it would have been refused then.

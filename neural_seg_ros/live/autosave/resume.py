@@ -1,4 +1,4 @@
-"""Whether what a node of the same name kept before is taken up again."""
+"""The decision whether a starting node resumes from the autosave of a node of the same name."""
 
 from __future__ import annotations
 
@@ -25,55 +25,56 @@ def open_autosave(
     notice: Callable[[str], None],
     failed: Callable[[Exception], None],
 ) -> Autosave | None:
-    """Begin to keep annotations in a folder; what is in there and may be taken up is ``Autosave.kept``.
+    """Open the autosave in a folder; a state in it that may be restored is ``Autosave.state``.
 
-    What may not is moved aside, with one line to ``notice`` or ``failed``, and only what a node that ended as it was
-    told had kept is deleted. Gives None, with one line to ``failed``, where the folder cannot be had.
+    State that cannot be restored is moved to quarantine and reported through ``notice`` or ``failed``. Only the state
+    of a
+    clean shutdown is deleted. Returns None, with one line to ``failed``, where the folder cannot be locked.
 
-    source   where the frames come from; annotations of another source are not taken up
+    source   where the frames come from; annotations of another source are not restored
     restore  ``crash``: not what a node that ended as it was told had kept; ``always``: that, too
     max_age  seconds since the node that kept it was alive
     """
     try:
-        keep = AutosaveFolder(folder)
+        store = AutosaveFolder(folder)
     except SessionError as error:
         failed(error)
         return None
     try:
-        kept = _kept(keep, source, restore, max_age, notice, failed)
-        beat = min(max(max_age / 10, _BEAT[0]), _BEAT[1])
-        return Autosave(keep, kept, source, megabytes, beat, failed)
+        state = _kept(store, source, restore, max_age, notice, failed)
+        heartbeat_seconds = min(max(max_age / 10, _BEAT[0]), _BEAT[1])
+        return Autosave(store, state, source, megabytes, heartbeat_seconds, failed)
     except OSError as error:
-        keep.close()
+        store.close()
         failed(SessionError(f"autosave: {folder}: {error.strerror}, accepted: a folder to write to; nothing is kept"))
         return None
 
 
 def _kept(
-    keep: AutosaveFolder,
+    store: AutosaveFolder,
     source: str,
     restore: str,
     max_age: float,
     notice: Callable[[str], None],
     failed: Callable[[Exception], None],
 ) -> AutosaveState:
-    age = keep.age
+    age = store.age
     try:
-        kept, of = keep.read()
+        state, of = store.read()
     except SessionFileError as error:
-        failed(SessionFileError(f"autosave: {error}; moved to {keep.move_aside().name}, begun anew"))
+        failed(SessionFileError(f"autosave: {error}; moved to {store.quarantine().name}, started over"))
         return AutosaveState()
-    if kept.empty or (kept.ended and restore != "always"):
+    if state.empty or (state.ended and restore != "always"):
         return AutosaveState()
-    if kept.attempts >= _ATTEMPTS:
-        reason = f"{kept.attempts} processes ended while they took it up"
+    if state.attempts >= _ATTEMPTS:
+        reason = f"{state.attempts} processes ended while they restored it"
     elif of != source:
         reason = f"it is of the image topic {of}, accepted: {source}"
     # Below 0 the clock was set back, and how old it is nobody knows.
     elif not -1 <= age <= max_age:
         reason = f"age: got {age:.0f} s, accepted: up to {max_age:g} s (restore_max_age)"
     else:
-        kept.ended = False
-        return kept
-    notice(f"autosave: {len(kept.placed)} annotations not taken up: {reason}; moved to {keep.move_aside().name}")
+        state.ended = False
+        return state
+    notice(f"autosave: {len(state.annotations)} annotations not restored: {reason}; moved to {store.quarantine().name}")
     return AutosaveState()

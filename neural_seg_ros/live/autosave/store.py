@@ -1,4 +1,4 @@
-"""The folder in which autosave keeps a session: a log of records, the pixels of annotated frames, and a base.
+"""The autosave folder: its log of records, its pixels, and the state that they describe.
 
 Every line of the log has the checksum of its record. What a process did not live to write whole is the end of the last
 line, and is not there; anything else that does not fit its checksum is damage.
@@ -47,7 +47,7 @@ class AutosavedFrame:
 class AutosavedAnnotation:
     """An annotation, its frame, and the key it was drawn under.
 
-    Without a shape or a frame it cannot be taken up again, unless the base has it: it is a dense mask, or on a frame
+    Without a shape or a frame it cannot be restored, unless the base has it: it is a dense mask, or on a frame
     whose pixels were let go.
     """
 
@@ -58,7 +58,7 @@ class AutosavedAnnotation:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PendingCommand:
     """A command that nobody has executed yet, on the frame that it would have gone to."""
 
     do: str
@@ -77,8 +77,8 @@ class AutosaveState:
     """
 
     base: str | None = None
-    placed: list[AutosavedAnnotation] = field(default_factory=list)
-    asked: dict[int, Asked] = field(default_factory=dict)
+    annotations: list[AutosavedAnnotation] = field(default_factory=list)
+    asked: dict[int, PendingCommand] = field(default_factory=dict)
     attempts: int = 0
     ended: bool = False
 
@@ -90,57 +90,57 @@ class AutosaveState:
             raise SessionFileError(f"record {str(record)[:80]!r}: {type(error).__name__}: {error}") from None
 
     def records(self) -> Iterator[Record]:
-        """The fewest records that tell all this."""
+        """Return the fewest records that describe this state."""
         count = self.base_count
         yield session_record(self.base, count)
-        yield placed_record(count, self.placed[count:], [])
+        yield annotations_record(count, self.annotations[count:], [])
         for number, asked in self.asked.items():
-            yield asked_record(number, asked)
+            yield command_record(number, asked)
         yield from [{"restoring": True}] * self.attempts
         if self.ended:
             yield {"ended": True}
 
     @property
     def base_count(self) -> int:
-        """How many of the base's annotations are there; they are the first ones."""
-        return sum(entry.of_base for entry in self.placed)
+        """The number of annotations of the base that are left; they are the first ones."""
+        return sum(entry.of_base for entry in self.annotations)
 
     @property
     def pixels(self) -> set[str]:
         """The names of all pixels that it needs."""
-        frames = [*(entry.frame for entry in self.placed), *(asked.frame for asked in self.asked.values())]
+        frames = [*(entry.frame for entry in self.annotations), *(asked.frame for asked in self.asked.values())]
         return {frame.pixels for frame in frames if frame is not None}
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to take up."""
-        return not (self.base or self.placed or self.asked)
+        """Whether there is nothing to restore."""
+        return not (self.base or self.annotations or self.asked)
 
     def _apply(self, record: Record) -> None:
         if "session" in record:
             base, count = record["session"]["base"], int(record["session"]["count"])
             self.base = None if base is None else _named(_BASE_NAME, base)
-            self.placed = [OF_BASE] * count
+            self.annotations = [OF_BASE] * count
         elif "asked" in record:
             if record["do"] not in COMMANDS:
                 raise ValueError(f"do: got {record['do']!r}")
             shapes = tuple(shape_from_json(shape) for shape in record["annotations"])
-            asked = Asked(record["do"], shapes, _frame_from(record["frame"]), _key(record["key"]))
+            asked = PendingCommand(record["do"], shapes, _frame_from(record["frame"]), _key(record["key"]))
             self.asked[int(record["asked"])] = asked
         elif "keep" in record:
-            keep = record["keep"]
-            if not 0 <= keep <= len(self.placed):
-                raise ValueError(f"keep: got {keep} of {len(self.placed)}")
-            del self.placed[keep:]
-            self.placed.extend(_entry_from(entry) for entry in record["add"])
+            first = record["keep"]
+            if not 0 <= first <= len(self.annotations):
+                raise ValueError(f"keep: got {first} of {len(self.annotations)}")
+            del self.annotations[first:]
+            self.annotations.extend(_entry_from(entry) for entry in record["add"])
             for number in record["answered"]:
                 self.asked.pop(number, None)
         elif "forgotten" in record:
-            self.placed = [
+            self.annotations = [
                 dataclasses.replace(entry, frame=None)
                 if entry.frame is not None and entry.frame.pixels == record["forgotten"]
                 else entry
-                for entry in self.placed
+                for entry in self.annotations
             ]
         elif "restoring" in record:
             self.attempts += 1
@@ -152,12 +152,12 @@ OF_BASE = AutosavedAnnotation(None, None, of_base=True)
 
 
 def session_record(base: str | None, count: int) -> Record:
-    """A session begins, with so many annotations of a file, or anew."""
+    """Return the record of a session that starts with so many annotations of a file, or empty."""
     return {"session": {"base": base, "count": count}}
 
 
-def asked_record(number: int, asked: Asked) -> Record:
-    """A command waits."""
+def command_record(number: int, asked: PendingCommand) -> Record:
+    """Return the record of a command that waits."""
     return {
         "asked": number,
         "do": asked.do,
@@ -167,8 +167,8 @@ def asked_record(number: int, asked: Asked) -> Record:
     }
 
 
-def placed_record(keep: int, add: Sequence[AutosavedAnnotation], answered: Sequence[int]) -> Record:
-    """The first ``keep`` annotations stayed, others came after them, and these commands wait no longer."""
+def annotations_record(first: int, add: Sequence[AutosavedAnnotation], answered: Sequence[int]) -> Record:
+    """Return the record that the ``first`` annotations stayed, others follow, and these commands are done."""
     entries = [
         {
             "annotation": None if entry.shape is None else shape_to_json(entry.shape),
@@ -178,7 +178,7 @@ def placed_record(keep: int, add: Sequence[AutosavedAnnotation], answered: Seque
         }
         for entry in add
     ]
-    return {"keep": keep, "add": entries, "answered": list(answered)}
+    return {"keep": first, "add": entries, "answered": list(answered)}
 
 
 def _entry_from(values: Mapping[str, Any]) -> AutosavedAnnotation:
@@ -208,7 +208,7 @@ def _named(pattern: re.Pattern[str], name: Any) -> str:
 
 _FORMAT = {"format": "neural_seg_ros annotations", "version": 1}
 _LOG, _PIXELS, _BASE = "annotations.log", ".npy", "base-"
-# Folders that were moved aside; those that were first are deleted.
+# Folders that were moved to quarantine; those that were first are deleted.
 _ASIDE = 3
 
 
@@ -239,7 +239,7 @@ class AutosaveFolder:
     # -- the log -------------------------------------------------------------------------------------------------------
 
     def read(self) -> tuple[AutosaveState, str]:
-        """What the log tells, and whose it is. Raises SessionFileError where it is damaged."""
+        """Read the state and the source of the log. Raises SessionFileError where it is damaged."""
         try:
             content = (self.folder / _LOG).read_bytes()
         except FileNotFoundError:
@@ -250,12 +250,12 @@ class AutosaveFolder:
             head, *records = decode(content)
             if {name: head.get(name) for name in _FORMAT} != _FORMAT:
                 raise SessionFileError(f"format: got {str(head)[:80]!r}, accepted: {_FORMAT}")
-            kept = AutosaveState()
+            state = AutosaveState()
             for record in records:
-                kept.apply(record)
+                state.apply(record)
         except (SessionFileError, ValueError) as error:
             raise SessionFileError(f"{self.folder / _LOG}: damaged: {error}") from None
-        return kept, str(head.get("source", ""))
+        return state, str(head.get("source", ""))
 
     def begin(self, source: str, records: Iterable[Record]) -> int:
         """Replace the log, whole or not at all; gives its bytes."""
@@ -300,7 +300,7 @@ class AutosaveFolder:
         return name
 
     def read_pixels(self, name: str) -> NDArray[np.uint8]:
-        """What ``write_pixels`` wrote. Raises SessionFileError where it is missing or damaged."""
+        """Read pixels of ``write_pixels``. Raises SessionFileError where they are missing or damaged."""
         path = self._pixels(name)
         try:
             pixels: NDArray[np.uint8] = np.load(path, allow_pickle=False)
@@ -311,7 +311,7 @@ class AutosaveFolder:
         return pixels
 
     def size_of(self, name: str) -> int:
-        """Bytes of pixels, 0 where they are missing."""
+        """Return the bytes of pixels, 0 where they are missing."""
         try:
             return self._pixels(name).stat().st_size
         except OSError:
@@ -327,7 +327,7 @@ class AutosaveFolder:
         return name
 
     def base(self, name: str) -> Path:
-        """Where a base is."""
+        """Return the path of a base."""
         return self.folder / name
 
     def forget(self, pixels: Iterable[str], base: str | None = None) -> None:
@@ -335,23 +335,23 @@ class AutosaveFolder:
         for path in (*map(self._pixels, pixels), *(() if base is None else (self.base(base),))):
             path.unlink(missing_ok=True)
 
-    def forget_others(self, kept: AutosaveState) -> None:
+    def forget_others(self, state: AutosaveState) -> None:
         """Delete all that is not needed for this: what was half-written, too."""
-        wanted = {_LOG, kept.base or _LOG, *(name + _PIXELS for name in kept.pixels)}
+        wanted = {_LOG, state.base or _LOG, *(name + _PIXELS for name in state.pixels)}
         for path in self.folder.iterdir():
             if path.name not in wanted:
                 path.unlink(missing_ok=True)
 
-    def move_aside(self) -> Path:
+    def quarantine(self) -> Path:
         """Put all of it beside, under another name, and begin with nothing. Gives where it went."""
         self._close_log()
         old = sorted(self.folder.parent.glob(f"{self.folder.name}.aside-*"), key=lambda path: path.stat().st_mtime)
         for path in old[: max(0, len(old) - _ASIDE + 1)]:
             shutil.rmtree(path, ignore_errors=True)
-        aside = self.folder.with_name(f"{self.folder.name}.aside-{time.time_ns() // 1000}")
-        self.folder.rename(aside)
+        quarantine = self.folder.with_name(f"{self.folder.name}.aside-{time.time_ns() // 1000}")
+        self.folder.rename(quarantine)
         self.folder.mkdir()
-        return aside
+        return quarantine
 
     def sync(self, pixels: Iterable[str]) -> None:
         """Have the log and these pixels on the disk when this returns; what was deleted meanwhile is left out."""
@@ -369,13 +369,13 @@ class AutosaveFolder:
 
 
 def encode(record: Record) -> bytes:
-    """A line of the log."""
+    """Encode a record as a line of the log."""
     text = json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
 def decode(content: bytes) -> list[dict[str, Any]]:
-    """The records of a log, but for a last one that is not whole. Raises SessionFileError, naming the line."""
+    """Decode the records of a log, except an incomplete last one. Raises SessionFileError naming the line."""
     lines = content.split(b"\n")
     records: list[dict[str, Any]] = []
     for number, line in enumerate(lines, 1):
@@ -396,7 +396,7 @@ def _digest(pixels: NDArray[Any]) -> str:
 
 
 def _locked(path: Path) -> IO[bytes]:
-    """A file that no other process has while this one has it open, however it ends."""
+    """Open a file that no other process can open until this one closes it or ends."""
     file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "rb")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -410,14 +410,14 @@ def _locked(path: Path) -> IO[bytes]:
 
 
 class AutosavedFrames:
-    """Frames of a session and frames that a command may go to, for one thread.
+    """The pixels of a session's annotated frames, and of frames that waiting commands go to; for one thread.
 
     written  names of pixels that the machine might lose if it went down
     """
 
-    def __init__(self, keep: AutosaveFolder, there: Iterable[str], failed: Callable[[Exception], None]) -> None:
-        """there: names of pixels that are in the folder; failed: told when some cannot be written."""
-        self._keep, self._failed = keep, failed
+    def __init__(self, store: AutosaveFolder, there: Iterable[str], failed: Callable[[Exception], None]) -> None:
+        """Take the names of pixels in the folder; ``failed`` is called when some cannot be written."""
+        self._store, self._failed = store, failed
         self._on_disk = set(there)
         self.written: set[str] = set()
         self._by_number: dict[int, AutosavedFrame] = {}
@@ -425,15 +425,15 @@ class AutosavedFrames:
         self._asked: tuple[Frame, AutosavedFrame] | None = None
 
     def begin(self, frames: Mapping[int, AutosavedFrame]) -> None:
-        """Another session has these frames, which are there."""
+        """Start over with the frames of another session, which are on disk."""
         self._by_number = dict(frames)
 
     def lose(self) -> None:
-        """The folder is empty."""
+        """Forget all frames: the folder is empty."""
         self._on_disk, self.written = set(), set()
 
     def numbered(self, number: int, stamp: float, pixels: NDArray[np.uint8] | None) -> AutosavedFrame | None:
-        """The session's frame of a number; None where it is not there and cannot be written."""
+        """Return the session's frame of a number; None where it cannot be written."""
         known = self._by_number.get(number)
         if known is None and pixels is not None:
             known = self._write(stamp, pixels)
@@ -442,7 +442,7 @@ class AutosavedFrames:
         return known
 
     def offered(self, frame: Frame | None) -> AutosavedFrame | None:
-        """A frame as it came; None where it cannot be decoded, as whoever executes the command will say, or written."""
+        """Return a frame as received; None where it cannot be decoded or written."""
         if frame is None:
             return None
         last = self._asked
@@ -452,23 +452,23 @@ class AutosavedFrames:
             pixels = frame.decode()
         except Exception:  # whoever executes the command decodes it too, and reports that
             return None
-        kept = self._write(frame.stamp, pixels)
-        self._asked = None if kept is None else (frame, kept)
-        return kept
+        state = self._write(frame.stamp, pixels)
+        self._asked = None if state is None else (frame, state)
+        return state
 
     def forget_but(self, needed: set[str]) -> None:
         """Delete all other pixels."""
         unneeded = self._on_disk - needed
         if not unneeded:
             return
-        self._keep.forget(unneeded)
+        self._store.forget(unneeded)
         self._on_disk -= unneeded
         self.written -= unneeded
         self._by_number = {number: frame for number, frame in self._by_number.items() if frame.pixels in self._on_disk}
 
     def _write(self, stamp: float, pixels: NDArray[np.uint8]) -> AutosavedFrame | None:
         try:
-            name = self._keep.write_pixels(pixels)
+            name = self._store.write_pixels(pixels)
         except OSError as error:
             self._failed(error)
             return None

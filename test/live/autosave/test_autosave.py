@@ -18,14 +18,14 @@ from neural_seg_ros import Box, Click, Region, Session, SessionConfig, Stroke
 from neural_seg_ros.errors import SessionError, SessionFileError
 from neural_seg_ros.live import Autosave, LiveCallbacks, LiveConfig, LiveSession, open_autosave
 from neural_seg_ros.live.autosave.store import (
-    Asked,
     AutosavedAnnotation,
     AutosavedFrame,
     AutosaveFolder,
     AutosaveState,
+    PendingCommand,
+    annotations_record,
     decode,
     encode,
-    placed_record,
 )
 from neural_seg_ros.live.inbox import Frame
 
@@ -99,7 +99,7 @@ class Node:
 
     @property
     def annotations(self) -> list[Any]:
-        return [(placed.annotation, placed.stamp) for placed in self.live._worker.session.annotations]
+        return [(annotations.annotation, annotations.stamp) for annotations in self.live._worker.session.annotations]
 
     @property
     def xs(self) -> list[float]:
@@ -114,15 +114,15 @@ class Node:
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             wanted = self.annotations
-            kept, log = AutosaveState(), self.folder / "annotations.log"
+            state, log = AutosaveState(), self.folder / "annotations.log"
             for record in decode(log.read_bytes())[1:] if log.exists() else []:
-                kept.apply(record)
-            of_base = [entry for entry in kept.placed if entry.of_base]
-            ours = [(entry.shape, entry.frame.stamp) for entry in kept.placed if entry.frame is not None]
-            if not kept.asked and ours == wanted[len(of_base) :] and not kept.attempts:
-                return kept
+                state.apply(record)
+            of_base = [entry for entry in state.annotations if entry.of_base]
+            ours = [(entry.shape, entry.frame.stamp) for entry in state.annotations if entry.frame is not None]
+            if not state.asked and ours == wanted[len(of_base) :] and not state.attempts:
+                return state
             time.sleep(0.01)
-        raise AssertionError((kept, wanted))
+        raise AssertionError((state, wanted))
 
     def written_lines(self, word: bytes) -> list[bytes]:
         """The lines of the log that have a word."""
@@ -181,11 +181,11 @@ def test_after_a_kill_every_annotation_is_on_its_frame_again(node: Node, folder:
     second = again(folder)
     assert second.annotations == before
     assert second.notices == [
-        "autosave: took up 6 annotations on 2 frames of a node that ended before; ~/reset starts over"
+        "autosave: restored 6 annotations on 2 frames of a node that ended before; ~/reset starts over"
     ]
     second.show(2)
     second.click(50, 2, class_id=5)
-    numbers = [placed.frame_number for placed in second.live._worker.session.annotations]
+    numbers = [annotations.frame_number for annotations in second.live._worker.session.annotations]
     assert numbers[0] == numbers[2] != numbers[1]
     assert numbers[-1] == numbers[1], "the same frame when it comes again"
     second.crash()
@@ -202,10 +202,10 @@ def test_undo_redo_clear_and_reset_are_kept(node: Node, folder: Path) -> None:
     node.click(22, 2)
     assert len(node.written().pixels) == 2
     assert node.live.undo().result(SECONDS)
-    assert len(node.written().placed) == 2
+    assert len(node.written().annotations) == 2
     assert len(node.files()) == 2, "as it can be made again"
     assert node.live.redo().result(SECONDS)
-    assert [entry.shape.x for entry in node.written().placed] == [20, 21, 22]
+    assert [entry.shape.x for entry in node.written().annotations] == [20, 21, 22]
     node.live.undo().result(SECONDS)
     node.click(23, 1)
     node.until_files(1)
@@ -213,7 +213,7 @@ def test_undo_redo_clear_and_reset_are_kept(node: Node, folder: Path) -> None:
     second = again(folder)
     assert second.xs == [20, 21, 23]
     second.live.clear().result(SECONDS)
-    assert not second.written().placed
+    assert not second.written().annotations
     second.show(3)
     second.click(24, 3)
     second.until_files(1)
@@ -242,19 +242,19 @@ def test_a_marker_is_taken_back_by_its_id_after_a_kill(node: Node, folder: Path)
 
 
 def test_what_the_worker_had_not_taken_yet_is_executed(folder: Path) -> None:
-    keep = AutosaveFolder(folder)
-    frames = [AutosavedFrame(float(seed), keep.write_pixels(picture(seed))) for seed in (1, 2)]
+    store = AutosaveFolder(folder)
+    frames = [AutosavedFrame(float(seed), store.write_pixels(picture(seed))) for seed in (1, 2)]
     asked = {
-        7: Asked("annotate", (Click(21, 15, 1),), frames[1], None),
-        8: Asked("draw", (Click(22, 15, 1),), frames[1], 3),
-        9: Asked("annotate", (Click(900, 15, 1),), frames[1], None),
-        10: Asked("undo", (), None, None),
-        11: Asked("draw", (Click(23, 15, 1),), frames[0], 4),
+        7: PendingCommand("annotate", (Click(21, 15, 1),), frames[1], None),
+        8: PendingCommand("draw", (Click(22, 15, 1),), frames[1], 3),
+        9: PendingCommand("annotate", (Click(900, 15, 1),), frames[1], None),
+        10: PendingCommand("undo", (), None, None),
+        11: PendingCommand("draw", (Click(23, 15, 1),), frames[0], 4),
     }
-    keep.begin(
-        "/image", AutosaveState(placed=[AutosavedAnnotation(Click(20, 15, 1), frames[0])], asked=asked).records()
+    store.begin(
+        "/image", AutosaveState(annotations=[AutosavedAnnotation(Click(20, 15, 1), frames[0])], asked=asked).records()
     )
-    keep.close()
+    store.close()
     node = Node(folder)
     assert node.xs == [20, 21, 23]
     assert "1 refused: click: got (900, 15) on a frame of 64x48" in node.notices[0]
@@ -275,7 +275,7 @@ def test_commands_are_on_disk_while_the_worker_is_busy(node: Node, folder: Path)
             assert time.monotonic() < began + SECONDS
             time.sleep(0.001)
         assert not release.done()
-    assert [entry.shape.x for entry in node.written().placed] == [20, 21]
+    assert [entry.shape.x for entry in node.written().annotations] == [20, 21]
 
 
 def test_a_session_file_that_was_loaded_is_what_is_taken_up(node: Node, folder: Path, tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_what_ended_as_told_is_begun_anew_unless_asked_otherwise(folder: Path) -
         second.live.close()
 
 
-def test_a_session_of_another_day_is_moved_aside(node: Node, folder: Path) -> None:
+def test_a_session_of_another_day_is_quarantined(node: Node, folder: Path) -> None:
     node.show(1)
     node.click(20, 1)
     node.crash()
@@ -328,9 +328,9 @@ def test_a_session_of_another_day_is_moved_aside(node: Node, folder: Path) -> No
         assert given in second.notices[0]
         assert "restore_max_age" in second.notices[0]
         second.live.close()
-        aside = sorted(folder.parent.glob("segmenter.aside-*"))[-1]
-        assert (aside / "annotations.log").read_bytes() == content
-        for path in aside.iterdir():
+        quarantine = sorted(folder.parent.glob("segmenter.aside-*"))[-1]
+        assert (quarantine / "annotations.log").read_bytes() == content
+        for path in quarantine.iterdir():
             (folder / path.name).write_bytes(path.read_bytes())
 
 
@@ -346,11 +346,11 @@ def damaged_line(content: bytes) -> bytes:
         (lambda content: b"nonsense\n" * 3, "line 1"),
         (lambda content: b"", "no whole record"),
         (lambda content: encode({"format": "neural_seg_ros annotations", "version": 2}), "format"),
-        (lambda content: content + encode(placed_record(99, [], [])), "keep"),
+        (lambda content: content + encode(annotations_record(99, [], [])), "keep"),
         (lambda content: content + encode({"session": {"base": "../x.safetensors", "count": 0}}), "file"),
     ],
 )
-def test_a_damaged_log_is_moved_aside_with_one_line(node: Node, folder: Path, damage: Any, said: str) -> None:
+def test_a_damaged_log_is_quarantined_with_one_line(node: Node, folder: Path, damage: Any, said: str) -> None:
     node.show(1)
     node.click(20, 1)
     node.crash()
@@ -363,7 +363,7 @@ def test_a_damaged_log_is_moved_aside_with_one_line(node: Node, folder: Path, da
     assert said in second.errors[0]
     second.show(2)
     second.click(21, 2)
-    assert len(second.written().placed) == 1
+    assert len(second.written().annotations) == 1
     assert len(list(folder.parent.glob("segmenter.aside-*"))) == 1
     second.live.close()
 
@@ -398,12 +398,12 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
-def test_what_ends_each_process_that_takes_it_up_is_moved_aside(folder: Path) -> None:
-    keep = AutosaveFolder(folder)
-    name = keep.write_pixels(picture(1))
-    kept = AutosaveState(placed=[AutosavedAnnotation(Click(20, 15, 1), AutosavedFrame(1.0, name))])
-    keep.begin("/image", [*kept.records(), *[{"restoring": True}] * 10])
-    keep.close()
+def test_what_ends_each_process_that_takes_it_up_is_quarantined(folder: Path) -> None:
+    store = AutosaveFolder(folder)
+    name = store.write_pixels(picture(1))
+    state = AutosaveState(annotations=[AutosavedAnnotation(Click(20, 15, 1), AutosavedFrame(1.0, name))])
+    store.begin("/image", [*state.records(), *[{"restoring": True}] * 10])
+    store.close()
     node = Node(folder)
     assert node.annotations == []
     assert "10 processes ended" in node.notices[0]
@@ -424,17 +424,18 @@ def test_the_oldest_frames_are_let_go_beyond_the_limit(folder: Path) -> None:
     node.live.close()
 
 
-@pytest.mark.parametrize(("megabytes", "kept"), [(512, 2), (1, 1)])
+@pytest.mark.parametrize(("megabytes", "state"), [(512, 2), (1, 1)])
 def test_what_has_yet_to_be_taken_up_outlives_a_command_that_is_taken_back(
-    folder: Path, megabytes: int, kept: int
+    folder: Path, megabytes: int, state: int
 ) -> None:
     big = np.random.default_rng(0).integers(0, 256, (400, 500, 3)).astype(np.uint8)
-    keep = AutosaveFolder(folder)
-    frames = [AutosavedFrame(float(at), keep.write_pixels(big + np.uint8(at))) for at in range(2)]
-    keep.begin(
-        "/image", AutosaveState(placed=[AutosavedAnnotation(Click(20, 15, 1), frame) for frame in frames]).records()
+    store = AutosaveFolder(folder)
+    frames = [AutosavedFrame(float(at), store.write_pixels(big + np.uint8(at))) for at in range(2)]
+    store.begin(
+        "/image",
+        AutosaveState(annotations=[AutosavedAnnotation(Click(20, 15, 1), frame) for frame in frames]).records(),
     )
-    keep.close()
+    store.close()
     said: list[Any] = []
 
     def autosave() -> Autosave:
@@ -463,8 +464,8 @@ def test_what_has_yet_to_be_taken_up_outlives_a_command_that_is_taken_back(
     until_log_has(b'"answered":[1]')
     first.close()
     second = autosave()
-    assert [entry.frame is not None for entry in second.kept.placed] == [False] * (2 - kept) + [True] * kept
-    assert not second.kept.asked
+    assert [entry.frame is not None for entry in second.state.annotations] == [False] * (2 - state) + [True] * state
+    assert not second.state.asked
     second.close()
     assert not said
 
@@ -487,24 +488,24 @@ def test_a_disk_that_fails_is_said_and_made_good(node: Node, monkeypatch: pytest
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(node.autosave._keep, "append", full)
-        patch.setattr(node.autosave._keep, "begin", full)
+        patch.setattr(node.autosave._store, "append", full)
+        patch.setattr(node.autosave._store, "begin", full)
         node.click(21, 1)
         end = time.monotonic() + SECONDS
         while not node.errors and time.monotonic() < end:
             time.sleep(0.01)
     assert "No space left" in node.errors[0]
     node.click(22, 1)
-    assert [entry.shape.x for entry in node.written().placed] == [20, 21, 22]
+    assert [entry.shape.x for entry in node.written().annotations] == [20, 21, 22]
 
 
 def test_what_fails_of_one_change_does_not_cost_the_next(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     write, busy, go_on = AutosaveFolder.write_pixels, threading.Event(), threading.Event()
 
-    def broken(keep: AutosaveFolder, pixels: Any) -> str:
+    def broken(store: AutosaveFolder, pixels: Any) -> str:
         if np.array_equal(pixels, picture(2)):
             raise MemoryError("no room for this one")
-        return write(keep, pixels)
+        return write(store, pixels)
 
     def slow() -> Any:
         busy.set()
@@ -518,8 +519,8 @@ def test_what_fails_of_one_change_does_not_cost_the_next(node: Node, monkeypatch
         assert busy.wait(SECONDS)
     go_on.set()
     node.live.close()
-    kept, _ = AutosaveFolder(node.folder).read()
-    assert [asked.shapes[0].x for asked in kept.asked.values()] == [1, 3]
+    state, _ = AutosaveFolder(node.folder).read()
+    assert [asked.shapes[0].x for asked in state.asked.values()] == [1, 3]
     assert node.errors == ["no room for this one"]
 
 
@@ -527,12 +528,12 @@ def test_a_damaged_picture_costs_its_own_annotations_alone(node: Node, folder: P
     for seed in (1, 2, 3):
         node.show(seed)
         node.click(20 + seed, seed)
-    kept = node.written()
+    state = node.written()
     node.crash()
-    (folder / f"{kept.placed[1].frame.pixels}.npy").write_bytes(b"\x80\x04K\x01.")  # a pickle
+    (folder / f"{state.annotations[1].frame.pixels}.npy").write_bytes(b"\x80\x04K\x01.")  # a pickle
     second = again(folder)
     assert second.xs == [21, 23]
-    assert "took up 2 annotations on 2 frames" in second.notices[0]
+    assert "restored 2 annotations on 2 frames" in second.notices[0]
     assert "1 refused" in second.notices[0]
     assert "damaged" in second.notices[0]
     assert not second.errors
@@ -552,17 +553,17 @@ def test_the_log_does_not_grow_with_what_was_taken_back(node: Node, folder: Path
 
 def test_records_come_back_as_they_were() -> None:
     frame = AutosavedFrame(0.1 + 0.2, PIXELS)
-    kept = AutosaveState(
+    state = AutosaveState(
         "base-3.safetensors",
         [AutosavedAnnotation(None, None, of_base=True), AutosavedAnnotation(Click(1 / 3, 2, 5), frame, -3)],
-        {4: Asked("draw", (Region(((0, 0), (1, 0), (0.1, 1)), 2),), None, 9)},
+        {4: PendingCommand("draw", (Region(((0, 0), (1, 0), (0.1, 1)), 2),), None, 9)},
         attempts=2,
         ended=True,
     )
     read = AutosaveState()
-    for record in decode(b"".join(map(encode, kept.records()))):
+    for record in decode(b"".join(map(encode, state.records()))):
         read.apply(record)
-    assert read == kept
+    assert read == state
     with pytest.raises(SessionFileError, match="do"):
         read.apply({"asked": 1, "do": "__init__", "annotations": [], "frame": None, "key": None})
     with pytest.raises(SessionFileError, match="file"):

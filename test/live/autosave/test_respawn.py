@@ -166,10 +166,10 @@ def pixel(number: int) -> Point:
 
 def read(folder: Path) -> AutosaveState:
     """What the log of a node that lives says."""
-    kept = AutosaveState()
+    state = AutosaveState()
     for record in records(folder)[1:]:
-        kept.apply(record)
-    return kept
+        state.apply(record)
+    return state
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
@@ -209,18 +209,18 @@ def fresh_probe(domain: int) -> Iterator[Probe]:
 
 def kept_annotations(folder: Path) -> list[int]:
     """The numbers of the annotations on disk, those that no worker had taken yet included."""
-    keep = AutosaveFolder(folder)
-    kept, source = keep.read()
-    for name in kept.pixels:
-        keep.read_pixels(name)
-    keep.close()
+    store = AutosaveFolder(folder)
+    state, source = store.read()
+    for name in state.pixels:
+        store.read_pixels(name)
+    store.close()
     assert source == "/image"
-    return numbers_of(kept)
+    return numbers_of(state)
 
 
-def numbers_of(kept: AutosaveState) -> list[int]:
+def numbers_of(state: AutosaveState) -> list[int]:
     """The numbers of annotations, without greetings."""
-    shapes = [entry.shape for entry in kept.placed] + [s for asked in kept.asked.values() for s in asked.shapes]
+    shapes = [entry.shape for entry in state.annotations] + [s for asked in state.asked.values() for s in asked.shapes]
     return [number for number in (int(shape.x + WIDTH * shape.y) for shape in shapes) if number < GREETING - KILLS - 1]
 
 
@@ -271,8 +271,8 @@ def check_last(nursery: Nursery, domain: int, folder: Path, survived: set[int]) 
         with fresh_probe(domain) as probe:
             masks = probe.listen(Image, "/segmenter/mask")
             camera = probe.node.create_publisher(Image, "/image", 1)
-            kept = read(folder)
-            shape, frame = kept.placed[0].shape, kept.placed[0].frame
+            state = read(folder)
+            shape, frame = state.annotations[0].shape, state.annotations[0].frame
 
             def labeled() -> bool:
                 header = Header()
@@ -288,7 +288,7 @@ def check_last(nursery: Nursery, domain: int, folder: Path, survived: set[int]) 
             assert not taken_up.asked
             while probe.call(Trigger, "/segmenter/undo").success:
                 count += 1
-            assert count == len(taken_up.placed)
+            assert count == len(taken_up.annotations)
     finally:
         process.kill()
         process.communicate()
