@@ -1,4 +1,4 @@
-"""Affinities of regions from how often what their pixels look like occurs side by side."""
+"""Affinities of superpixels from pointwise mutual information, and their spectral strengths."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST_DENSE = 2048
 
 @dataclass(frozen=True)
 class Look:
-    """What the looks of two pixels are compared by.
+    """The pixel features that an affinity compares.
 
     blur       standard deviation in pixels of the blur before
     codes      kinds of looks
@@ -44,7 +44,7 @@ class Look:
 
 
 def appearance_histograms(image: NDArray[np.uint8], look: Look) -> NDArray[np.float32]:
-    """(h*w, C) float32 looks of the pixels of an (h, w, 3) uint8 RGB image: Lab and its local deviation, whitened."""
+    """Compute features (h*w, C) float32 of the pixels of an (h, w, 3) uint8 RGB image: whitened Lab and deviation."""
     lab = lab_of(image)
     smooth = cv2.GaussianBlur(lab, (0, 0), look.blur)
     mean = cv2.GaussianBlur(lab, (0, 0), DEVIATION_SIGMA)
@@ -63,7 +63,7 @@ def appearance_histograms(image: NDArray[np.uint8], look: Look) -> NDArray[np.fl
 def information(
     codes: NDArray[np.int64], centers: NDArray[np.float32], bandwidth: float, seed: int
 ) -> NDArray[np.float32]:
-    """How much oftener than by chance two codes occur side by side: (C, C) float32 of codes (h, w) in [0, C).
+    """Compute pointwise mutual information (C, C) float32 of neighboring codes (h, w) in [0, C).
 
     P(A, B)^POWER / (P(A) P(B)), the exponential of the pointwise mutual information of Isola et al. 2014 (equation 2),
     P being counted over pairs of pixels NEAREST to FARTHEST px apart and smoothed over looks ``centres`` (C, D) by a
@@ -84,7 +84,7 @@ def information(
 
 @lru_cache(maxsize=2)
 def _neighbors(height: int, width: int, seed: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """At most SAMPLES pairs of pixels NEAREST to FARTHEST px apart, as flat indices: a camera's frames share them."""
+    """Sample SAMPLES pairs of pixels NEAREST to FARTHEST px apart, as flat indices, the same for all frames."""
     generator = np.random.default_rng(seed)
     angle, distance = generator.uniform(0, 2 * np.pi, SAMPLES), generator.uniform(NEAREST, FARTHEST, SAMPLES)
     y, x = generator.integers(height, size=SAMPLES), generator.integers(width, size=SAMPLES)
@@ -96,14 +96,14 @@ def _neighbors(height: int, width: int, seed: int) -> tuple[NDArray[np.int32], N
 
 @dataclass(frozen=True)
 class Coded:
-    """Pixels by the kind of their look: codes (h, w), and how well two codes go together (C, C)."""
+    """The codes (h, w) of an image's pixels, and how well two codes go together (C, C)."""
 
     codes: NDArray[np.int64]
     together: NDArray[np.float32]
 
 
 def coded(image: NDArray[np.uint8], look: Look, seed: int = 0) -> Coded:
-    """The looks of an (h, w, 3) uint8 RGB image as codes."""
+    """Return the looks of an (h, w, 3) uint8 RGB image as codes."""
     values = appearance_histograms(image, look)
     centers = palette(values, look.codes)
     codes = nearest(values, centers).reshape(image.shape[:2])
@@ -111,7 +111,7 @@ def coded(image: NDArray[np.uint8], look: Look, seed: int = 0) -> Coded:
 
 
 def affinities(ids: NDArray[np.int32], count: int, look: Coded, contour: NDArray[np.float32]) -> csr_matrix:
-    """Symmetric affinities (R, R) of regions (h, w): summed over pairs of their pixels within RADIUS.
+    """Compute symmetric affinities (R, R) of superpixels (h, w), summed over pixel pairs within RADIUS.
 
     Two pixels belong together as their codes do, and less the stronger the contour (h, w) in [0, 1] between them
     (intervening contour; Arbelaez et al. 2011, equation 4).
@@ -133,7 +133,7 @@ def affinities(ids: NDArray[np.int32], count: int, look: Coded, contour: NDArray
 
 
 def _summed(heads: NDArray[np.int32], tails: NDArray[np.int32], weights: NDArray[np.float32], count: int) -> csr_matrix:
-    """The sums (count, count) of weights (N,) that go from one to another."""
+    """Return the sums (count, count) of weights (N,) that go from one to another."""
     if count > MOST_DENSE:
         return coo_matrix((weights.astype(np.float64), (heads, tails)), shape=(count, count)).tocsr()
     sums = np.bincount(heads.astype(np.int64) * count + tails, weights, minlength=count * count)
@@ -144,7 +144,7 @@ def _summed(heads: NDArray[np.int32], tails: NDArray[np.int32], weights: NDArray
 
 @lru_cache(maxsize=1)
 def _offsets() -> tuple[tuple[int, int], ...]:
-    """OFFSETS different (dy, dx) of a half disc, the nearer the denser."""
+    """Choose OFFSETS different (dy, dx) of a half disc, denser near the center."""
     reach = np.arange(-RADIUS, RADIUS + 1)
     everything = [
         (int(y), int(x)) for y in reach[RADIUS:] for x in reach if (y, x) > (0, 0) and np.hypot(y, x) <= RADIUS
@@ -158,14 +158,14 @@ Slices = tuple[slice, slice]
 
 
 def _shifted(dy: int, dx: int) -> tuple[Slices, Slices]:
-    """Where both ends of an offset lie inside the image, dy >= 0."""
+    """Return both ends of an offset inside the image, dy >= 0."""
     rows = slice(0, -dy or None), slice(dy, None)
     columns = (slice(0, -dx or None), slice(dx, None)) if dx >= 0 else (slice(-dx, None), slice(0, dx))
     return (rows[0], columns[0]), (rows[1], columns[1])
 
 
 def _strongest_between(contour: NDArray[np.float32], dy: int, dx: int, phase: Slices) -> NDArray[np.float32]:
-    """The strongest contour on the way of the pixels of a phase to those at an offset."""
+    """Return the strongest contour on the way of the pixels of a phase to those at an offset."""
     steps = max(abs(dy), abs(dx))
     height, width = contour.shape[0] - abs(dy), contour.shape[1] - abs(dx)
     strongest = np.zeros_like(contour[:height, :width][phase])
@@ -180,7 +180,7 @@ LEAST = 1e-3
 
 
 def spectral_strength(affinities: csr_matrix, edges: NDArray[np.int64]) -> NDArray[np.float64]:
-    """How much the normalised cuts of the regions divide the two of each edge: (E,) of edges (E, 2).
+    """Compute the strength (E,) by which the normalized cuts divide the superpixels of each edge (E, 2).
 
     sum over k of |v_k(i) - v_k(j)| / sqrt(lambda_k), with v_k the generalised eigenvectors of (D - W) v = lambda D v
     scaled to a range of 1 (sPb of Arbelaez et al. 2011, equation 13, on regions).

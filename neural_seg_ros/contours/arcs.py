@@ -38,23 +38,23 @@ class Arcs:
         return int(self.ids.max()) + 1
 
     def mean(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
-        """The mean (E,) over each arc of a value (P,) of each pair."""
+        """Return the mean (E,) over each arc of a value (P,) of each pair."""
         return np.bincount(self.arc_of_pair, values, minlength=len(self.edges)) / np.maximum(self.lengths, 1)
 
     def of_map(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
-        """The mean (E,) over each arc of a map (h, w)."""
+        """Return the mean (E,) over each arc of a map (h, w)."""
         flat, (first, second) = values.ravel(), self.pairs
         return self.mean((flat[first] + flat[second]) / 2)
 
     def drawn(self, strengths: NDArray[np.float64]) -> NDArray[np.float32]:
-        """(h, w) float32: each arc's strength (E,) on the pixels left of and above it, where many meet the greatest."""
+        """Draw each arc's strength (E,) on the pixels to the left and above, (h, w) float32, the greatest where arcs meet."""
         canvas = np.zeros(self.ids.size, np.float32)
         np.maximum.at(canvas, self.pairs[0], strengths[self.arc_of_pair].astype(np.float32))
         return canvas.reshape(self.ids.shape)
 
 
 def find_arcs(strength: NDArray[np.float32]) -> Arcs:
-    """The basins of a contour strength (h, w) in [0, 1] and their arcs (Arbelaez et al. 2011, section 4.1)."""
+    """Return the basins of a contour strength (h, w) in [0, 1] and their arcs (Arbelaez et al. 2011, section 4.1)."""
     # A flat floor is one basin: differences below a level are no divide.
     levels = np.asarray(np.rint(strength * LEVELS), np.int32)
     # A picture that is level everywhere has no basins.
@@ -63,7 +63,7 @@ def find_arcs(strength: NDArray[np.float32]) -> Arcs:
 
 
 def arcs_of(ids: NDArray[np.int32]) -> Arcs:
-    """The arcs of regions (h, w) int32, each connected, without gaps in their numbers."""
+    """Return the arcs of regions (h, w) int32, each connected, without gaps in their numbers."""
     flat, width = ids.ravel(), ids.shape[1]
     first, second = touching_pixels(ids)
     edges, arc_of_pair = edges_of(flat[first], flat[second], int(ids.max()) + 1)
@@ -80,7 +80,7 @@ def _normals(
     arc_of_pair: NDArray[np.int64],
     lengths: NDArray[np.float64],
 ) -> NDArray[np.float32]:
-    """Across the main axis of the arc that a pair belongs to: an arc is its unit-long pieces between two pixels."""
+    """Compute normals of each pair's arc: across its main axis. An arc consists of unit-long pixel boundaries."""
 
     def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.bincount(arc_of_pair, values, minlength=len(lengths)) / np.maximum(lengths, 1)

@@ -16,7 +16,7 @@ _Method = Callable[[NDArray[np.uint8], ContourConfig, str], Contours]
 
 
 def find_contours(image: NDArray[np.uint8], config: ContourConfig | None = None, device: str = "auto") -> Contours:
-    """The contours of an (H, W, 3) uint8 RGB image; the same image always gives the same.
+    """Return the contours of an (H, W, 3) uint8 RGB image; the same image always gives the same.
 
     ``device`` (``auto``, ``cpu``, ``cuda`` or ``cuda:N``) is where a network is fitted, in methods that have one.
     Raises ImageError or ConfigError.

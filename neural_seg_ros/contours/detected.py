@@ -1,4 +1,4 @@
-"""What a contour detector says of an image."""
+"""The contours and segments that a detector finds in an image."""
 
 from __future__ import annotations
 

@@ -30,12 +30,12 @@ Plane = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Gradients:
-    """Tensors (G, 3, h, w) float32: xx, xy, yy of G cues, each of lightness, a, b and textons at three scales."""
+    """Gradient tensors (G, 3, h, w) float32 xx, xy, yy of lightness, a, b and textons at three scales."""
 
     tensors: NDArray[np.float32]
 
     def along(self, first: NDArray[np.int64], second: NDArray[np.int64], normals: NDArray[np.float32]) -> Stack:
-        """Differences (G, P) in [0, 1] across P pairs of neighbouring pixels (flat indices), along normals (P, 2)."""
+        """Compute differences (G, P) in [0, 1] across P pairs of neighboring pixels along normals (P, 2)."""
         x, y = normals.T
         weights = np.stack([x * x, 2 * x * y, y * y])
         flat = self.tensors.reshape(*self.tensors.shape[:2], -1)
@@ -46,14 +46,14 @@ class Gradients:
         return np.asarray(np.sqrt(np.maximum(squared / 2, 0)), np.float32)
 
     def strongest(self) -> NDArray[np.float32]:
-        """The mean over cues (h, w) of the difference along the steepest direction of each."""
+        """Return the mean over cues (h, w) of the difference along the steepest direction of each."""
         xx, xy, yy = self.tensors.transpose(1, 0, 2, 3)
         root = np.sqrt((xx - yy) ** 2 + 4 * xy * xy)
         return np.asarray(np.sqrt(np.maximum(xx + yy + root, 0) / 2).mean(0), np.float32)
 
 
 def gradients(image: NDArray[np.uint8]) -> Gradients:
-    """The gradients of an (h, w, 3) uint8 RGB image.
+    """Return the gradients of an (h, w, 3) uint8 RGB image.
 
     Martin, Fowlkes & Malik 2004 compare the histograms g and h of two half discs by their chi-square distance
     1/2 sum (g - h)^2 / (g + h). Here the halves are those of a Gaussian window: with its mean m = G * c of a bin c, the
@@ -68,7 +68,7 @@ def gradients(image: NDArray[np.uint8]) -> Gradients:
 
 
 def texton_ids(lab: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The kind (h, w) of texture in [0, TEXTONS): k-means on responses of even and odd filters at ANGLES angles."""
+    """Classify texture (h, w) in [0, TEXTONS): k-means on responses of even and odd filters at ANGLES angles."""
     light = np.ascontiguousarray(lab[..., 0])
     responses = [cv2.filter2D(light, cv2.CV_32F, kernel) for kernel in _filters()]
     # What is less than a step is rounding, not texture.
@@ -77,7 +77,7 @@ def texton_ids(lab: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _filters() -> list[NDArray[np.float32]]:
-    """First and second derivatives of elongated Gaussians, and a centre-surround filter, each of sum 0 and norm 1."""
+    """Make derivatives of elongated Gaussians and a center-surround filter, each of sum 0 and norm 1."""
     kernels = []
     for sigma in FILTER_SCALES:
         reach = round(6 * sigma)
@@ -93,20 +93,20 @@ def _filters() -> list[NDArray[np.float32]]:
 
 
 def _soft_bins(values: NDArray[np.float32], low: float, high: float, bins: int) -> Iterator[Plane]:
-    """Shares (h, w) of each bin that has any, all of which sum to 1: a value counts for the two nearest bins."""
+    """Yield the share (h, w) of each bin; they sum to 1, as a value counts for its two nearest bins."""
     place = np.clip((values - low) / (high - low), 0, 1) * (bins - 1)
     for center in range(math.floor(place.min()), math.ceil(place.max()) + 1):
         yield np.asarray(np.maximum(0, 1 - np.abs(place - np.float32(center))), np.float32)
 
 
 def _one_hot(ids: NDArray[np.int64]) -> Iterator[Plane]:
-    """Where (h, w) each id is."""
+    """Yield (h, w) masks of each id."""
     for one in range(int(ids.max()) + 1):
         yield np.asarray(ids == one, np.float32)
 
 
 def _tensors(shares: Iterable[Plane], sigmas: Sequence[float]) -> list[NDArray[np.float32]]:
-    """J (3, h, w) of the shares (h, w) of some bins, at each scale."""
+    """Compute J (3, h, w) of the shares (h, w) of some bins, at each scale."""
     sums: dict[float, NDArray[np.float32]] = {}
     # Plane by plane, they stay in the processor's cache.
     for share in shares:

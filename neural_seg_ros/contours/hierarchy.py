@@ -1,4 +1,4 @@
-"""A hierarchy of segments: regions merged over the weakest contours first."""
+"""The hierarchy of segments: merged arcs, rarity of strengths, and other image sizes carried onto the arcs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FULL_SHARE, SHARE_POWER, TEXTURE_WEIGHT = 0.05, 0.1, 1.5
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """Segments of R regions at any threshold.
+    """The segments of R superpixels at any threshold.
 
     tree       the binary tree of what is merged, its first R nodes the regions
     altitudes  (N,) float64 in [0, 1]: strength of the contour over which a node's children are merged, 0 for regions
@@ -37,13 +37,13 @@ class Hierarchy:
     arcs: NDArray[np.float64]
 
     def segments(self, threshold: float) -> NDArray[np.int32]:
-        """The segment (R,) of every region, 0, 1, ...; what divides two of them is a contour above the threshold."""
+        """Return the segment (R,) of every superpixel, 0, 1, ..., divided by the contours above the threshold."""
         labels = hg.labelisation_horizontal_cut_from_threshold(self.tree, self.divisions, threshold)
         return np.unique(labels, return_inverse=True)[1].astype(np.int32)
 
 
 def merge(image: NDArray[np.uint8], arcs: Arcs, strengths: NDArray[np.float64]) -> Hierarchy:
-    """The ultrametric contour map of arcs with a strength (E,) in [0, 1] (Arbelaez et al. 2011, section 4.2).
+    """Return the ultrametric contour map of arcs with a strength (E,) in [0, 1] (Arbelaez et al. 2011, section 4.2).
 
     What is merged first is decided by the mean strength of the pixels of the common border. How strong the contour
     between the two is then depends on their looks as well, in the (h, w, 3) uint8 RGB image: two parts of one texture
@@ -67,7 +67,7 @@ def merge(image: NDArray[np.uint8], arcs: Arcs, strengths: NDArray[np.float64]) 
 
 
 def _rising(tree: hg.Tree, altitudes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``altitudes`` (N,) so that nothing that merges later is divided by less."""
+    """Return ``altitudes`` (N,) so that nothing that merges later is divided by less."""
     leaves = np.zeros(tree.num_leaves())
     return np.asarray(hg.accumulate_and_max_sequential(tree, altitudes, leaves, hg.Accumulators.max))
 
@@ -75,7 +75,7 @@ def _rising(tree: hg.Tree, altitudes: NDArray[np.float64]) -> NDArray[np.float64
 def _explained(
     values: NDArray[np.float32], arcs: Arcs, tree: hg.Tree, merged: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """By what share of the variance of ``values`` (h, w, C) the pixels are nearer to the means of a node's children
+    """Compute the share of the variance of ``values`` (h, w, C) that a node's children explain.
     than to its own (Ward 1963)."""
     flat = arcs.ids.ravel()
     values = values.reshape(len(flat), -1)
@@ -91,7 +91,7 @@ def _explained(
 def _unlike(
     looks: Sequence[NDArray[np.float32]], arcs: Arcs, tree: hg.Tree, merged: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """The chi-square distance in [0, 1] between a node's children of histograms (R, bins), the mean of all of them."""
+    """Compute the mean chi-square distance in [0, 1] between a node's children, of histograms (R, bins)."""
     areas = np.bincount(arcs.ids.ravel(), minlength=arcs.count).astype(np.float64)
     first, second = tree.child(0, merged), tree.child(1, merged)
     distance = np.zeros(len(merged))
@@ -109,7 +109,7 @@ COMMON_LENGTH = 60.0
 
 
 def by_rarity(hierarchy: Hierarchy, arcs: Arcs) -> Hierarchy:
-    """The same hierarchy, each strength s in [0, 1] become s r^RARITY_POWER.
+    """Return the same hierarchy, each strength s in [0, 1] become s r^RARITY_POWER.
 
     r falls from 1 to 0 with the length of the contours stronger than s. The order of strengths stays, so that segments
     are connected and nested as before, and their borders still are contours above the threshold.
@@ -128,7 +128,7 @@ def by_rarity(hierarchy: Hierarchy, arcs: Arcs) -> Hierarchy:
 
 
 def carried(other: Arcs, hierarchy: Hierarchy, arcs: Arcs) -> NDArray[np.float64]:
-    """The strength (E,) in [0, 1] at which the regions of each of ``arcs`` become one in a hierarchy of ``other`` arcs.
+    """Compute the strength (E,) at which both sides of each of ``arcs`` merge in a hierarchy of ``other`` arcs.
 
     ``other`` and ``arcs`` are of one image at two sizes. A region lies in the one of the others in which most of its
     pixels do; two that lie in the same are not divided.
@@ -142,7 +142,7 @@ def carried(other: Arcs, hierarchy: Hierarchy, arcs: Arcs) -> NDArray[np.float64
 
 
 def majority(values: NDArray[np.int32], ids: NDArray[np.int32]) -> NDArray[np.int64]:
-    """The commonest of ``values`` (h, w) int32 >= 0 in each region (R,) of ``ids`` (h, w), the least of equals."""
+    """Find the most frequent ``values`` (h, w) int32 >= 0 in each superpixel (R,) of ``ids``, the least of equals."""
     shape = int(ids.max()) + 1, int(values.max()) + 1
     # No table of all pairs: both may be thousands.
     votes = coo_matrix((np.ones(ids.size, np.int32), (ids.ravel(), values.ravel())), shape=shape).tocsr()

@@ -28,7 +28,7 @@ SURROUND_SIGMA = 8.0
 
 @dataclass(frozen=True)
 class Recipe:
-    """How much is done for contours.
+    """The amount of work for contours.
 
     members  segmentations of the ensemble
     looks    ways to compare pixels, each with a spectral step of its own
@@ -52,7 +52,7 @@ BEST = Recipe(
 
 
 def region_contours(image: NDArray[np.uint8], recipe: Recipe, size: int, seed: int) -> Contours:
-    """Contours of an (H, W, 3) uint8 RGB image, found with its longer side at ``size`` pixels or less."""
+    """Find the contours of an (H, W, 3) uint8 RGB image, with its longer side at ``size`` pixels or less."""
     height, width = image.shape[:2]
     small = resize_image(image, *field_shape(height, width, size, MIN_SIDE))
     frame = FRAME if min(small.shape[:2]) >= 8 * FRAME else 0
@@ -64,7 +64,7 @@ def region_contours(image: NDArray[np.uint8], recipe: Recipe, size: int, seed: i
 
 
 def find_hierarchy(image: NDArray[np.uint8], recipe: Recipe, seed: int = 0) -> tuple[Arcs, Hierarchy]:
-    """The arcs of an (h, w, 3) uint8 RGB image and the hierarchy of the regions between them."""
+    """Return the arcs of an (h, w, 3) uint8 RGB image and the hierarchy of the regions between them."""
     arcs, strengths = _find_strengths(image, recipe, seed)
     for scale, weight in recipe.scales:
         strengths = strengths + weight * carried(*find_hierarchy(_scaled(image, scale), FAST, seed), arcs)
@@ -73,7 +73,7 @@ def find_hierarchy(image: NDArray[np.uint8], recipe: Recipe, seed: int = 0) -> t
 
 
 def _find_strengths(image: NDArray[np.uint8], recipe: Recipe, seed: int) -> tuple[Arcs, NDArray[np.float64]]:
-    """The arcs of an (h, w, 3) uint8 RGB image and their strengths (E,) in [0, 1] before anything is merged."""
+    """Return the arcs of an (h, w, 3) uint8 RGB image and their strengths (E,) in [0, 1] before anything is merged."""
     tensors = gradients(image)
     agreement = _agreement(Ensemble(image).first(recipe.members))
     ridges = _normalized(tensors.strongest(), LEAST_GRADIENT) + _normalized(agreement, LEAST_AGREEMENT)
@@ -97,19 +97,19 @@ def _scaled(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
 
 
 def _without_texture(arcs: Arcs, strengths: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``strengths`` (E,) less those around them: among many lines one more is texture (Grigorescu et al. 2004)."""
+    """Subtract the surrounding strengths from ``strengths`` (E,): many lines are texture (Grigorescu et al. 2004)."""
     around = cv2.GaussianBlur(arcs.drawn(strengths), (0, 0), SURROUND_SIGMA)
     return np.maximum(0, strengths - arcs.of_map(around))
 
 
 def _normalized(values: NDArray[np.floating], least: float) -> NDArray[np.float64]:
-    """``values`` in units of their FULL_PERCENTILE, or of ``least`` if that is more: in [0, 1]."""
+    """Divide ``values`` by their FULL_PERCENTILE, or by ``least`` if that is more, into [0, 1]."""
     full = np.percentile(values, FULL_PERCENTILE) if values.size else 0.0
     return np.asarray(np.clip(values / max(float(full), least), 0, 1), np.float64)
 
 
 def _agreement(segmentations: NDArray[np.int32]) -> NDArray[np.float32]:
-    """The share (h, w) of segmentations (M, h, w) that divide a pixel from its neighbours, slightly blurred."""
+    """Return the share (h, w) of segmentations (M, h, w) that divide a pixel from its neighbours, slightly blurred."""
     share = np.zeros(segmentations.shape[1:], np.float32)
     for ids in segmentations:
         across, down = ids[:, 1:] != ids[:, :-1], ids[1:] != ids[:-1]
@@ -122,7 +122,7 @@ def _agreement(segmentations: NDArray[np.int32]) -> NDArray[np.float32]:
 
 
 def _drawn(arcs: Arcs, hierarchy: Hierarchy) -> Contours:
-    """The hierarchy at full size, whose arcs are those that it was made of."""
+    """Return the hierarchy at full size, whose arcs are those that it was made of."""
     drawn = arcs.drawn(hierarchy.arcs)
     wide = np.asarray(cv2.dilate(drawn, np.ones((3, 3), np.uint8)), np.float32)
     return Contours(wide, lambda: _thinned(drawn), lambda threshold: hierarchy.segments(threshold)[arcs.ids])

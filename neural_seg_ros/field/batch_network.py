@@ -20,7 +20,7 @@ class BatchNetwork:
     """
 
     def __init__(self, networks: Sequence[FieldNetwork]) -> None:
-        """networks: of one configuration; their heads may have made room for different numbers of classes."""
+        """Join networks of one configuration; their heads may have different numbers of classes."""
         self._networks = networks
         self._count = len(networks)
         self.skips, self._fold = networks[0].skips, networks[0].fold
@@ -32,7 +32,7 @@ class BatchNetwork:
         self.decoder = [Blocks(blocks) for blocks in zip(*(network.decoder for network in networks), strict=True)]
 
     def __call__(self, code: Tensor) -> dict[str, Tensor]:
-        """(1, C, H, W) to ``{head: (count, channels, H, W)}``, as FieldNetwork's; channels are the most of any."""
+        """Compute ``{head: (count, channels, H, W)}`` of a code (1, C, H, W), with the largest number of channels."""
         heads = [cast(Mapping[str, nn.Conv2d], network.heads) for network in self._networks]
         channels = {name: max(each[name].out_channels for each in heads) for name in heads[0]}
         # One convolution for all heads, as in FieldNetwork.
@@ -52,7 +52,7 @@ class BatchNetwork:
         return outputs
 
     def _of_all(self, code: Tensor) -> Tensor:
-        """(1, C, H, W) to (1, count * C, H, W): the same for each field."""
+        """Return (1, C, H, W) to (1, count * C, H, W): the same for each field."""
         return code.repeat(1, self._count, 1, 1).contiguous(memory_format=torch.channels_last)
 
     def _by_field(self, x: Tensor) -> Tensor:
@@ -67,20 +67,18 @@ class Blocks:
         self._groups = 1 if one_input else len(blocks)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """As Block's."""
         weight, bias = self._joined_parameters()
         stride = self._blocks[0].convolution.stride
         x = functional.conv2d(x, weight, bias, stride, padding=1, groups=self._groups)
         return functional.leaky_relu(self._normalized(x), LEAK)
 
     def enlarged(self, x: Tensor, skip: Tensor | None, size: torch.Size) -> Tensor:
-        """As Block's."""
         weight, bias = self._joined_parameters()
         x = convolve_enlarged(x, skip, size, weight, bias, self._groups, self._blocks[0].fold)
         return functional.leaky_relu(self._normalized(x), LEAK)
 
     def _joined_parameters(self) -> tuple[Tensor, Tensor | None]:
-        """Weight and bias of the convolutions of all."""
+        """Join weight and bias of the convolutions of all networks."""
         convolutions = [block.convolution for block in self._blocks]
         return _cat(convolutions, "weight"), None if convolutions[0].bias is None else _cat(convolutions, "bias")
 
@@ -96,11 +94,11 @@ class Blocks:
 
 
 def _cat(modules: Sequence[nn.Module], name: str) -> Tensor:
-    """A parameter of all, field after field."""
+    """Join a parameter of all networks, field after field."""
     return torch.cat([getattr(module, name) for module in modules])
 
 
 def _with_rows(tensor: Tensor, rows: int) -> Tensor:
-    """(K, ...) to (rows, ...), with zeros below."""
+    """Return (K, ...) to (rows, ...), with zeros below."""
     missing = rows - len(tensor)
     return functional.pad(tensor, (0, 0) * (tensor.ndim - 1) + (0, missing)) if missing else tensor

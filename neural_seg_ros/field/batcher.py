@@ -17,7 +17,7 @@ KEPT_SETS = 8
 
 
 class Batcher:
-    """Makes the steps of engines in threads of their own together, where their fields are of one kind.
+    """A maker of steps for several engines together, in its own threads, where their fields are of one kind.
 
         batcher = Batcher()
         sessions = [Session(config, make_steps=batcher.join) for _ in cameras]  # each driven by its own thread
@@ -31,8 +31,10 @@ class Batcher:
     """
 
     def __init__(self, wait_for: int = 1) -> None:
-        """wait_for: a round begins when so many engines wait; 1: at once. With more, batches do not depend on the
-        threads' timing; who needs no more steps must then ``leave``.
+        """Start the threads; a round begins when ``wait_for`` engines wait.
+
+        With more than 1, batches do not depend on the threads' timing, and an engine that needs no more steps must
+        ``leave``.
 
         Raises ConfigError.
         """
@@ -47,13 +49,13 @@ class Batcher:
         self._sets: dict[tuple[int, ...], Steps] = {}
 
     def join(self, device: torch.device) -> Steps:
-        """How an engine makes its steps here: for ``Session(make_steps=...)`` and ``Engine(make_steps=...)``."""
+        """Make the steps of an engine here: for ``Session(make_steps=...)`` and ``Engine(make_steps=...)``."""
         with self._turn:
             self._members += 1
             return _Member(self, self._members, device)
 
     def join_where_it_pays(self, device: torch.device) -> Steps:
-        """As ``join`` on CUDA; on a CPU an engine makes its own steps.
+        """Act as ``join`` on CUDA; on a CPU an engine makes its own steps.
 
         There one thread makes a round while the others wait, and each on a core of its own is faster
         (docs/lab/cameras.md).
@@ -137,7 +139,7 @@ class Batcher:
 
 @dataclass(eq=False)
 class _Request:
-    """Steps that a member waits for: how many are left, and why they cannot be made."""
+    """The steps that a member waits for: the number left, and the error if they cannot be made."""
 
     member: int
     device: torch.device
@@ -164,7 +166,7 @@ class _Member:
 
 
 def _batches(requests: Iterable[_Request]) -> list[list[_Request]]:
-    """Requests whose fields are of one kind, in an order that does not depend on who came first."""
+    """Group requests whose fields are of one kind, in an order that does not depend on arrival."""
     kinds: dict[object, list[_Request]] = {}
     for request in sorted(requests, key=lambda request: request.member):
         kinds.setdefault(request.step.fields[0].kind, []).append(request)

@@ -50,14 +50,14 @@ class Losses:
 
 
 def losses_of(steps: int, total: Tensor, squared_error: Tensor) -> Losses:
-    """The figures of a fit from the scalars of its last step; waits for the device."""
+    """Return the figures of a fit from the scalars of its last step; waits for the device."""
     root = (squared_error / 3).sqrt()
     decibel = psnr(root, torch.zeros_like(root)) if steps else torch.zeros(())
     return Losses(steps, float(total), float(squared_error), float(decibel))
 
 
 class Engine:
-    """Fits one field to one image of height x width pixels and to the annotations on it.
+    """The fit of one field to one image of height x width pixels and to its annotations.
 
     All tensors that a step reads or writes are allocated once; a new frame or annotation is written into them. Nothing
     in a step waits for the device.
@@ -72,7 +72,7 @@ class Engine:
         seed: int = 0,
         make_steps: MakeSteps = make_steps,
     ) -> None:
-        """make_steps: how its steps are made; ``Batcher.join``: together with those of other engines."""
+        """Make a new field; ``make_steps`` makes its steps, ``Batcher.join`` together with those of other engines."""
         self.config = config
         self.shape = (height, width)
         self.device = device
@@ -99,7 +99,7 @@ class Engine:
     # -- what is fitted ------------------------------------------------------------------------------------------------
 
     def set_target(self, frame: Tensor) -> None:
-        """A new frame, uint8 RGB (rows, columns, 3) of main memory and of any size; it is brought to the field's.
+        """Take a new frame, uint8 RGB (rows, columns, 3) in main memory, of any size; it is resized to the field's.
 
         What was annotated is forgotten; the consistency term stays (thesis 2.5.2).
         """
@@ -109,7 +109,7 @@ class Engine:
         self.set_annotations(none.long(), none, self.class_count)
 
     def set_annotations(self, labels: Tensor, weights: Tensor, class_count: int) -> None:
-        """What the class head must answer.
+        """Set the target of the class head.
 
         labels: (H, W) int64 in [0, class_count), read where weights > 0
         weights: (H, W) float32: 1 where a user annotated, less where it is only presumed, 0 elsewhere
@@ -142,7 +142,7 @@ class Engine:
         return True
 
     def resized(self, height: int, width: int) -> Engine:
-        """An engine of another size that goes on from what this one knows: the network fits any size."""
+        """Return an engine of another size that continues from this one's network, which fits any size."""
         engine = Engine(self.config, height, width, self.device, self.seed, self._make_steps)
         snapshot = self.snapshot()
         for name in ("labels", "annotated", "mask", "target"):
@@ -176,7 +176,7 @@ class Engine:
 
     @torch.no_grad()
     def prediction(self) -> Tensor:
-        """Class probabilities (N, H, W) float32 on the engine's device; they sum to 1 over N."""
+        """Compute class probabilities (N, H, W) float32 on the engine's device; they sum to 1 over N."""
         return probabilities(self.head("classes")[: self.class_count], self.config.class_loss)
 
     def fetch(self) -> Fetched:
@@ -188,7 +188,7 @@ class Engine:
 
     @torch.no_grad()
     def features(self) -> Tensor:
-        """What the heads see: (F, H, W) float32 on the engine's device."""
+        """Compute the input of the heads: (F, H, W) float32 on the engine's device."""
         code = self._buffers.code
         with computing(code):
             features: Tensor = self.network.features(code)[0]
@@ -196,23 +196,23 @@ class Engine:
 
     @torch.no_grad()
     def reconstruction(self) -> Tensor:
-        """The fitted image, (3, H, W) float32 in [0, 1], on the engine's device."""
+        """Return the fitted image, (3, H, W) float32 in [0, 1], on the engine's device."""
         return self.head("rgb")
 
     @torch.no_grad()
     def head(self, name: str) -> Tensor:
-        """What a head says, (channels, H, W) float32 on the engine's device. Raises KeyError."""
+        """Compute the output of a head, (channels, H, W) float32 on the engine's device. Raises KeyError."""
         return outputs_of(self.network, self._buffers.code)[name][0]
 
     @torch.no_grad()
     def losses(self) -> Losses:
-        """Figures of the last step; waits for the device."""
+        """Return the losses of the last step; waits for the device."""
         return losses_of(self.steps, self._buffers.total, self._buffers.squared_error)
 
     # -- state ---------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> dict[str, Tensor]:
-        """A copy in main memory of all but the frame: what was learnt, and the masks. ``{name: tensor}``"""
+        """Copy all but the frame to main memory: network, optimizer and masks. ``{name: tensor}``"""
         state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         for name, parameter in self.network.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():

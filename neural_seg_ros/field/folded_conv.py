@@ -22,7 +22,7 @@ def convolve_enlarged(
     groups: int = 1,
     fold: bool = False,
 ) -> Tensor:
-    """``conv2d(join(enlarge(x), skip), weight, bias, padding=1)``: (B, groups * O, H, W).
+    """Compute ``conv2d(join(enlarge(x), skip), weight, bias, padding=1)``: (B, groups * O, H, W).
 
     x: (B, groups * C, h, w); size: (H, W); weight: (groups * O, C + D, 3, 3)
     skip: (B, groups * D, H, W), or None with D = 0
@@ -54,7 +54,7 @@ def joined(x: Tensor, skip: Tensor, groups: int = 1) -> Tensor:
 
 
 def _taps_of_blocks(weight: Tensor, groups: int) -> Tensor:
-    """(groups * O, C, 3, 3) to (groups * 4 * O, C, 2, 2): the taps of each pixel of a 2x2 block, row by row."""
+    """Return (groups * O, C, 3, 3) to (groups * 4 * O, C, 2, 2): the taps of each pixel of a 2x2 block, row by row."""
     for dim in (2, 3):
         before, middle, after = weight.unbind(dim)
         # The first pixel of two sees the one before, and itself twice; the second itself twice, and the one after.
@@ -92,7 +92,7 @@ def _empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
 
 
 def _pixels_of_blocks(small: Tensor, woven: Tensor, groups: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Views (B, groups, O, h, w) of both for each pixel of the blocks: what the one is in the other."""
+    """Yield views (B, groups, O, h, w) of both for each pixel of the blocks."""
     height, width = small.shape[2] - 1, small.shape[3] - 1
     by_pixel, by_group = torch.unflatten(small, 1, (groups, 2, 2, -1)), torch.unflatten(woven, 1, (groups, -1))
     for row in (0, 1):

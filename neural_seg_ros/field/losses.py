@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 def rgb_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """Reconstruction, thesis 2.3.1: the squared error of the colour, averaged over the pixels.
+    """Compute the reconstruction loss, thesis 2.3.1: the squared color error, averaged over the pixels.
 
         1 / (H W) sum_ij ||x*_ij - x_ij||^2
 
@@ -18,7 +18,7 @@ def rgb_loss(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def class_loss(logits: Tensor, target: Tensor, weights: Tensor, kind: str) -> Tensor:
-    """Weighted cross-entropy of the class head, averaged over the pixels; thesis 2.3.3 with T and M given.
+    """Compute the weighted cross-entropy of the class head, averaged over pixels; thesis 2.3.3 with T and M given.
 
         L = 1 / (H W) sum_ij H(S_ij, T_ij) M_ij
 
@@ -37,7 +37,7 @@ def class_loss(logits: Tensor, target: Tensor, weights: Tensor, kind: str) -> Te
 
 
 def consistency_mask(weights: Tensor, consistency: float, out: Tensor) -> Tensor:
-    """The mask M of the temporal consistency loss, thesis 2.3.3.
+    """Return the mask M of the temporal consistency loss, thesis 2.3.3.
 
         M_ij = w_ij where annotated (1 for what a user drew), lambda elsewhere
 
@@ -48,7 +48,7 @@ def consistency_mask(weights: Tensor, consistency: float, out: Tensor) -> Tensor
 
 
 def consistency_target(previous: Tensor, labels: Tensor, annotated: Tensor, out: Tensor) -> Tensor:
-    """The target T of the temporal consistency loss, thesis 2.3.3, hardened.
+    """Return the target T of the temporal consistency loss, thesis 2.3.3, hardened.
 
         T_ij = y_ij where annotated, argmax_n S^k_ijn elsewhere
 
@@ -60,7 +60,7 @@ def consistency_target(previous: Tensor, labels: Tensor, annotated: Tensor, out:
 
 
 def probabilities(logits: Tensor, kind: str) -> Tensor:
-    """Class probabilities that sum to 1 over N, of logits (N, H, W) trained with the class loss of this ``kind``."""
+    """Convert logits (N, H, W), trained with the class loss of this ``kind``, to probabilities that sum to 1 over N."""
     if kind == "ce":
         return logits.softmax(0)
     scores = logits.sigmoid()
@@ -68,5 +68,5 @@ def probabilities(logits: Tensor, kind: str) -> Tensor:
 
 
 def psnr(predicted: Tensor, target: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB, -10 log10 mean (x* - x)^2, of (B, 3, H, W) in [0, 1]. Returns a scalar."""
+    """Compute the PSNR in dB, -10 log10 mean (x* - x)^2, of (B, 3, H, W) in [0, 1]. Returns a scalar."""
     return -10 * torch.log10(functional.mse_loss(predicted, target).clamp_min(1e-12))

@@ -15,7 +15,7 @@ from neural_seg_ros.field.folded_conv import convolve_enlarged, joined
 
 
 def xy_code(height: int, width: int) -> Tensor:
-    """Mesh grid of pixel centres, thesis 2.3.4.
+    """Build the mesh grid of pixel centers, thesis 2.3.4.
 
     Returns (1, 2, height, width) float32: channel 0 is x, channel 1 is y. The longer side spans (-1, 1), the shorter
     one proportionally less, so that one pixel is the same step in both directions.
@@ -27,7 +27,7 @@ def xy_code(height: int, width: int) -> Tensor:
 
 
 def fourier_code(height: int, width: int, octaves: int) -> Tensor:
-    """The mesh grid and its sines and cosines at octave frequencies pi, 2 pi, ... 2^(octaves - 1) pi.
+    """Return the mesh grid and its sines and cosines at octave frequencies pi, 2 pi, ... 2^(octaves - 1) pi.
 
     Returns (1, 2 + 4 octaves, height, width) float32 in [-1, 1], in the order x, y, then per octave
     sin x, sin y, cos x, cos y. (Tancik et al. 2020, axis-aligned.)
@@ -41,13 +41,13 @@ def fourier_code(height: int, width: int, octaves: int) -> Tensor:
 
 
 def noise_code(height: int, width: int, channels: int, seed: int) -> Tensor:
-    """Uniform noise in [-0.5, 0.5): (1, channels, height, width) float32, the same for the same seed and size."""
+    """Draw uniform noise in [-0.5, 0.5): (1, channels, height, width) float32, fixed by seed and size."""
     generator = torch.Generator().manual_seed(seed)
     return torch.rand((1, channels, height, width), generator=generator) - 0.5
 
 
 def make_code(config: FieldConfig, height: int, width: int, seed: int) -> Tensor:
-    """The code that a configuration names, (1, code_channels(config), height, width) float32."""
+    """Return the code that a configuration names, (1, code_channels(config), height, width) float32."""
     if config.code == "xy":
         return xy_code(height, width)
     if config.code == "fourier":
@@ -56,7 +56,7 @@ def make_code(config: FieldConfig, height: int, width: int, seed: int) -> Tensor
 
 
 def code_channels(config: FieldConfig) -> int:
-    """Channels of the code that a configuration names."""
+    """Count the channels of the code that a configuration names."""
     return {"xy": 2, "fourier": 2 + 4 * config.octaves, "noise": config.noise_channels}[config.code]
 
 
@@ -79,7 +79,7 @@ class Block(nn.Module):
         return self._activated(self.convolution(x))
 
     def enlarged(self, x: Tensor, skip: Tensor | None, size: torch.Size) -> Tensor:
-        """Of x at another size, joined with ``skip`` of that size (H, W)."""
+        """Apply the block to x enlarged and joined with ``skip`` (H, W)."""
         of = self.convolution
         return self._activated(convolve_enlarged(x, skip, size, of.weight, of.bias, fold=self.fold))
 
@@ -117,12 +117,12 @@ class FieldNetwork(nn.Module):
         self.heads = nn.ModuleDict({name: head(self.feature_channels, out) for name, out in heads.items()})
 
     def features(self, code: Tensor) -> Tensor:
-        """(B, code channels, H, W) to (B, feature_channels, H, W): what the heads see."""
+        """Return (B, code channels, H, W) to (B, feature_channels, H, W): what the heads see."""
         x = functional.interpolate(decoded(self, code), size=code.shape[-2:], mode="nearest")
         return joined(x, code) if self.skips else x
 
     def forward(self, code: Tensor) -> dict[str, Tensor]:
-        """``{head: (B, channels, H, W)}``: RGB in [0, 1] after a sigmoid, every other head as it is (logits)."""
+        """Compute ``{head: (B, channels, H, W)}``: RGB in [0, 1] after a sigmoid, other heads as logits."""
         # One convolution for all heads: each alone has too few channels to fill a processor.
         heads = cast(list[nn.Conv2d], list(self.heads.values()))
         weight, bias = (
@@ -138,7 +138,7 @@ class FieldNetwork(nn.Module):
 
 
 class EncoderDecoder(Protocol):
-    """What ``decoded`` runs through: whether it has skips, and its blocks, which are like ``Block``."""
+    """The parts that ``decoded`` runs through: blocks like ``Block``, with or without skips."""
 
     skips: bool
 
@@ -150,7 +150,7 @@ class EncoderDecoder(Protocol):
 
 
 def decoded(network: EncoderDecoder, code: Tensor) -> Tensor:
-    """Through encoder and decoder: at the size of the first level, the code's divided by its stride."""
+    """Run encoder and decoder; the size of the first level is the code's divided by its stride."""
     encoded: list[Tensor] = []
     x = code
     for block in network.encoder:
@@ -162,7 +162,7 @@ def decoded(network: EncoderDecoder, code: Tensor) -> Tensor:
 
 
 def head(channels: int, outputs: int) -> nn.Conv2d:
-    """A 3x3 convolutional head."""
+    """Make a 3x3 convolutional head."""
     return nn.Conv2d(channels, outputs, 3, padding=1)
 
 

@@ -26,7 +26,7 @@ CLOSED = -1e4
 
 @dataclass
 class Buffers:
-    """Tensors of B fields of one size on one code; an engine's own, with B = 1, are only ever written in place.
+    """The tensors of B fields of one size on one code; an engine's own, with B = 1, are only written in place.
 
     code       (1, C, H, W) network input, in the numbers that the fields are computed in
     rgb        (B, 3, H, W) float32 in [0, 1], what the RGB head must say
@@ -50,7 +50,7 @@ class Buffers:
 
     @staticmethod
     def empty(code: Tensor, classes: int) -> Buffers:
-        """For one field with room for so many ``classes``, on the device of ``code`` (1, C, H, W)."""
+        """Make buffers of one field with room for so many ``classes``, on the device of ``code`` (1, C, H, W)."""
         device, pixels = code.device, (1, *code.shape[-2:])
         return Buffers(
             code=code.to(memory_format=torch.channels_last),
@@ -66,7 +66,7 @@ class Buffers:
 
     @staticmethod
     def joined(parts: Sequence[Buffers]) -> Buffers:
-        """Copies of the buffers of several fields, with room for the classes of each; one alone is itself."""
+        """Join copies of the buffers of several fields, with room for the classes of each; a single one is itself."""
         if len(parts) == 1:
             return parts[0]
         classes = max(part.closed.shape[1] for part in parts)
@@ -78,11 +78,11 @@ class Buffers:
         return Buffers(code=parts[0].code, closed=torch.cat(closed), **tensors)
 
     def show(self, image: Tensor) -> None:
-        """A new frame (H, W, 3) uint8, on the device."""
+        """Take a new frame (H, W, 3) uint8 on the device."""
         self.rgb.copy_(image.permute(2, 0, 1).float()[None] / 255)
 
     def annotate(self, labels: Tensor, weights: Tensor, consistency: float) -> None:
-        """What must be answered: labels (H, W) int64, read where weights (H, W) float32 > 0; lambda elsewhere.
+        """Set the class target: labels (H, W) int64, read where weights (H, W) float32 > 0; lambda elsewhere.
 
         Both are on the device.
         """
@@ -146,7 +146,7 @@ class Step:
 
     @property
     def with_classes(self) -> tuple[bool, ...]:
-        """Of each field: what is computed depends on it."""
+        """The class counts of the fields: the computation depends on them."""
         return tuple(field.with_classes for field in self.fields)
 
     def __call__(self) -> None:
@@ -175,7 +175,7 @@ class Step:
 
 
 def amsgrad(network: nn.Module, config: FieldConfig, captured: bool) -> torch.optim.Adam:
-    """AMSGrad on all of a network; the class head, which starts anew with every class, has its own step size."""
+    """Make AMSGrad for a whole network; the class head, new with every class, has its own step size."""
     head = list(cast(nn.ModuleDict, network.heads)["classes"].parameters())
     of_head = set(head)
     rest = [parameter for parameter in network.parameters() if parameter not in of_head]
@@ -186,13 +186,13 @@ def amsgrad(network: nn.Module, config: FieldConfig, captured: bool) -> torch.op
 
 
 def set_rates(optimizer: torch.optim.Optimizer, config: FieldConfig) -> None:
-    """The step sizes of ``amsgrad``."""
+    """Return the step sizes of ``amsgrad``."""
     for group, share in zip(optimizer.param_groups, (1.0, config.class_rate), strict=True):
         group["lr"] = share * config.learning_rate
 
 
 def outputs_of(network: Callable[[Tensor], dict[str, Tensor]], code: Tensor) -> dict[str, Tensor]:
-    """What the heads say, float32, computed in the numbers of ``code``."""
+    """Compute the outputs of the heads, float32, in the dtype of ``code``."""
     with computing(code):
         outputs = network(code)
     return {name: output.float() for name, output in outputs.items()}
@@ -205,7 +205,7 @@ class Steps(Protocol):
         """Make ``n`` steps."""
 
     def reset(self) -> None:
-        """Another network, optimiser or configuration: nothing of the old one is kept."""
+        """Forget everything of the old network, optimizer or configuration."""
 
 
 MakeSteps = Callable[[torch.device], Steps]
@@ -220,7 +220,7 @@ class EagerSteps:
             step()
 
     def reset(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: no state is kept."""
 
 
 class GraphSteps:
@@ -283,5 +283,5 @@ class GraphSteps:
 
 
 def make_steps(device: torch.device) -> Steps:
-    """The fastest way on ``device``."""
+    """Return the fastest way on ``device``."""
     return GraphSteps(device) if device.type == "cuda" else EagerSteps()

@@ -1,4 +1,4 @@
-"""Copies between main memory and the device of a field, beside the steps that are being made there."""
+"""Transfers between main memory and device, and the downscaling of frames there."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from neural_seg_ros.images.arrays import resize_image
 
 @dataclass(frozen=True)
 class Fetched:
-    """Tensors on their way to main memory; steps that are made meanwhile do not change them."""
+    """Tensors on their way to main memory; steps made meanwhile do not change them."""
 
     _tensors: tuple[Tensor, ...]
     _arrived: torch.cuda.Event | None
 
     def wait(self) -> tuple[Tensor, ...]:
-        """The tensors in main memory, once they are there."""
+        """Return the tensors in main memory, once they are there."""
         if self._arrived is not None:
             self._arrived.synchronize()
         return self._tensors
 
 
 class Transfer:
-    """Copies to and from one device.
+    """The copies to and from one device.
 
     On CUDA each direction has a stream of its own, and pinned memory, which torch keeps for the next copy. Uploads do
     not wait for steps that were asked for before, and nobody waits for a copy but who reads it. On a CPU nothing is
@@ -37,7 +37,7 @@ class Transfer:
         self._up, self._down = (_stream(device) for _ in range(2))
 
     def upload(self, tensor: Tensor) -> Tensor:
-        """A tensor of main memory on the device, for what is asked of the device from now on."""
+        """Copy a tensor of main memory to the device, before later work there."""
         if self._up is None or tensor.is_cuda:
             return tensor
         with torch.cuda.stream(self._up):
@@ -48,7 +48,7 @@ class Transfer:
         return there
 
     def fetch(self, *tensors: Tensor) -> Fetched:
-        """Begin to copy tensors of the device, as they will be once what was asked before is done.
+        """Start to copy tensors of the device, as they are after the work requested before.
 
         They must not be written to afterwards.
         """
@@ -68,7 +68,7 @@ def _stream(device: torch.device) -> torch.cuda.Stream | None:
 
 
 class FrameDownscaler:
-    """Brings frames of any size to height x width on a device.
+    """A resizer of frames of any size to height x width on a device.
 
     On CUDA whole frames are uploaded and averaged there; elsewhere, and where a frame has to grow, ``resize_image``
     does it. The two differ by at most one grey level, where an average is half-way between two.
@@ -82,14 +82,14 @@ class FrameDownscaler:
         self._weights: tuple[Tensor, Tensor] | None = None
 
     def take(self, frame: Tensor) -> Tensor:
-        """(H, W, 3) uint8 of main memory to (height, width, 3) uint8 on the device."""
+        """Return (H, W, 3) uint8 of main memory to (height, width, 3) uint8 on the device."""
         shrinks = all(given >= wanted for given, wanted in zip(frame.shape, self._shape, strict=False))
         if self._device.type == "cuda" and shrinks:
             return self.reduced(self._transfer.upload(frame))
         return self._transfer.upload(torch.from_numpy(resize_image(frame.numpy(), *self._shape)))
 
     def reduced(self, frame: Tensor) -> Tensor:
-        """Of a frame on the device that is nowhere smaller than what it is reduced to."""
+        """Reduce a frame on the device that is on no side smaller than the target."""
         size = tuple(frame.shape[:2])
         if size == self._shape:
             return frame
@@ -101,7 +101,7 @@ class FrameDownscaler:
 
 
 def area_weights(pixels: int, fewer: int) -> Tensor:
-    """(fewer, pixels) float32: the share of every pixel in each of the ``fewer`` equal parts of their line."""
+    """Return (fewer, pixels) float32: the share of every pixel in each of the ``fewer`` equal parts of their line."""
     edges = torch.arange(pixels, dtype=torch.float64)
     length = pixels / fewer
     begins = (torch.arange(fewer, dtype=torch.float64) * length)[:, None]
@@ -110,7 +110,7 @@ def area_weights(pixels: int, fewer: int) -> Tensor:
 
 
 def averaged(frame: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Means over areas: frame (H, W, 3) uint8, rows (h, H), columns (w, W) of ``area_weights``, to (h, w, 3) uint8."""
+    """Average areas: frame (H, W, 3) uint8 with ``area_weights`` rows (h, H), columns (w, W), to (h, w, 3) uint8."""
     height, width, channels = frame.shape
     lines = (rows @ frame.reshape(height, width * channels).float()).view(len(rows), width, channels)
     return (columns @ lines).round().clamp(0, 255).to(torch.uint8)

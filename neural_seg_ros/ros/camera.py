@@ -34,7 +34,7 @@ _JPEG_QUALITY = 90
 
 @dataclass(frozen=True)
 class CameraConfig:
-    """What the camera plays, fixed once the node runs."""
+    """The video and settings of the camera, fixed once the node runs."""
 
     video: str = option("", "video file, folder of images or image to play", fixed=True)
     rate: float = option(0.0, "frames per second, 0 for those of the video", low=0.0, high=1000.0, fixed=True)
@@ -66,7 +66,7 @@ CAMERA = Interface(
 
 
 class Camera(Node):
-    """Publishes ``image_raw``, ``image_raw/compressed`` (jpeg) and ``camera_info``, stamped when they are published.
+    """The node that publishes ``image_raw``, ``image_raw/compressed`` (jpeg) and ``camera_info`` of a video.
 
     Only what has a subscriber is made. ``camera_info`` carries the size but no calibration. ``finished`` is done when
     the video has ended and does not loop. Raises ConfigError for parameters that are not accepted and SourceError when
@@ -86,13 +86,13 @@ class Camera(Node):
         self.get_logger().info(f"plays {self._config.video} at {rate:g} Hz")
 
     def _play(self, source: FrameSource) -> Iterator[NDArray[np.uint8]]:
-        """Images of the source at the configured size, again and again when the camera loops."""
+        """Yield images of the source at the configured size, again and again when the camera loops."""
         for _ in itertools.count() if self._config.loop else range(1):
             for frame in source:
                 yield resize_image(frame.image, *self._size(*frame.image.shape[:2]))
 
     def _size(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) to publish of a frame of (height, width)."""
+        """Return (height, width) to publish of a frame of (height, width)."""
         wanted_height, wanted_width = self._config.height, self._config.width
         if not wanted_height and not wanted_width:
             return height, width

@@ -47,7 +47,7 @@ class DemoError(NeuralSegError):
 
 
 class Clicker(Node):
-    """Clicks on ``/segmenter/click`` on a picture of ``/segmenter/overlay``, the class set by parameter before."""
+    """A node that clicks on ``/segmenter/click``, after it set the class by parameter."""
 
     def __init__(self) -> None:
         super().__init__("clicker")
@@ -99,7 +99,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 @dataclass
 class Recording:
-    """What was received, in order; times are seconds since the epoch, as the stamps are.
+    """The received messages, in order; times are seconds since the epoch, as the stamps are.
 
     camera       stamps of the camera frames
     clicks       arrival of every click
@@ -119,7 +119,7 @@ class Recording:
 
 
 class Recorder(Node):
-    """Receives masks, overlays, clicks, camera headers and diagnostics into ``recording``.
+    """A node that receives masks, overlays, clicks, camera headers and diagnostics into ``recording``.
 
     on_overlay  given the arrival in seconds and the (H, W, 3) uint8 RGB picture of every overlay
     """

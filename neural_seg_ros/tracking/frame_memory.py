@@ -25,7 +25,7 @@ class Memory:
         self.most_recent = recent
 
     def learn(self, known: TrainingFrame) -> None:
-        """An annotated frame; the same frame learnt before is replaced. Our own answers until now are forgotten."""
+        """Add or replace an annotated frame; the tracker's own answers until now are forgotten."""
         kept = [old for old in self.annotated if not np.array_equal(old.image, known.image)]
         self.annotated = [*kept, known]
         if len(self.annotated) > ANNOTATED:
@@ -33,17 +33,17 @@ class Memory:
         self.recent = []
 
     def doubt(self, channel: int, which: NDArray[np.bool_], number: int) -> None:
-        """Pixels (h, w) of annotated frame ``number`` may be of a class that came later: no longer taught."""
+        """Stop teaching pixels (h, w) of annotated frame ``number``: they may be of a class that came later."""
         old = self.annotated[number]
         weights = np.where(which & (old.labels != channel), np.float32(0), old.weights)
         self.annotated[number] = TrainingFrame(old.image, old.labels, weights, old.windows)
 
     def observe(self, known: TrainingFrame) -> None:
-        """A frame with our own answer."""
+        """Add a frame with the tracker's own answer."""
         self.recent = [*self.recent, known][-self.most_recent :]
 
     def snapshot(self) -> dict[str, Tensor]:
-        """All frames, as copies."""
+        """Copy all frames."""
         state: dict[str, Tensor] = {}
         for kind, frames in (("annotated", self.annotated), ("recent", self.recent)):
             for number, known in enumerate(frames):
@@ -53,18 +53,18 @@ class Memory:
         return state
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
-        """As it was at ``snapshot()``."""
+        """Return to the state of ``snapshot()``."""
         self.annotated, self.recent = _frames(snapshot, "annotated"), _frames(snapshot, "recent")
 
 
 def windows_to_tensor(windows: Mapping[int, Window]) -> Tensor:
-    """(N, 4) float64: channel, x, y, side."""
+    """Return (N, 4) float64: channel, x, y, side."""
     rows = [[channel, window.x, window.y, window.side] for channel, window in windows.items()]
     return torch.tensor(rows, dtype=torch.float64).reshape(-1, 4)
 
 
 def windows_of_tensor(tensor: Tensor) -> dict[int, Window]:
-    """What ``windows_to_tensor`` was given."""
+    """Read the windows of ``windows_to_tensor``."""
     return {int(channel): Window(x, y, side) for channel, x, y, side in tensor.tolist()}
 
 

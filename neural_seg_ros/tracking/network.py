@@ -93,7 +93,7 @@ class Learner:
         self.restore(after)
 
     def step(self, samples: Sequence[Sample], rate: float, keep: float, surround: int) -> None:
-        """One step of size ``rate``; the mean keeps ``keep`` of what it was."""
+        """Make one step of size ``rate``; the averaged network keeps ``keep`` of its old value."""
         inputs = self._tensor(np.stack([sample.inputs for sample in samples]))
         labels = self._tensor(np.stack([sample.labels for sample in samples]))
         weights = self._tensor(np.stack([sample.weights for sample in samples]))
@@ -111,7 +111,7 @@ class Learner:
 
     @torch.no_grad()
     def answer(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits (B, C, h, w) of inputs (B, 3 + C, h, w)."""
+        """Compute logits (B, C, h, w) of inputs (B, 3 + C, h, w)."""
         with self._computing():
             logits: Tensor = self._answering(self._tensor(inputs))
         return np.asarray(logits.float().cpu().numpy())
@@ -119,7 +119,7 @@ class Learner:
     # -- state ---------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> dict[str, Tensor]:
-        """Weights, their mean and Adam's moments, as copies on the CPU."""
+        """Copy weights, their average and Adam's moments to the CPU."""
         state = {f"mean.{name}": mean.detach() for name, mean in self._answering.named_parameters()}
         for name, parameter in self._network.named_parameters():
             state[f"weight.{name}"] = parameter.detach()
@@ -128,7 +128,7 @@ class Learner:
         return {name: tensor.cpu().clone() for name, tensor in state.items()}
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
-        """As it was at ``snapshot()``."""
+        """Return to the state of ``snapshot()``."""
         weight = snapshot.get("weight.classes.weight")
         if weight is None:
             self._build(0)
@@ -163,7 +163,7 @@ class Learner:
 
 
 def objective(logits: Tensor, labels: Tensor, weights: Tensor, surround: int) -> Tensor:
-    """Weighted cross entropy + DICE (1 - soft Dice), Dice of every class there but the one around them.
+    """Compute weighted cross entropy + DICE (1 - soft Dice), Dice of every class except the background channel.
 
     logits (B, C, h, w); labels (B, h, w) int64; weights (B, h, w) float32 at least 0.
     """

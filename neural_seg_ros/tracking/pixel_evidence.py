@@ -1,4 +1,4 @@
-"""What colour and motion say for each class at every pixel, beside the network."""
+"""The evidence of color and motion for each class at every pixel, beside the network."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Colors:
         self.histograms = np.zeros((0, BINS[0] * BINS[1] * BINS[2]), np.float32)
 
     def learn(self, annotated: Sequence[TrainingFrame], count: int, surround: int) -> None:
-        """The colours of ``count`` classes in all annotated frames; of ``surround`` half of what was followed stays."""
+        """Collect the colors of ``count`` classes in all annotated frames; half of the followed background stays."""
         followed = self.histograms[surround].copy() if surround < len(self.histograms) else 0
         self.histograms = np.zeros((count, self.histograms.shape[1]), np.float32)
         found = np.concatenate([color_bins(known.image).ravel() for known in annotated])
@@ -56,7 +56,7 @@ class Colors:
             self.histograms[surround] = (self.histograms[surround] + followed) / 2
 
     def follow(self, found: NDArray[np.int64], probabilities: NDArray[np.float32], surround: int) -> None:
-        """What is surely ``surround`` in a new frame (C, h, w) joins its colours."""
+        """Add the colors of sure background pixels of a new frame (C, h, w)."""
         sure = probabilities[surround] > SURE
         if sure.any():
             new = _histogram(found, sure.astype(np.float32))
@@ -70,13 +70,13 @@ class Colors:
         return _limited(table)[:, found]
 
     def likeness(self, found: NDArray[np.int64], where: NDArray[np.bool_], channel: int) -> float:
-        """How like the class's colours those of some pixels are: Bhattacharyya's coefficient in [0, 1]."""
+        """Compare colors of some pixels with the class's: Bhattacharyya's coefficient in [0, 1]."""
         here = _histogram(found, where.astype(np.float32))
         return float(np.sqrt(here * self.histograms[channel]).sum())
 
 
 def color_bins(image: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """The bin (h, w) of every pixel's colour. image: (h, w, 3) uint8 RGB."""
+    """Return the bin (h, w) of every pixel's colour. image: (h, w, 3) uint8 RGB."""
     lightness, a, b = (
         channel.astype(np.int64) >> shift
         for channel, shift in zip(cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2Lab)), SHIFTS, strict=True)
@@ -119,7 +119,7 @@ def motion_evidence(
 def _camera(
     here: NDArray[np.float32], flow: NDArray[np.float32], where: NDArray[np.bool_], spread: float
 ) -> NDArray[np.float32] | None:
-    """The flow (h, w, 2) of a homography through that of some pixels; None where there are too few."""
+    """Return the flow (h, w, 2) of a homography through that of some pixels; None where there are too few."""
     start, end = _pairs(here, flow, where)
     if len(start) < LEAST:
         return None
@@ -144,7 +144,7 @@ def _affine(
 def _pairs(
     here: NDArray[np.float32], flow: NDArray[np.float32], where: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Points (N, 2) and where they came from: on a grid of STRIDE, or all of a small object."""
+    """Sample points (N, 2) and their origins: on a grid of STRIDE, or all of a small object."""
     sparse = np.zeros_like(where)
     sparse[::STRIDE, ::STRIDE] = where[::STRIDE, ::STRIDE]
     chosen = sparse if sparse.sum() >= LEAST else where
@@ -158,7 +158,7 @@ def _limited(log: NDArray[np.float32]) -> NDArray[np.float32]:
 def weighed(
     color: NDArray[np.float32], motion: NDArray[np.float32], before: NDArray[np.float32], surround: int
 ) -> NDArray[np.float32]:
-    """What both say (C, h, w) for every class against what is around it, to stand beside the network's odds.
+    """Combine color and motion evidence (C, h, w) of every class against the background, for the network's odds.
 
     colour, motion: log-likelihoods (C, h, w); before (C, h, w): the answer moved here. Either may speak against a
     class. For it they speak where it was before; elsewhere half as loud, and only in its colours: flow leaks out of
@@ -179,7 +179,7 @@ def weighed(
 
 
 def backward_flow(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Where every pixel of ``now`` was in ``before``: displacements (h, w, 2) in pixels, x and y.
+    """Compute displacements (h, w, 2) in pixels, x and y, from ``now`` back to ``before``.
 
     before, now: (h, w, 3) uint8 RGB of one size. Dense optical flow by inverse search (DIS, Kroeger et al. 2016).
     """
@@ -191,7 +191,7 @@ def backward_flow(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> NDArray[
 def warped(
     channels: NDArray[np.float32], flow: NDArray[np.float32], border: int = cv2.BORDER_REPLICATE
 ) -> NDArray[np.float32]:
-    """Channels (C, h, w) of the frame before, at their places in this one; ``border``: an OpenCV border type."""
+    """Warp channels (C, h, w) of the previous frame to this one; ``border``: an OpenCV border type."""
     height, width = flow.shape[:2]
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     x, y = x + flow[..., 0], y + flow[..., 1]
@@ -199,7 +199,7 @@ def warped(
 
 
 def moved(probabilities: NDArray[np.float32], flow: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Class probabilities (C, h, w) of the frame before, at their places in this one; they sum to 1 over C."""
+    """Warp class probabilities (C, h, w) of the previous frame to this one; they sum to 1 over C."""
     out = warped(probabilities, flow)
     out /= out.sum(0)
     return out

@@ -1,4 +1,4 @@
-"""What a session tracks: it learns every annotated frame that is left, and answers on the frames after it."""
+"""The tracker of a session: learns every annotated frame that is left and answers on later frames."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ class SessionTracker:
         return True
 
     def show(self, frame: NDArray[np.uint8], number: int) -> None:
-        """A new frame, (H, W, 3) uint8 RGB, with a number of its own. Cheap: nothing is done before it is asked for."""
+        """Take a new frame, (H, W, 3) uint8 RGB with a running number; nothing is computed before it is needed."""
         self._frame, self._number = frame, number
         self._estimate = None
         self._state = None
 
     def estimate(self) -> Estimate | None:
-        """The answer to the frame shown last, at ``config.size``; None before anything was learnt."""
+        """Return the answer to the frame shown last, at ``config.size``; None before anything was learnt."""
         if self._tracker is not None and self._estimate is None:
             self._estimate = self._tracker.observe(self._small())
             self._state = None
         return self._estimate
 
     def learn(self, channels: NDArray[np.integer], count: int) -> None:
-        """The labels (H, W) of the frame shown last, which was annotated, as channels in [0, count)."""
+        """Learn the labels (H, W) of the current, annotated frame, as channels in [0, count)."""
         frame = self._small()
         size = frame.shape[1::-1]
         shares = [
@@ -104,7 +104,7 @@ class SessionTracker:
             self._tracker = self._estimate = self._state = None
 
     def snapshot(self) -> dict[str, Tensor]:
-        """All that it knows; the same object until that changes."""
+        """Return all state; the same object until that changes."""
         with self._training:
             if self._state is None:
                 self._state = {} if self._tracker is None else self._tracker.snapshot()
@@ -114,7 +114,7 @@ class SessionTracker:
             return self._state
 
     def restore(self, snapshot: Mapping[str, Tensor], number: int) -> None:
-        """As it was at a snapshot; the frame shown last, with this number, keeps its answer if that is in there."""
+        """Return to a snapshot; the current frame keeps its answer if the snapshot has it."""
         self.forget()
         self._number = number
         state = dict(snapshot)

@@ -44,7 +44,7 @@ SURE = 0.65
 
 
 class Tracker:
-    """Follows all annotated classes of one camera through its frames.
+    """The tracking of all annotated classes of one camera through its frames.
 
         tracker = Tracker(TrackConfig())
         tracker.learn(frame, probabilities)  # an annotated frame and its answer
@@ -79,7 +79,7 @@ class Tracker:
         probabilities: NDArray[np.float32],
         trusted: NDArray[np.float32] | NDArray[np.bool_] | None = None,
     ) -> None:
-        """An annotated frame, which is then the one observed last; the same frame with other labels replaces it.
+        """Learn an annotated frame, which becomes the current one; other labels of the same frame are replaced.
 
         frame: (H, W, 3) uint8 RGB; probabilities: (C, h, w) float32, summing to 1 over C, at any size; there may be
         more channels than before, never fewer; trusted: (h, w) in [0, 1] or bool, how far their labels are to be relied
@@ -108,7 +108,7 @@ class Tracker:
         self._plan(added=not windows.keys() <= taught)
 
     def observe(self, frame: NDArray[np.uint8]) -> Estimate:
-        """The next frame, (H, W, 3) uint8 RGB, and its answer. Raises ImageError, SessionError before ``learn``."""
+        """Answer the next frame, (H, W, 3) uint8 RGB. Raises ImageError, SessionError before ``learn``."""
         frame = check_image(frame).copy()
         if self._frame is None:
             raise SessionError("track: no annotated frame yet, accepted: learn(frame, probabilities) first")
@@ -179,7 +179,7 @@ class Tracker:
     # -- state ---------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> dict[str, Tensor]:
-        """All state as copies on the CPU; a tracker that restores it goes on bit by bit as this one does."""
+        """Copy all state to the CPU; a tracker restored from it continues bit for bit like this one."""
         counts = [self._steps, self._fit_left, self._frame_left, self._ready_at, self._surround]
         state = {"counts": torch.tensor(counts), "windows": windows_to_tensor(self._windows)}
         if self._frame is not None:
@@ -191,7 +191,7 @@ class Tracker:
         return state
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
-        """As it was at ``snapshot()``, of a tracker of the same configuration and seed."""
+        """Return to a ``snapshot()`` of a tracker with the same configuration and seed."""
         counts = snapshot["counts"].tolist()
         self._steps, self._fit_left, self._frame_left, self._ready_at, self._surround = counts
         self._windows = windows_of_tensor(snapshot["windows"])
@@ -211,7 +211,7 @@ class Tracker:
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _plan(self, added: bool) -> None:
-        """The steps that an annotated frame asks for."""
+        """Return the steps that an annotated frame asks for."""
         self._frame_left = 0
         if not self._windows:
             self._fit_left = 0
@@ -240,14 +240,14 @@ class Tracker:
         return RATE * (LEAST_SHARE + (1 - LEAST_SHARE) * (1 + math.cos(math.pi * done)) / 2)
 
     def _doubt_older(self, new: range) -> None:
-        """Older annotated frames may show a class that nobody had named yet: let go what has its colours."""
+        """Stop teaching older annotated frames where they have the colors of a class that came later."""
         for number, known in enumerate(self._memory.annotated[:-1]):
             color = self._colors.evidence(color_bins(known.image), self._surround)
             for channel in new:
                 self._memory.doubt(channel, color[channel] == 0, number)
 
     def _windows_in_sight(self, answer: NDArray[np.float32], flow: NDArray[np.float32]) -> dict[int, Window]:
-        """The windows around what is in sight; those of what is not move along."""
+        """Return the windows around what is in sight; those of what is not move along."""
         lost = self.lost
         labels, _ = likeliest(answer)
         in_sight = [channel for channel in self._windows if channel not in lost]
@@ -258,7 +258,7 @@ class Tracker:
         return windows
 
     def _windows_to_search(self, color: NDArray[np.float32]) -> list[Window]:
-        """Where to look for one of the lost classes in this frame: where it was last, and at a place of its colours."""
+        """Choose where to look for a lost class: where it was last, and at a place of its colors."""
         lost = [channel for channel in self.lost if channel in self._windows]
         if not lost:
             return []
@@ -271,7 +271,7 @@ class Tracker:
     def _seen(
         self, frame: NDArray[np.uint8], answer: NDArray[np.float32], windows: list[Window]
     ) -> NDArray[np.float32]:
-        """What the network says (C, h, w); before it is ready, the moved answer."""
+        """Compute the network's answer (C, h, w); before it is ready, the warped answer."""
         if not self.ready:
             return np.maximum(answer, OPEN)
         seen = np.full_like(answer, NOWHERE)
@@ -311,14 +311,14 @@ class Tracker:
 
 
 def _together(seen: NDArray[np.float32], evidence: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities (C, h, w) of what is seen, of any sum, together with log-likelihoods."""
+    """Combine unnormalized probabilities (C, h, w) with log-likelihoods."""
     out = seen * np.exp(evidence)
     out /= out.sum(0)
     return out
 
 
 def _at_size(channels: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """(C, h, w) at another size."""
+    """Return (C, h, w) at another size."""
     height, width = shape
     _, *size = channels.shape
     if size == [height, width]:

@@ -1,4 +1,4 @@
-"""What the network is taught: frames with known labels, moved, recoloured, pasted, with a degraded answer beside."""
+"""The training samples of the tracker: labeled frames, moved, recolored, pasted, with a degraded answer."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class TrainingFrame:
 
 @dataclass(frozen=True)
 class Sample:
-    """inputs (3 + C, SIDE, SIDE) float32, labels (SIDE, SIDE) int64, weights (SIDE, SIDE) float32."""
+    """A training sample: inputs (3 + C, SIDE, SIDE) float32, labels (SIDE, SIDE) int64, weights float32."""
 
     inputs: NDArray[np.float32]
     labels: NDArray[np.int64]
@@ -69,7 +69,7 @@ def sample(
     count: int,
     surround: int,
 ) -> Sample:
-    """One sample of ``count`` channels; the newest annotated frame is taken as often as all others together."""
+    """Draw one sample of ``count`` channels; half of them come from the newest annotated frame."""
     newest = len(annotated) == 1 or rng.random() < 0.5
     known = annotated[-1] if newest else _one_of(rng, annotated[:-1])
     channels = sorted(known.windows)
@@ -85,7 +85,7 @@ def sample(
 
 
 def inputs_of(image: NDArray[np.uint8], answer: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the network sees, (3 + C, h, w): (L - 50)/25, a/15, b/15 of an RGB image, and an answer (C, h, w) from
+    """Build the network's input (3 + C, h, w): (L - 50)/25, a/15, b/15 of an RGB image, and an answer (C, h, w) from
     -1 to 1."""
     color = (lab_of(image) - np.array([50, 0, 0], np.float32)) / np.array([25, 15, 15], np.float32)
     blurred = [2 * cv2.GaussianBlur(channel, (0, 0), PRIOR_BLUR) - 1 for channel in answer]
@@ -93,7 +93,7 @@ def inputs_of(image: NDArray[np.uint8], answer: NDArray[np.float32]) -> NDArray[
 
 
 def degraded(rng: np.random.Generator, labels: NDArray[np.int16], count: int, surround: int) -> NDArray[np.float32]:
-    """An answer (count, SIDE, SIDE) as it may come from the frame before: classes shifted, bent, with pieces missing.
+    """Degrade an answer (count, SIDE, SIDE) like one carried from the frame before: shifted, bent, incomplete.
 
     What it takes from or leaves to the other classes is ``surround``'s.
     """
@@ -135,7 +135,7 @@ def _turned(angle: float) -> NDArray[np.float64]:
 
 
 def _moved(rng: np.random.Generator, window: Window) -> NDArray[np.float64]:
-    """(2, 3): from a view to the frame, around a window moved, turned, scaled, stretched and mirrored at random."""
+    """Draw a (2, 3) map from a view to the frame, around a randomly moved, turned, scaled, mirrored window."""
     side = window.side * np.exp(rng.normal(0, SCALE))
     shift = rng.normal(0, SHIFT * window.side, 2)
     stretch = np.exp(rng.normal(0, ASPECT) / 2)
@@ -153,7 +153,7 @@ def _views(known: TrainingFrame, to_frame: NDArray[np.float64]) -> Views:
 
 
 def _pasted(rng: np.random.Generator, known: TrainingFrame, target: int, ground: TrainingFrame) -> Views:
-    """An object, moved as ever, on a place of ``ground`` at random."""
+    """Paste a moved object on a random place of ``ground``."""
     to_frame = _moved(rng, known.windows[target])
     image, _, own = _views(known, to_frame)
     mask = view((known.labels == target).astype(np.float32), to_frame, border=cv2.BORDER_CONSTANT)
@@ -174,14 +174,14 @@ def _place(rng: np.random.Generator, side: float, shape: tuple[int, ...]) -> NDA
 
 
 def _ground(known: TrainingFrame, target: int) -> TrainingFrame:
-    """A recent frame, not relied on around its own ``target``."""
+    """Return a recent frame, with weight 0 around its own ``target``."""
     kernel = np.ones((2 * NEAR + 1, 2 * NEAR + 1), np.uint8)
     near = cv2.dilate((known.labels == target).astype(np.uint8), kernel) > 0
     return replace(known, weights=np.where(near, np.float32(0), known.weights))
 
 
 def _without(known: TrainingFrame, channel: int) -> TrainingFrame:
-    """The frame without an object: colours and labels continued from around it."""
+    """Return the frame without an object: colours and labels continued from around it."""
     hole = cv2.dilate((known.labels == channel).astype(np.uint8), np.ones((5, 5), np.uint8))
     if hole.all():
         return known

@@ -1,4 +1,4 @@
-"""Which classes are in sight, how sure that is, and where to look for the others."""
+"""The visibility of classes: which are in view, with which confidence, and where to look for lost ones."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Presence:
         return tuple(int(channel) for channel in np.nonzero(self.searches >= 0)[0])
 
     def learn(self, labels: NDArray[np.int16], probabilities: NDArray[np.float32]) -> None:
-        """An annotated frame: what is there is in sight."""
+        """Learn an annotated frame: its classes are in view."""
         more = len(probabilities) - len(self.areas)
         self.areas = np.pad(self.areas, (0, more))
         self.usual = np.pad(self.usual, (0, more), constant_values=1)
@@ -56,7 +56,7 @@ class Presence:
                 self.searches[channel] = -1
 
     def judge(self, channel: int, probability: NDArray[np.float32], where: NDArray[np.bool_], likeness: float) -> bool:
-        """Whether a class is in sight, from its probability (h, w), its pixels and their likeness to its colours."""
+        """Judge whether a class is in view, from its probability (h, w), its pixels and their colors."""
         area = float(where.sum())
         sure = float(probability[where].mean()) if area else 0.0
         share = area / max(float(self.areas[channel]), 1.0)
@@ -72,7 +72,7 @@ class Presence:
         return there
 
     def snapshot(self) -> dict[str, Tensor]:
-        """All state, as copies."""
+        """Copy all state."""
         return {
             "areas": torch.from_numpy(self.areas.copy()),
             "usual": torch.from_numpy(self.usual.copy()),
@@ -81,7 +81,7 @@ class Presence:
         }
 
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
-        """As it was at ``snapshot()``."""
+        """Return to the state of ``snapshot()``."""
         self.areas = snapshot["areas"].numpy().copy()
         self.usual = snapshot["usual"].numpy().copy()
         self.confidence = snapshot["confidence"].numpy().copy()
@@ -89,7 +89,7 @@ class Presence:
 
 
 def place_of_colors(side: float, likely: NDArray[np.float32], searches: int) -> Window:
-    """Where to look for a lost class: the places that are most like its colours, in turn.
+    """Choose a place to look for a lost class: those most like its colors, in turn.
 
     side: of its window; likely (h, w) in [0, 1]: how like its colours every pixel is; searches: how many there were.
     """
@@ -109,7 +109,7 @@ FAR, SPECK = 0.15, 0.01
 
 
 def smaller_components(mask: NDArray[np.bool_], probability: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The pieces (h, w) of a class's mask but the one with the largest sum of its probability (h, w)."""
+    """Return the pieces (h, w) of a class's mask but the one with the largest sum of its probability (h, w)."""
     count, ids = cv2.connectedComponents(mask.astype(np.uint8))
     if count <= 2:
         return np.zeros(mask.shape, np.bool_)
@@ -118,7 +118,7 @@ def smaller_components(mask: NDArray[np.bool_], probability: NDArray[np.float32]
 
 
 def far_or_small_components(mask: NDArray[np.bool_], before: NDArray[np.bool_], side: float) -> NDArray[np.bool_]:
-    """The pieces (h, w) of a class's mask that are specks, or far from where it was ``before``."""
+    """Return the pieces (h, w) of a class's mask that are specks, or far from where it was ``before``."""
     count, ids, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     if count <= 1:
         return np.zeros(mask.shape, np.bool_)

@@ -43,7 +43,7 @@ class Window:
         return np.array([[scale, 0, self.x + start], [0, scale, self.y + start]])
 
     def moved(self, flow: NDArray[np.float32]) -> Window:
-        """Where what was in it is now; flow (h, w, 2): where every pixel came from."""
+        """Follow the window's content by flow (h, w, 2), the origin of every pixel."""
         height, width = flow.shape[:2]
         half = self.side / 2
         columns = slice(int(np.clip(self.x - half, 0, width - 1)), int(np.clip(self.x + half, 1, width)))
@@ -56,7 +56,7 @@ class Window:
 
 
 def windows_of(labels: NDArray[np.integer], channels: list[int], before: Mapping[int, Window]) -> dict[int, Window]:
-    """The window around each of these channels that is there in labels (h, w); ``before``: those of the last frame."""
+    """Return the window around each of these channels in labels (h, w); ``before``: those of the previous frame."""
     found = {}
     for channel in channels:
         y, x = np.nonzero(labels == channel)
@@ -78,13 +78,13 @@ def _around(x: NDArray[np.intp], y: NDArray[np.intp], shape: tuple[int, ...], be
 
 
 def whole(shape: tuple[int, ...]) -> Window:
-    """The window that has all of a frame (h, w)."""
+    """Return the window that has all of a frame (h, w)."""
     height, width = shape
     return Window((width - 1) / 2, (height - 1) / 2, float(max(height, width)))
 
 
 def merged(windows: list[Window]) -> list[Window]:
-    """At most MOST windows that have all of these in them."""
+    """Merge windows to at most MOST that cover all of these."""
     windows = list(windows)
     while len(windows) > MOST:
         pairs = [(a, b) for a in range(len(windows)) for b in range(a)]
@@ -107,7 +107,7 @@ def view(
     interpolation: int = cv2.INTER_LINEAR,
     border: int = cv2.BORDER_REPLICATE,
 ) -> NDArray[Scalar]:
-    """(h, w) or (h, w, 3) as the network sees them: SIDE x SIDE; to_frame (2, 3): from there to ``values``."""
+    """Return (h, w) or (h, w, 3) as the network sees them: SIDE x SIDE; to_frame (2, 3): from there to ``values``."""
     flags = interpolation | cv2.WARP_INVERSE_MAP
     seen = cv2.warpAffine(values, to_frame, (SIDE, SIDE), flags=flags, borderMode=border)
     return np.asarray(seen, values.dtype)
@@ -132,7 +132,7 @@ def paste(base: NDArray[np.float32], seen: NDArray[np.float32], window: Window) 
 
 
 def _share(center: float, half: float, pixels: slice, size: int) -> NDArray[np.float32]:
-    """How much a window counts along one axis: 1 but near its ends, unless they lie outside of the frame."""
+    """Compute a window's weight along one axis: 1 except near its ends, unless they lie outside of the frame."""
     place = (np.arange(pixels.start, pixels.stop) - center) / half
     low = 1.0 if center - half <= 0 else (1 + place) / (2 * FADE)
     high = 1.0 if center + half >= size - 1 else (1 - place) / (2 * FADE)

@@ -61,12 +61,12 @@ class HeadsConfig:
         validate(self)
 
     def field(self, levels: int) -> FieldConfig:
-        """The field with so many levels."""
+        """Return the field with so many levels."""
         return FieldConfig(size=self.size, width=self.width, levels=levels, octaves=OCTAVES, skips=False)
 
 
 def thesis_contours(image: NDArray[np.uint8], config: HeadsConfig | None = None, device: str = "auto") -> Contours:
-    """The contours of an (H, W, 3) uint8 RGB image: the mean over networks of 3 and 4 levels.
+    """Return the contours of an (H, W, 3) uint8 RGB image: the mean over networks of 3 and 4 levels.
 
     ``segments`` are the connected parts of equal class of the final head on the first of 4, whatever the threshold.
     Raises ImageError or ConfigError.
@@ -93,7 +93,7 @@ def thesis_contours(image: NDArray[np.uint8], config: HeadsConfig | None = None,
 
 @dataclass(frozen=True)
 class FittedHeads:
-    """What the heads on one network say of an image (h, w) with MARGIN mirrored pixels around it.
+    """The outputs of the heads on one network for an image (h, w) with MARGIN mirrored pixels around it.
 
     right   (h + 2 MARGIN, w + 2 MARGIN - 1) float32 in [0, 1], the heads' mean contour between a pixel and the one to
             the right
@@ -107,7 +107,7 @@ class FittedHeads:
 
 
 def shift_of(number: int, levels: int) -> tuple[int, int]:
-    """(down, right) in pixels by which the image is moved for a network of so many levels.
+    """Return (down, right) in pixels by which the image is moved for a network of so many levels.
 
     The nearest-neighbour decoder draws in blocks (thesis 3.4.3): with the next their borders fall elsewhere.
     """
@@ -132,7 +132,7 @@ def fit_heads(
 
 
 def fit_features(image: NDArray[np.uint8], config: HeadsConfig, levels: int, device: torch.device) -> Tensor:
-    """The features (F, h, w) float32 of a network that has learnt the colours of an (h, w, 3) uint8 RGB image.
+    """Return the features (F, h, w) float32 of a network that has learnt the colours of an (h, w, 3) uint8 RGB image.
 
     Each has a mean of 0 and a variance of 1: else heads see what all pixels have in common before what divides them.
     """
@@ -161,7 +161,7 @@ def fit_features(image: NDArray[np.uint8], config: HeadsConfig, levels: int, dev
 
 
 class HeadsFit:
-    """Heads on features (F, h, w) that learn their pins and each other, and a final head that learns all of them."""
+    """The fit of heads on features (F, h, w) to their pins and each other, and of a final head to all of them."""
 
     def __init__(self, features: Tensor, config: HeadsConfig) -> None:
         height, width = features.shape[1:]
@@ -177,7 +177,7 @@ class HeadsFit:
         self._optimizer = torch.optim.Adam(heads, lr=HEADS_RATE, amsgrad=True, fused=True)
 
     def step(self, together: bool) -> None:
-        """A step of the heads towards their pins and, ``together``, their mean contours."""
+        """Make a step of the heads towards their pins and, ``together``, their mean contours."""
         loss = pin_loss(self.heads, self._features, self._pins)
         if together:
             loss = loss + self._agreement()
@@ -187,13 +187,13 @@ class HeadsFit:
 
     @torch.no_grad()
     def fitted(self) -> FittedHeads:
-        """What has been learnt."""
+        """Return the fitted heads."""
         right, down = differing((SHARPNESS * self.heads(self._features)).softmax(0))
         labels = (self.final(self._features) - self._center)[:, 0].argmax(0).to(torch.uint8)
         return FittedHeads(*(each.cpu().numpy() for each in (right.mean(0), down.mean(0), labels)))
 
     def _agreement(self) -> Tensor:
-        """Mutual distillation of the heads, and of the final head towards them (thesis 3.3.2, 3.3.3)."""
+        """Compute the mutual distillation of the heads, and of the final head to them (thesis 3.3.2, 3.3.3)."""
         ends = self._neighbors()
         contours = _between((SHARPNESS * self.heads(ends)).softmax(0))
         mean = contours.mean(0)
@@ -204,7 +204,7 @@ class HeadsFit:
         )
 
     def _neighbors(self) -> Tensor:
-        """(F, 2, PAIRS): the features of some pixels, and of the one to the right of each or below it."""
+        """Return (F, 2, PAIRS): the features of some pixels, and of the one to the right of each or below it."""
         height, width = self._features.shape[1:]
         y, x, below = (torch.randint(most, (PAIRS,), generator=self._generator) for most in (height - 1, width - 1, 2))
         first = y * width + x
@@ -213,12 +213,12 @@ class HeadsFit:
 
 
 def _between(probabilities: Tensor) -> Tensor:
-    """(N, P) contours between the two pixels of each pair; probabilities (m, N, 2, P)."""
+    """Return (N, P) contours between the two pixels of each pair; probabilities (m, N, 2, P)."""
     return differing_pairs(probabilities[:, :, 0], probabilities[:, :, 1])
 
 
 def _connected(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Ids (H, W) from 0 on of the connected parts of equal label."""
+    """Number the connected parts of equal label: ids (H, W) from 0 on."""
     ids = np.zeros(labels.shape, np.int32)
     count = 0
     for label in np.unique(labels):

@@ -16,19 +16,19 @@ class Heads(nn.Module):
         self.bias = nn.Parameter(torch.zeros(classes, heads))
 
     def forward(self, features: Tensor) -> Tensor:
-        """(F, H, W) to logits (m, N, H, W), in the numbers of the features."""
+        """Return (F, H, W) to logits (m, N, H, W), in the numbers of the features."""
         weight, bias = self.weight.to(features.dtype), self.bias.to(features.dtype)
         logits = functional.conv2d(features[None], weight.flatten(0, 1)[..., None, None], bias.flatten())
         return logits.view(*self.bias.shape, *features.shape[1:])
 
 
 def random_pins(heads: int, classes: int, pixels: int) -> Tensor:
-    """(m, N) int64: for each head m different pixels, one a class (thesis 3.3.2)."""
+    """Return (m, N) int64: for each head m different pixels, one a class (thesis 3.3.2)."""
     return torch.stack([torch.randperm(pixels)[:classes] for _ in range(heads)], dim=1)
 
 
 def pin_loss(heads: Heads, features: Tensor, pins: Tensor) -> Tensor:
-    """Cross-entropy of every head at its own pins, averaged; a scalar.
+    """Compute the cross-entropy of every head at its own pins, averaged; a scalar.
 
     features: (F, H, W); pins: (m, N), the pixel of class c of head n.
     """

@@ -14,7 +14,7 @@ SIDE = 1.0
 
 
 def normals(strength: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The angle across the contour at each pixel of a map (H, W) float32: (H, W) float32 in SIDE +- pi / 2.
+    """Return the angle across the contour at each pixel of a map (H, W) float32: (H, W) float32 in SIDE +- pi / 2.
 
     The eigenvector of the Hessian of the smoothed map with the lower eigenvalue: where it falls most.
     """
@@ -28,7 +28,7 @@ def normals(strength: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def suppressed(strength: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The ridges of a map (H, W) float32 >= 0: what is highest among its neighbours across; 0 elsewhere."""
+    """Return the ridges of a map (H, W) float32 >= 0: what is highest among its neighbours across; 0 elsewhere."""
     angle = normals(strength)
     height, width = strength.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)

@@ -15,7 +15,7 @@ Window = tuple[float, float, float, float]
 
 
 def differing(probabilities: Tensor) -> tuple[Tensor, Tensor]:
-    """The probability that neighbours are of different classes: 1 - sum_c p_c(x) p_c(y).
+    """Return the probability that neighbours are of different classes: 1 - sum_c p_c(x) p_c(y).
 
     probabilities: (m, ..., H, W) that sum to 1 over the m classes.
     Returns (..., H, W - 1) of each pixel and the one to the right, and (..., H - 1, W) of it and the one below.
@@ -26,12 +26,12 @@ def differing(probabilities: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def differing_pairs(first: Tensor, second: Tensor) -> Tensor:
-    """The same of any pairs: of probabilities (m, ..., P) at their two ends, (..., P)."""
+    """Return the same of any pairs: of probabilities (m, ..., P) at their two ends, (..., P)."""
     return 1 - (first * second).sum(0)
 
 
 def contour_loss(contours: Tensor, target: Tensor) -> Tensor:
-    """L1 between contours and a target, averaged over all; a scalar.
+    """Compute the L1 distance of contours to a target, averaged over all; a scalar.
 
     target: broadcast over the leading axes of the contours; no gradient goes into it.
     """
@@ -39,7 +39,7 @@ def contour_loss(contours: Tensor, target: Tensor) -> Tensor:
 
 
 def drawn(right: NDArray[np.float32], down: NDArray[np.float32], window: Window, shape: tuple[int, int]) -> Map:
-    """Contours between pixels as a map (height, width) = ``shape`` of a window of the image.
+    """Draw contours between pixels as a map (height, width) = ``shape`` of a window of the image.
 
     right: (H, W - 1) float32, whose values lie half a pixel right of their pixels; down: (H - 1, W), half below;
     window: left, top, width and height in pixels. Returns the root mean square of both, interpolated where they lie.
@@ -57,7 +57,7 @@ def drawn(right: NDArray[np.float32], down: NDArray[np.float32], window: Window,
 
 
 def next_center(logits: Tensor, center: Tensor, retention: float) -> Tensor:
-    """The running mean of logits over the pixels, r c + (1 - r) mean(z) (thesis 3.3.3; Caron et al. 2021, eq. 4).
+    """Update the running mean of logits over the pixels, r c + (1 - r) mean(z) (thesis 3.3.3; Caron et al. 2021).
 
     logits: (m, ..., H, W); centre: broadcast with them, (m, ..., 1, 1). Returns the next centre, without a gradient.
     """

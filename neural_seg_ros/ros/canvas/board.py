@@ -1,4 +1,4 @@
-"""What the canvas is set to, and what a gesture or a menu entry asks of the segmenter. No ROS, no clock, no pictures.
+"""The settings of the canvas, and the requests that gestures and menu entries make. No ROS, no clock.
 
 Live, the canvas follows the camera. The first press freezes the frame that was pressed on, as does the menu; the menu
 lets it go on. A frame on the canvas has a number, and whatever refers to another one is stale and counts for nothing.
@@ -23,7 +23,7 @@ _LEAST_JOIN = 4.0
 
 
 class Command(enum.Enum):
-    """What the segmenter is asked for as a whole; the value is the service's name."""
+    """A command to the segmenter; the value is the service's name."""
 
     UNDO = "undo"
     REDO = "redo"
@@ -87,11 +87,11 @@ class Board:
 
     @property
     def pen(self) -> Pen:
-        """What the next gesture is drawn with."""
+        """The pen of the next gesture."""
         return Pen(self.tool, BACKGROUND if self.negative else self.class_id, self._stroke_width)
 
     def show(self, plane: Plane) -> int:
-        """Another frame comes onto the canvas; gives its number. Gestures on the one before are dropped."""
+        """Show another frame; returns its number. Gestures on the frame before are dropped."""
         self._plane = plane
         self._frame += 1
         self._gestures.clear()
@@ -125,7 +125,7 @@ class Board:
         self._gestures.clear()
 
     def rest(self) -> None:
-        """Stay on the frame until somebody touches the canvas; not while it is frozen."""
+        """Stay on the frame until a user touches the canvas; not while it is frozen."""
         self.resting = not self.frozen
 
     def command(self, command: Command) -> list[Action]:
@@ -134,7 +134,7 @@ class Board:
         return [command]
 
     def point(self, frame: int, pointer: Pointer) -> list[Action]:
-        """What an event of the mouse on a frame asks for."""
+        """Return the requests of a mouse event on a frame."""
         plane = self._plane
         if plane is None or frame != self._frame:
             # A move says nothing that the press before it did not say.
@@ -152,7 +152,7 @@ class Board:
         return self.freeze() + actions if pressed and not self.frozen else actions
 
     def click(self, pixel: Point) -> list[Action]:
-        """A click on the frame on the canvas, whatever the tool; as RViz's Publish Point makes it."""
+        """Click on the frame, with any tool selected; as RViz's Publish Point does."""
         if self._plane is None or not self._plane.inside(pixel):
             return [Say("clicked beside the picture: nothing is drawn")]
         if self.resting:
@@ -172,7 +172,7 @@ class Board:
         return self._continued(drawn, plane) if isinstance(drawn, Stroke) else self._new(drawn)
 
     def _continued(self, stroke: Stroke, plane: Plane) -> Draw:
-        """The stroke; where it begins at the end of the one before, both in one, under the key of that one."""
+        """Return the stroke; where it begins at the end of the one before, both in one, under the key of that one."""
         near = max(_LEAST_JOIN, _JOIN * max(plane.size))
         before = self._stroke
         if (

@@ -16,7 +16,7 @@ _NODE = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 
 @dataclass(frozen=True)
 class CanvasConfig:
-    """Where the canvas is and what it shows, fixed once the node runs."""
+    """The place and the appearance of the canvas, fixed once the node runs."""
 
     segmenter: str = option("segmenter", "the segmenter's node, with its namespace where it has one", fixed=True)
     image_transport: str = option(
@@ -68,11 +68,11 @@ class CanvasConfig:
             raise ConfigError("surface: got texture, accepted: triangles, as markers of this distribution carry none")
 
     def make_surface(self) -> Surface:
-        """How pictures are put onto the plane."""
+        """Return the settings of the picture on the plane."""
         textured = textures_exist() if self.surface == "auto" else self.surface == "texture"
         kind = "texture" if textured else "triangles"
         return Surface(kind, self.texture_side, self.texture_encoding, self.columns)
 
     def plane(self, size: tuple[int, int]) -> Plane:
-        """Where a frame of (height, width) pixels lies."""
+        """Return the plane of a frame of (height, width) pixels."""
         return Plane(size, self.width, (self.x, self.y, self.z), (self.roll, self.pitch, self.yaw))

@@ -1,4 +1,4 @@
-"""What the canvas shows comes from here: the camera's frames, and what the segmenter says of them."""
+"""The pictures of the canvas: the camera's frames and the segmenter's overlays."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class KeyFrame:
         return self.shown.header
 
     def is_same(self, other: KeyFrame | None) -> bool:
-        """Whether another picture shows the same frame of the camera."""
+        """Return whether another picture shows the same frame of the camera."""
         return (
             other is not None
             and stamp_of(self.header) is not None
@@ -61,7 +61,7 @@ class KeyFrame:
 
 
 class Feed:
-    """Subscribes to the camera's images, and to a segmenter's overlay, suggestions, labels and status.
+    """The subscriptions to the camera's images and to a segmenter's overlay, suggestions, labels and status.
 
     on_overlay  called with every overlay
     on_change   called when there is another suggestion, or other names
@@ -95,7 +95,7 @@ class Feed:
             endpoints.subscription(topic, callback)
 
     def newest(self, before: KeyFrame | None, plane_of: Callable[[tuple[int, int]], Plane]) -> KeyFrame | None:
-        """The frame to show now, None while that is the one before.
+        """Return the frame to show now, None while that is the one before.
 
         It is shown by the segmenter's overlay while these come, else by the camera's image. ``plane_of`` gives the
         plane of a (height, width). Raises ImageError for a message that is no picture.
@@ -107,7 +107,7 @@ class Feed:
         return KeyFrame(newest, picture, plane_of((picture.shape[0], picture.shape[1])))
 
     def answer(self, frame: KeyFrame) -> KeyFrame | None:
-        """The frame as the segmenter's newest overlay shows it; None where that is not news of this frame."""
+        """Return the frame as the segmenter's newest overlay shows it; None where that is not news of this frame."""
         if self._overlay is None:
             return None
         overlay = self._overlay.message
@@ -117,7 +117,7 @@ class Feed:
         return KeyFrame(overlay, picture, frame.plane) if picture.shape == frame.picture.shape else None
 
     def suggestion(self, frame: KeyFrame) -> Point | None:
-        """(x, y) of the pixel of a frame to click next, if the segmenter's newest suggestion is of that frame."""
+        """Return (x, y) of the pixel to click next, if the segmenter's newest suggestion is of that frame."""
         message = self._suggestion
         if message is None or message.header.stamp != frame.header.stamp:
             return None

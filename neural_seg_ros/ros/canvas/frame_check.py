@@ -1,4 +1,4 @@
-"""Whether the segmenter still has the frozen frame; what is drawn waits for that, as it must not end up on another."""
+"""The check that the segmenter still has the frozen frame; drawings wait for its answer."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ class FrameCheck:
 
     @property
     def waiting(self) -> int:
-        """How much of what was drawn waits for the answer."""
+        """The number of drawings that wait for the answer."""
         return len(self._waiting)
 
     def ask(self, now: float) -> None:
-        """A frame is frozen, and the segmenter asked for it at ``now`` seconds. What waited for another is dropped."""
+        """Start the check of a frozen frame at ``now`` seconds; drawings that waited for another are dropped."""
         self._known = self.of_another = False
         self._until = now + self._patience
         self._waiting.clear()
         self._unconfirmed.clear()
 
     def ask_another(self, now: float) -> None:
-        """Another segmenter is asked for the same frame at ``now`` seconds."""
+        """Start the check of the same frame with another segmenter at ``now`` seconds."""
         self.forget()
         self.of_another = True
         self._until = now + self._patience
 
     def alive(self) -> None:
-        """The segmenter gives a sign of life: it has what was sent so far."""
+        """Return the segmenter gives a sign of life: it has what was sent so far."""
         self._unconfirmed.clear()
 
     def forget(self) -> bool:
-        """The segmenter is gone: what comes back may not have the frame. Gives whether it was known to have it."""
+        """Note that the segmenter is gone; a new one may lack the frame. Returns whether the old one had it."""
         known, self._known = self._known, False
         self._waiting[:0] = self._unconfirmed
         self._unconfirmed.clear()
         return known
 
     def draw(self, draw: Draw, now: float) -> tuple[list[Draw], bool]:
-        """What may be sent now that something is drawn, and whether the segmenter is to be asked once more."""
+        """Add a drawing; returns the drawings that may be sent now, and whether to ask once more."""
         if self._known:
             self._unconfirmed.append(draw)
             return [draw], False
@@ -65,14 +65,14 @@ class FrameCheck:
         return [], again
 
     def answered(self) -> list[Draw]:
-        """The segmenter has the frame; what may be sent now."""
+        """Return the segmenter has the frame; what may be sent now."""
         self._known, self._until, self.of_another = True, math.inf, False
         waiting, self._waiting = self._waiting, []
         self._unconfirmed += waiting
         return waiting
 
     def given_up(self, now: float) -> int | None:
-        """How much of what was drawn is dropped, once, when no answer came in time; None otherwise."""
+        """Return the number of dropped drawings, once, when no answer came in time; None otherwise."""
         if now <= self._until:
             return None
         dropped = len(self._waiting)

@@ -1,4 +1,4 @@
-"""Where the pixels of a frame lie on the canvas: a rectangle in the plane z = 0 of a pose, seen from above.
+"""The geometry of the canvas: frame pixels on a rectangle in the plane z = 0 of a pose, seen from above.
 
 The frame's centre is the origin of the pose, x points to the right of the picture and y to its top, so that from +z
 it looks as the camera shows it. One pixel is ``width / W`` metres in both directions; the centre of the upper left
@@ -40,7 +40,7 @@ class Plane:
 
     @property
     def height(self) -> float:
-        """Of the canvas in metres."""
+        """The height of the canvas in meters."""
         return self.width * self.size[0] / self.size[1]
 
     @cached_property
@@ -55,7 +55,7 @@ class Plane:
         )
 
     def pixel(self, point: Vector) -> Point | None:
-        """(x, y) in pixels, maybe outside of the frame, of a point of the plane in metres; None for any other point."""
+        """Return (x, y) in pixels, maybe outside of the frame, of a point of the plane; None for other points."""
         off = np.asarray(point, np.float64) - self.position
         if not np.isfinite(off).all():
             return None
@@ -68,23 +68,23 @@ class Plane:
         return round(float(across), _DECIMALS), round(float(down), _DECIMALS)
 
     def point(self, pixel: Point) -> Vector:
-        """The point in metres where (x, y) in pixels lies."""
+        """Return the point in metres where (x, y) in pixels lies."""
         x, y, z = self._rotation @ self.local(pixel) + self.position
         return float(x), float(y), float(z)
 
     def local(self, pixel: Point) -> Vector:
-        """The point of (x, y) in pixels, in metres relative to the pose."""
+        """Return the point of (x, y) in pixels, in metres relative to the pose."""
         height, width = self.size
         across, down = (pixel[0] + 0.5) / width, (pixel[1] + 0.5) / height
         return (across - 0.5) * self.width, (0.5 - down) * self.height, 0.0
 
     def inside(self, pixel: Point) -> bool:
-        """Whether (x, y) lies in the frame."""
+        """Return whether (x, y) lies in the frame."""
         height, width = self.size
         return -0.5 <= pixel[0] < width - 0.5 and -0.5 <= pixel[1] < height - 0.5
 
     def nearest(self, pixel: Point) -> Point:
-        """(x, y), brought to the frame's border where it lies outside."""
+        """Return (x, y), brought to the frame's border where it lies outside."""
         height, width = self.size
         return min(max(pixel[0], 0.0), width - 1.0), min(max(pixel[1], 0.0), height - 1.0)
 
@@ -114,7 +114,7 @@ class Triangles:
 
 
 def triangles(size: tuple[int, int], columns: int = 1, rows: int = 1) -> Triangles:
-    """Two triangles for each of ``rows`` x ``columns`` cells of a frame of (height, width), row by row."""
+    """Return two triangles for each of ``rows`` x ``columns`` cells of a (height, width) frame, row by row."""
     left, top = (part.ravel() for part in np.meshgrid(np.arange(columns), np.arange(rows)))
     # Upper left, lower left, lower right; upper left, lower right, upper right.
     u = (left[:, None] + np.array([0, 0, 1, 0, 1, 1])) / columns

@@ -1,4 +1,4 @@
-"""What the mouse does on the canvas, put together from single events that may be lost or come twice.
+"""Mouse gestures on the canvas, from single events that may be lost or arrive twice.
 
 Of a drag RViz tells the press and the release, and each twice: a move precedes both, and of a button the release is
 told as a click and as a release. Of a double click it tells a press, three releases and no second press. No release is
@@ -30,7 +30,7 @@ _STEP = 0.5
 
 
 class Event(enum.Enum):
-    """What the mouse did."""
+    """A mouse event."""
 
     PRESS = "press"
     MOVE = "move"
@@ -54,7 +54,7 @@ class Pointer:
 
 @dataclass(frozen=True)
 class Gesture:
-    """What was drawn: ``points`` (x, y) in pixels of the frame from the press to the release, at least one."""
+    """A drawn gesture: ``points`` (x, y) in pixels of the frame from press to release, at least one."""
 
     points: tuple[Point, ...]
     pen: Pen
@@ -81,7 +81,7 @@ class Gestures:
         self._open: dict[str, _Open] = {}
 
     def feed(self, pointer: Pointer, plane: Plane, pen: Pen) -> Gesture | Dropped | None:
-        """What an event ends, or None; ``pen`` is what a gesture that begins is drawn with."""
+        """Feed an event; returns the gesture that it ends, or None. ``pen`` is that of a gesture that begins."""
         for client, gesture in list(self._open.items()):
             if pointer.time - gesture.began > PATIENCE:
                 del self._open[client]

@@ -11,7 +11,7 @@ from neural_seg_ros.ros.toolkit.interface import Interface, Service, Topic
 
 
 class CanvasTopics:
-    """What the canvas is connected by, beside the segmenter of this name."""
+    """The topics of the canvas, for the segmenter of this name."""
 
     clicked_point = replace(offered.POINT, about="a click where it lies on the canvas, in `frame_id`")
 
@@ -33,7 +33,7 @@ class CanvasTopics:
 
     @staticmethod
     def image(transport: str) -> Topic:
-        """The camera's topic for a value of the parameter ``image_transport``."""
+        """Return the camera's topic for a value of the parameter ``image_transport``."""
         return replace(offered.image(transport), about="the camera, shown where no overlay comes", lock_step=None)
 
     @property

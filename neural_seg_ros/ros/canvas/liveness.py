@@ -1,4 +1,4 @@
-"""Whether the segmenter lives, and whether it is still the one that knows the frozen frame.
+"""The liveness of the segmenter's session, from its status messages.
 
 A process that is killed stays in the graph, services and all, until its lease ends (20 s with Fast DDS), and one that
 is started in its place comes before that. So signs of life are listened to, each of which says when its session began.
@@ -18,7 +18,7 @@ class Liveness:
         self._began: float | None = None
 
     def beat(self, began: float | None, now: float) -> bool:
-        """A sign at ``now`` seconds; gives whether another session gives it than gave the last.
+        """Note a status message at ``now`` seconds; returns whether it is of another session than the last.
 
         began  when its session began, None while it has none
         """
@@ -27,5 +27,5 @@ class Liveness:
         return another
 
     def silent(self, now: float) -> bool:
-        """Whether signs have come, and none of late."""
+        """Return whether signs have come, and none of late."""
         return self._heard is not None and now - self._heard > _SILENCE

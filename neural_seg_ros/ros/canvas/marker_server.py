@@ -52,20 +52,20 @@ OnFeedback = Callable[[InteractiveMarkerFeedback], None]
 
 
 class MarkerServer(Protocol):
-    """Shows one marker, and hands on what clients do with it."""
+    """A server of one interactive marker, which passes feedback of clients on."""
 
     def show(self, marker: InteractiveMarker) -> None:
         """Show this marker from now on, in place of the one before; both have the same name."""
 
     def watched(self) -> bool:
-        """Whether any client listens."""
+        """Return whether any client listens."""
 
     def destroy(self) -> None:
         """Take the marker away, and all topics."""
 
 
 def marker_server(node: Node, endpoints: Endpoints, on_feedback: OnFeedback) -> MarkerServer:
-    """The package's server where it can be imported, else one of our own; ``on_feedback`` is called while spinning."""
+    """Make the package's server where it can be imported, else our own; ``on_feedback`` is called while spinning."""
     if PackageServer is None:
         return OwnServer(node, endpoints, on_feedback)
     return InstalledServer(node, on_feedback)
@@ -88,7 +88,7 @@ class OwnServer:
         self._publish(markers=[marker])
 
     def watched(self) -> bool:
-        """Whether any client listens."""
+        """Return whether any client listens."""
         return bool(self._updates.get_subscription_count())
 
     def destroy(self) -> None:
@@ -133,7 +133,7 @@ class InstalledServer:
         self._server.applyChanges()
 
     def watched(self) -> bool:
-        """Whether any client listens."""
+        """Return whether any client listens."""
         return bool(self._server.update_pub.get_subscription_count())
 
     def destroy(self) -> None:

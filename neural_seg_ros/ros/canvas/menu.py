@@ -38,7 +38,7 @@ class Entry:
 
 
 def entries(board: Board, class_names: Mapping[int, str]) -> tuple[Entry, ...]:
-    """All lines, each after its parent. Ticked is what holds now; the last class is one that has no name yet."""
+    """List all menu lines, each after its parent; the ticks show the settings, the last class is unnamed."""
     return tuple(_entries(board, class_names))
 
 
@@ -64,19 +64,19 @@ def choose(entry_id: int, board: Board) -> list[Action]:
 
 
 def caption(board: Board, class_names: Mapping[int, str]) -> str:
-    """What the board is set to."""
+    """Describe the settings of the board."""
     state = "frozen" if board.frozen else "resting: press to wake" if board.resting else "live"
     return f"{state} | {board.tool.value} | class {name_of(board.pen.class_id, class_names)}"
 
 
 def name_of(class_id: int, class_names: Mapping[int, str]) -> str:
-    """How a class is called: its id, and its name where it has one that is not the id."""
+    """Return the label of a class: its id, and its name where that is not the id."""
     name = class_names.get(class_id, "")
     return f"{class_id} {name}" if name not in ("", str(class_id)) else str(class_id)
 
 
 def class_entry(class_id: int) -> int:
-    """The id of the entry that chooses a class, from 1."""
+    """Return the id of the entry that chooses a class, from 1."""
     return _FIRST_CLASS + class_id
 
 

@@ -44,7 +44,7 @@ _EVENTS = {
 
 @dataclass(frozen=True)
 class Surface:
-    """How a picture is put onto the plane.
+    """The way a picture is put onto the plane.
 
     kind          ``texture``, or ``triangles``: coloured ones, ``columns`` pairs of them across
     longer_side   pixels of the texture, at most
@@ -58,14 +58,14 @@ class Surface:
 
 
 def textures_exist() -> bool:
-    """Whether the markers of this distribution can carry a texture."""
+    """Return whether the markers of this distribution can carry a texture."""
     return {"texture_resource", "texture", "uv_coordinates"} <= set(Marker.get_fields_and_field_types())
 
 
 def interactive_marker(
     frame_id: str, plane: Plane, picture: RgbImage, number: int, menu: Iterable[Entry], text: str, surface: Surface
 ) -> InteractiveMarker:
-    """The canvas with a picture on it: one control named by the frame's number, and a line of text above it.
+    """Return the canvas with a picture on it: one control named by the frame's number, and a line of text above it.
 
     Its stamp is 0, so that RViz keeps it in its frame and gives points in that frame.
     """
@@ -89,18 +89,18 @@ def interactive_marker(
 
 
 def frame_number(feedback: InteractiveMarkerFeedback) -> int:
-    """The number of the frame that was touched, by the control's name; -1 where it names none."""
+    """Return the number of the frame that was touched, by the control's name; -1 where it names none."""
     digits = feedback.control_name.removeprefix(_CONTROL)
     return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 20 else -1
 
 
 def event_of(feedback: InteractiveMarkerFeedback) -> Event | None:
-    """What the mouse did; None for feedback that is about something else."""
+    """Convert feedback to a mouse event; None for feedback about something else."""
     return _EVENTS.get(feedback.event_type)
 
 
 def annotation_marker(annotation: Annotation, key: int, header: Header) -> ImageMarker:
-    """The ``ImageMarker`` that draws an annotation under an id: ``annotation_message.marker`` the other way round.
+    """Make the ``ImageMarker`` of an annotation under an id: the inverse of ``annotations.ros_messages.marker``.
 
     A filled box goes as the polygon of its corners. Raises AnnotationError for a mask.
     """
@@ -121,7 +121,7 @@ def annotation_marker(annotation: Annotation, key: int, header: Header) -> Image
 
 
 def look_marker(key: int, header: Header) -> ImageMarker:
-    """An ``ImageMarker`` that takes back what is under an id; where that is nothing, its frame is answered again."""
+    """Make an ``ImageMarker`` that removes an id's drawing; with an unused id the frame is answered again."""
     return ImageMarker(header=header, id=key, action=ImageMarker.REMOVE)
 
 

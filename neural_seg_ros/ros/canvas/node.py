@@ -54,7 +54,7 @@ _LONGEST_CLIENT = 200
 
 
 class Canvas(Node):
-    """Shows a frame as an interactive marker, and sends what is drawn on it to the segmenter.
+    """The node that shows a frame as an interactive marker and sends drawings on it to the segmenter.
 
     Nothing is drawn on a frame before the segmenter has answered that it still has it: a click must not end up on
     another picture. Raises ConfigError for parameters that are not accepted.
@@ -245,7 +245,7 @@ class Canvas(Node):
             )
 
     def _lives(self, now: float) -> bool:
-        """Whether there is a segmenter: one that was killed has its services for a while, but gives no sign of life."""
+        """Return whether a segmenter is alive: the services of a killed one stay for a while, its status does not."""
         # Who records the annotations subscribes to them too, but only a segmenter has its services.
         return bool(self._commands[Command.UNDO].service_is_ready()) and not self._feed.pulse.silent(now)
 

@@ -1,4 +1,4 @@
-"""What a gesture draws: the tool and the class that held when it began."""
+"""The pen of a gesture: the tool and the class that were set when it began."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BACKGROUND = 0
 
 
 class Tool(enum.Enum):
-    """What a gesture draws."""
+    """A drawing tool."""
 
     CLICK = "click"
     BOX = "box"
@@ -28,7 +28,7 @@ class Pen:
     width: float
 
     def draw(self, points: tuple[Point, ...]) -> Annotation:
-        """What a gesture through points (x, y), at least one, is; raises AnnotationError for what it cannot be.
+        """Convert a gesture through points (x, y), at least one, to an annotation. Raises AnnotationError.
 
         A click is where it was pressed, however far the mouse went; a box goes from the first pixel to the last.
         """

@@ -18,7 +18,7 @@ _RING, _RIM = (255, 255, 255), (0, 0, 0)
 
 
 def with_suggestion(picture: RgbImage, pixel: Point) -> RgbImage:
-    """A copy of an (H, W, 3) uint8 picture with a white ring around (x, y), the pixel to click next."""
+    """Draw a white ring around (x, y), the suggested click, on a copy of an (H, W, 3) uint8 picture."""
     drawn = picture.copy()
     side = min(picture.shape[:2])
     radius, thickness = max(4, side // 24), max(1, side // 160)
@@ -29,7 +29,7 @@ def with_suggestion(picture: RgbImage, pixel: Point) -> RgbImage:
 
 
 def texture(picture: RgbImage, longer_side: int, kind: str) -> bytes:
-    """An (H, W, 3) uint8 RGB picture as a file of ``kind`` ``png`` or ``jpeg``, its longer side at most that long."""
+    """Encode an (H, W, 3) uint8 RGB picture as ``png`` or ``jpeg``, its longer side at most that long."""
     small = resize_image(picture, *field_shape(picture.shape[0], picture.shape[1], longer_side, _LEAST_SIDE))
     png = [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION]
     _, data = cv2.imencode(
@@ -41,7 +41,7 @@ def texture(picture: RgbImage, longer_side: int, kind: str) -> bytes:
 
 
 def cells(picture: RgbImage, columns: int) -> NDArray[np.float32]:
-    """(rows, columns, 3) float32 mean colours in [0, 1] of nearly square cells of an (H, W, 3) uint8 RGB picture."""
+    """Average colors of nearly square cells of an (H, W, 3) uint8 RGB picture: (rows, columns, 3) float32 in [0, 1]."""
     height, width = picture.shape[:2]
     columns = min(columns, width)
     rows = min(height, max(1, round(columns * height / width)))

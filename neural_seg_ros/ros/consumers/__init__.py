@@ -1,1 +1,1 @@
-"""What is made of a label image for others: instances with their boxes, labelled points, masked depth. No rclpy."""
+"""Consumers of masks: instances with boxes, labeled points, masked depth. The pure parts need no rclpy."""

@@ -23,7 +23,7 @@ def organised(
     keep: NDArray[np.bool_] | None = None,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """(H, W) points of type ``POINT``, one a pixel: x right, y down, z forward, in metres in the camera's frame.
+    """Return (H, W) points of type ``POINT``, one a pixel: x right, y down, z forward, in metres in the camera's frame.
 
     metres      (H, W) float32 along the optical axis, NaN where nothing was measured
     labels      (H, W) uint8 or uint16 class ids
@@ -46,7 +46,7 @@ def organised(
 
 
 def dense(points: NDArray[Any]) -> NDArray[Any]:
-    """(N,) those of organised points (H, W) that are points, row by row."""
+    """Return (N,) those of organised points (H, W) that are points, row by row."""
     # As opaque bytes they are copied as a whole, not field by field.
     whole = points.view(f"V{POINT.itemsize}")
     return np.asarray(whole[~np.isnan(points["z"])].view(POINT))

@@ -12,7 +12,7 @@ _METERS[0] = np.nan
 
 
 def meters(depth: NDArray[np.uint16] | NDArray[np.float32]) -> NDArray[np.float32]:
-    """(H, W) float32 metres of (H, W) uint16 millimetres or float32 metres; NaN where nothing was measured.
+    """Return (H, W) float32 metres of (H, W) uint16 millimetres or float32 metres; NaN where nothing was measured.
 
     In float32 that is where depth is NaN, infinite, 0 or less.
     """
@@ -25,7 +25,7 @@ def meters(depth: NDArray[np.uint16] | NDArray[np.float32]) -> NDArray[np.float3
 def masked(
     depth: NDArray[np.uint16] | NDArray[np.float32], keep: NDArray[np.bool_] | None
 ) -> NDArray[np.uint16] | NDArray[np.float32]:
-    """(H, W) depth with everything but ``keep`` (H, W) marked as not measured: 0 in uint16, NaN in float32.
+    """Return (H, W) depth with everything but ``keep`` (H, W) marked as not measured: 0 in uint16, NaN in float32.
 
     The array itself where everything is kept (None).
     """

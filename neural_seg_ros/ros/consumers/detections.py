@@ -48,7 +48,7 @@ _UNLABELLED = 65535
 
 @dataclass(frozen=True)
 class DetectionsConfig:
-    """Parameters of the node."""
+    """The parameters of the node."""
 
     classes: str = option("0, unlabelled", HELP)
     keep: bool = option(False, "whether the pixels of these classes are detected; otherwise those of all others")
@@ -91,7 +91,7 @@ DETECTIONS = Interface(
 
 
 class Detections(Node):
-    """Publishes ``~/detections``, and ``~/roi/class_<id>`` for every class that is selected and known by name or id.
+    """The node that publishes ``~/detections``, and ``~/roi/class_<id>`` for every selected, known class.
 
     A region is that of the largest instance of its class, and nothing is published while there is none, as a region of
     size 0 means the whole image. Raises ConfigError or rclpy's ParameterException for parameters that are not accepted.
@@ -129,7 +129,7 @@ class Detections(Node):
         self._name_topics()
 
     def _name_topics(self) -> None:
-        """One topic for each class that may be detected, before it is."""
+        """Create one topic for each class that may be detected, in advance."""
         wanted = self._selection.named(self._labels.names, _UNLABELLED)
         if len(wanted) > _MOST_TOPICS:
             self._log.warning(
@@ -178,7 +178,7 @@ class Detections(Node):
 
 
 def region(instance: Instance, do_rectify: bool) -> RegionOfInterest:
-    """The rectangle around an instance."""
+    """Return the rectangle around an instance."""
     return RegionOfInterest(
         x_offset=instance.x,
         y_offset=instance.y,
@@ -189,7 +189,7 @@ def region(instance: Instance, do_rectify: bool) -> RegionOfInterest:
 
 
 def as_json(found: Sequence[Instance], header: Header, names: Mapping[int, str]) -> dict[str, Any]:
-    """What a Detection2DArray has, and the area; boxes by their left top corner."""
+    """Convert a Detection2DArray to JSON, with the area; boxes by their left top corner."""
     stamp = {"sec": header.stamp.sec, "nanosec": header.stamp.nanosec}
     detections = [
         {
@@ -208,7 +208,7 @@ def as_json(found: Sequence[Instance], header: Header, names: Mapping[int, str])
 
 
 def as_message(found: Sequence[Instance], header: Header) -> Any:
-    """A ``vision_msgs/Detection2DArray``; ``class_id`` is the id of ``~/labels`` in digits."""
+    """Make a ``vision_msgs/Detection2DArray``; ``class_id`` is the id of ``~/labels`` in digits."""
     message = Detection2DArray(header=header)
     for one in found:
         hypothesis = ObjectHypothesisWithPose()

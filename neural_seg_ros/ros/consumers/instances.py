@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Instance:
-    """Pixels of one class and the smallest upright rectangle around them.
+    """The pixels of one class, and the smallest upright rectangle around them.
 
     class_id       of all pixels
     x, y           leftmost column and topmost row
@@ -39,7 +39,7 @@ def find_instances(
     most: int,
     connected: bool = True,
 ) -> list[Instance]:
-    """At most ``most`` instances of (H, W) labels, uint8 or uint16: the largest ones, by class id, then by area.
+    """Find at most ``most`` instances of (H, W) labels, uint8 or uint16: the largest, by class id, then by area.
 
     confidence  (H, W) uint8, 255 for 1, or None
     classes     ids of interest, None for all
@@ -66,7 +66,7 @@ def _of_class(
     most: int,
     connected: bool,
 ) -> list[Instance]:
-    """The ``most`` largest instances of a mask (H, W) of 0 and 1."""
+    """Return the ``most`` largest instances of a mask (H, W) of 0 and 1."""
     left, top, width, height = cv2.boundingRect(mask)
     window = slice(top, top + height), slice(left, left + width)
     inside = np.ascontiguousarray(mask[window])

@@ -21,7 +21,7 @@ LABELS = Topic(
 
 
 class LabelNames:
-    """``names`` is the newest ``{id: name}``; ``changed`` is called after it has become another."""
+    """The newest class names ``{id: name}`` of a topic; ``changed`` is called after they change."""
 
     def __init__(self, endpoints: Endpoints, changed: Callable[[], None]) -> None:
         self.names: dict[int, str] = {}

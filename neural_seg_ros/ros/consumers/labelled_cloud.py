@@ -49,7 +49,7 @@ _SURE_HELP = "pixels with less confidence are not taken: borders of a mask that 
 
 @dataclass(frozen=True)
 class PointsConfig:
-    """What ``~/points`` has."""
+    """The settings of ``~/points``."""
 
     classes: str = option("all", HELP)
     keep: bool = option(True, _KEEP_HELP)
@@ -64,7 +64,7 @@ class PointsConfig:
 
 @dataclass(frozen=True)
 class DepthConfig:
-    """What ``~/depth`` has."""
+    """The settings of ``~/depth``."""
 
     classes: str = option("0, unlabelled", HELP)
     keep: bool = option(False, _KEEP_HELP)
@@ -76,7 +76,7 @@ class DepthConfig:
 
 @dataclass(frozen=True)
 class CloudConfig:
-    """Parameters of the node."""
+    """The parameters of the node."""
 
     points: PointsConfig = field(default_factory=PointsConfig)
     depth: DepthConfig = field(default_factory=DepthConfig)
@@ -113,7 +113,7 @@ LABELLED_CLOUD = Interface(
 
 
 class LabelledCloud(Node):
-    """Publishes ``~/points``, ``~/depth`` and ``~/camera_info`` of every mask with depth of the same stamp.
+    """The node that publishes ``~/points``, ``~/depth`` and ``~/camera_info`` of masks with depth of one stamp.
 
     Raises ConfigError or rclpy's ParameterException for parameters that are not accepted.
     """
@@ -189,7 +189,7 @@ class LabelledCloud(Node):
         labels: NDArray[Any],
         confidence: NDArray[np.uint8] | None,
     ) -> NDArray[np.bool_] | None:
-        """(H, W) bool of the pixels that are taken; None for all of them. ``name`` is the parameter of the classes."""
+        """Return (H, W) bool of the selected pixels; None for all. ``name`` is the parameter of the classes."""
         unlabelled = int(np.iinfo(labels.dtype).max)
         key = unlabelled, config.classes, config.keep
         table = self._tables.get(key)

@@ -33,7 +33,7 @@ _LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class BufferConfig:
-    """How long messages wait for those of the same stamp."""
+    """The time and memory that messages wait for others of the same stamp."""
 
     seconds: float = option(
         5.0, "seconds that depth waits for its mask, and a mask for the others", low=0.1, high=600.0
@@ -62,7 +62,7 @@ class ImageTopic:
 
 
 def mask_topics(confidence: bool) -> tuple[ImageTopic, ...]:
-    """The topics of the segmenter, in its namespace."""
+    """Return the topics of the segmenter, in its namespace."""
     images = (
         ImageTopic(MASK, MASKS, MASK_ENCODINGS, once=True),
         ImageTopic(CONFIDENCE, CONFIDENCES, ("mono8", "8UC1"), once=True),
@@ -71,7 +71,7 @@ def mask_topics(confidence: bool) -> tuple[ImageTopic, ...]:
 
 
 class MatchedImages:
-    """Calls ``matched`` with one message of every topic, whenever all have one of the same stamp.
+    """A subscriber that calls ``matched`` with one message of every topic of the same stamp.
 
     Nothing is subscribed to before ``listen``. Messages that are malformed or have no stamp are refused, and what
     ``matched`` raises is reported. ``masks`` and ``unmatched`` count what came together, and stamps given up.
@@ -116,7 +116,7 @@ class MatchedImages:
             self._matcher.clear()
 
     def topic_name(self, name: str) -> str:
-        """The topic of an image, remapped."""
+        """Return the topic of an image, remapped."""
         (topic,) = (image.topic.name for image in self._images if image.name == name)
         return str(self._node.resolve_topic_name(topic))
 

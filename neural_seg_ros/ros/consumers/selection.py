@@ -1,4 +1,4 @@
-"""Which classes a consumer takes, in words: ``all``, ``labelled``, or ids and names."""
+"""The selection of classes that a consumer takes: ``all``, ``labelled``, or ids and names."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Selection:
 
     @classmethod
     def parse(cls, text: str, keep: bool = True) -> Selection:
-        """Of entries with commas in between; spaces around them do not count, and no entry selects nothing."""
+        """Parse entries with commas between; spaces around them are ignored, no entry selects nothing."""
         return cls(frozenset(entry.strip() for entry in text.split(",") if entry.strip()), keep)
 
     def unknown(self, names: Mapping[int, str]) -> tuple[str, ...]:
-        """Entries that are neither an id, nor a word, nor a name in ``{id: name}``, sorted."""
+        """List the entries that are neither an id, nor a word, nor a name in ``{id: name}``, sorted."""
         known = {*WORDS, *names.values()}
         return tuple(sorted(entry for entry in self.entries - known if not _is_id(entry)))
 
     def table(self, names: Mapping[int, str], unlabelled: int) -> NDArray[np.bool_]:
-        """(unlabelled + 1,) bool: whether a class id is selected, where classes are called as in ``{id: name}``."""
+        """Return (unlabelled + 1,) bool: the class id is selected, with the class names ``{id: name}``."""
         listed = np.zeros(unlabelled + 1, np.bool_)
         if {ALL, LABELLED} & self.entries:
             listed[:unlabelled] = True
@@ -48,12 +48,12 @@ class Selection:
         return listed if self.keep else ~listed
 
     def named(self, names: Mapping[int, str], unlabelled: int) -> tuple[int, ...]:
-        """Selected ids, ascending, that are known beforehand: they have a name, or are among the entries."""
+        """List selected ids, ascending, that are known in advance: with a name, or among the entries."""
         table = self.table(names, unlabelled)
         return tuple(id_ for id_ in sorted({*names, *self._ids(names)}) if id_ < unlabelled and table[id_])
 
     def _ids(self, names: Mapping[int, str]) -> set[int]:
-        """What the entries list, but for words."""
+        """Return the entries that are not words."""
         listed = {int(entry) for entry in self.entries if _is_id(entry)}
         return listed | {id_ for id_, name in names.items() if name in self.entries}
 
@@ -66,7 +66,7 @@ _MOST = 65534
 
 
 def label_names(message: Any) -> dict[int, str]:
-    """``{id: name}`` of a ``vision_msgs/LabelInfo``, or of a ``std_msgs/String`` of JSON with ids for keys.
+    """Read ``{id: name}`` of a ``vision_msgs/LabelInfo``, or of a ``std_msgs/String`` of JSON.
 
     Raises ConfigError.
     """

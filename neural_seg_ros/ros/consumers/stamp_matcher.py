@@ -32,7 +32,7 @@ class _Waiting:
 
 
 class StampMatcher:
-    """Joins one message of every topic by exact stamp.
+    """A matcher of one message of every topic by exact stamp.
 
     once      topics with a new message for every match: a second mask of a frame comes with a second confidence. The
               first of them leads: without a new message of it there is no match, and where one of the others was lost
@@ -68,7 +68,7 @@ class StampMatcher:
         return self._match(entry) if len(entry.messages) == len(self._topics) and not entry.used else None
 
     def overdue(self, now: float) -> list[dict[str, Any]]:
-        """Matches of new messages that lead with others that served a match before, as new ones did not come."""
+        """Return matches of new messages with others that matched before, as no new ones came."""
         found = []
         for entry in self._waiting.values():
             if len(entry.messages) == len(self._topics) and now - entry.since > _GRACE:

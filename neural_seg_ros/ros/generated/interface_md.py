@@ -1,4 +1,4 @@
-"""Writes docs/interface.md: python -m neural_seg_ros.ros.generated.interface_md > docs/interface.md"""
+"""The writer of docs/interface.md: ``make generated``."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ In one line: `-p qos_overrides./camera/image_raw.subscription.reliability:=relia
 
 
 def interface_file() -> str:
-    """The text of docs/interface.md."""
+    """Return the text of docs/interface.md."""
     words = [f"`{kind.name.lower()}`" for kind in policies(PUBLISHER)]
     head = _HEAD.format(policies=", ".join(words[:-1]) + " and " + words[-1])
     return "\n".join([head, *(_node(interface) for interface in NODES)])
 
 
 def quality_text(profile: QoSProfile) -> str:
-    """A profile in words."""
+    """Describe a QoS profile in words."""
     reliability = "best effort" if profile.reliability == ReliabilityPolicy.BEST_EFFORT else "reliable"
     kept = "keep all" if profile.history == HistoryPolicy.KEEP_ALL else f"keep last {profile.depth}"
     if profile.durability == DurabilityPolicy.TRANSIENT_LOCAL:

@@ -1,4 +1,4 @@
-"""Writes config/segmenter.yaml: python -m neural_seg_ros.ros.generated.parameters_yaml > config/segmenter.yaml"""
+"""The writer of config/segmenter.yaml: ``make generated``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _COLUMNS = 108
 
 
 def parameters_file() -> str:
-    """The text of config/segmenter.yaml."""
+    """Return the text of config/segmenter.yaml."""
     blocks = [
         _comment(_FIXED),
         *_blocks(StartConfig(), fixed=True),
@@ -65,7 +65,7 @@ def _comment(text: str) -> str:
 
 
 def yaml_value(value: Any) -> str:
-    """A parameter's value as YAML has it."""
+    """Format a parameter's value as YAML."""
     if isinstance(value, bool):
         return str(value).lower()
     # YAML takes 1e-06 for a text, and nothing for null.

@@ -1,4 +1,4 @@
-"""Writes config/sros2_policy.xml: python -m neural_seg_ros.ros.generated.sros2_policy > config/sros2_policy.xml"""
+"""The writer of config/sros2_policy.xml: ``make generated``."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ CONSUMER = Interface(
 
 @dataclass(frozen=True)
 class Profile:
-    """What one node may do: its namespace, and names as it asks for them, ``*`` for any text in them."""
+    """The permissions of one node: its namespace, and names as it requests them, ``*`` for any text."""
 
     namespace: str
     node: str
@@ -68,7 +68,7 @@ class Profile:
 
 
 def profile(interface: Interface, namespace: str = "/") -> Profile:
-    """What a node needs that has this interface, and its default name."""
+    """Return the permissions that a node with this interface needs, under its default name."""
     managed, transforms = interface.is_managed, interface.listens_to_tf
     dynamic_outputs = [topic.name.replace("<id>", "*") for topic in interface.dynamic_outputs]
     return Profile(
@@ -87,7 +87,7 @@ def profile(interface: Interface, namespace: str = "/") -> Profile:
 
 
 def enclaves() -> dict[str, tuple[Profile, ...]]:
-    """The nodes of each process, by the process's enclave."""
+    """Return the nodes of each process, by the process's enclave."""
     found: dict[str, tuple[Profile, ...]] = {interface.node: (profile(interface),) for interface in (*NODES, CONSUMER)}
     # Each camera of the one process is a node, and a process has one enclave.
     found[MULTI_SEGMENTER.node] += tuple(profile(SEGMENTER, f"/{camera}") for camera in _CAMERAS)
@@ -95,7 +95,7 @@ def enclaves() -> dict[str, tuple[Profile, ...]]:
 
 
 def policy_file() -> str:
-    """The text of config/sros2_policy.xml."""
+    """Return the text of config/sros2_policy.xml."""
     policy = Element("policy", version=_VERSION)
     under = SubElement(policy, "enclaves")
     for path, profiles in enclaves().items():

@@ -1,4 +1,4 @@
-"""What the node reports on /diagnostics, and on ~/status for dashboards."""
+"""The reports of the segmenter: /diagnostics, and ~/status for dashboards."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MILLI, _MEGA = 1e3, 2**20
 
 @dataclass(frozen=True)
 class Report:
-    """What is known of the segmenter at a moment.
+    """The state of the segmenter at one moment.
 
     name        fully qualified node name
     state       lifecycle state
@@ -57,7 +57,7 @@ class Report:
 
     @cached_property
     def health(self) -> tuple[Level, str]:
-        """How bad it is, and all that is wrong in one line, the worst first."""
+        """The worst level, and all problems in one line, the worst first."""
         found = self._problems()
         if found:
             return max(problem.level for problem in found), "; ".join(problem.text for problem in found)
@@ -75,7 +75,7 @@ class Report:
 
 
 def diagnostics(report: Report, stamp: Time) -> DiagnosticArray:
-    """All figures as one status of /diagnostics."""
+    """Format all figures as one status of /diagnostics."""
     level, message = report.health
     entry = DiagnosticStatus(name=f"{report.name}: segmentation", hardware_id=report.device, message=message)
     entry.level = bytes([level])
@@ -120,7 +120,7 @@ def diagnostics(report: Report, stamp: Time) -> DiagnosticArray:
 
 
 def status_text(report: Report, stamp: Time) -> str:
-    """The figures of ~/status as JSON, one line; what is not known is null."""
+    """Return the figures of ~/status as JSON, one line; what is not known is null."""
     level, message = report.health
     status = report.status
     figures: dict[str, Any] = {
@@ -151,7 +151,7 @@ def status_text(report: Report, stamp: Time) -> str:
 
 
 def began_at(text: str) -> float | None:
-    """When the session of a ``status_text`` began; None where it has none.
+    """Read the start of the session from a ``status_text``; None where it has none.
 
     Raises ConfigError for a text that is no status.
     """
@@ -165,15 +165,15 @@ def began_at(text: str) -> float | None:
 
 
 def resident_bytes() -> int:
-    """Resident memory of this process."""
+    """Return the resident memory of this process in bytes."""
     return int(psutil.Process().memory_info().rss)
 
 
 def _ms(seconds: float) -> str:
-    """Milliseconds as text; empty when not yet known."""
+    """Format milliseconds; empty when unknown."""
     return "" if seconds < 0 else f"{seconds * _MILLI:.2f}"
 
 
 def _known(value: float, scale: float = 1.0) -> float | None:
-    """Rounded; None, which is null in JSON, where it is not known."""
+    """Round a figure; None, which is null in JSON, when unknown."""
     return round(value * scale, 2) if math.isfinite(value) and value >= 0 else None

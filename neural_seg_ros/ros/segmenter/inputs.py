@@ -33,7 +33,7 @@ _CALLBACKS_KEPT = 10_000
 
 
 class Inputs:
-    """Subscribes and hands everything to a live session.
+    """The subscriptions of the segmenter, which feed a live session.
 
     settings     gives the parameters of the moment
     camera_frame brings points into the camera's frame
@@ -75,11 +75,11 @@ class Inputs:
         self._subscribe(topics.MARKER, self._on_marker, annotations)
 
     def callback_seconds(self) -> list[float]:
-        """Durations of the newest calls of the image callback, oldest first."""
+        """Return the durations of the newest calls of the image callback, oldest first."""
         return list(self._callback_seconds.copy())
 
     def destroy(self) -> None:
-        """Unsubscribe."""
+        """Remove all subscriptions."""
         for subscription in self._subscriptions:
             self._endpoints.destroy(subscription)
 

@@ -146,5 +146,5 @@ SEGMENTER = Interface(
 
 
 def image(transport: str) -> Topic:
-    """The camera's topic for a value of the parameter ``image_transport``."""
+    """Return the camera's topic for a value of the parameter ``image_transport``."""
     return COMPRESSED if transport == "compressed" else IMAGE

@@ -49,7 +49,7 @@ MULTI_SEGMENTER = Interface(
 
 
 class MultiSegmenter(Node):
-    """Makes the segmenters of the cameras that its parameter ``cameras`` names, and ends them.
+    """The node that creates and ends a segmenter for each camera named in its parameter ``cameras``.
 
     Each is a node of its own, in its camera's namespace below that of this node. One whose parameters are not accepted
     is left out, with a line in the log, and one that cannot be configured stays unconfigured.
@@ -60,7 +60,7 @@ class MultiSegmenter(Node):
     """
 
     def __init__(self, arguments: Sequence[str] = (), **node_options: Any) -> None:
-        """arguments: those of the process; the ROS ones among them go to every segmenter."""
+        """Take the arguments of the process; the ROS arguments among them go to every segmenter."""
         super().__init__("multi_segmenter", **node_options)
         self.segmenters: list[Segmenter] = []
         self._steps = _SharedSteps()
@@ -116,7 +116,7 @@ def share_cores(cameras: int) -> None:
 
 
 def ros_arguments(arguments: Sequence[str]) -> list[str]:
-    """The ROS arguments of a process, without those that name its node or the node's namespace."""
+    """Return the ROS arguments of a process, without those that name its node or the node's namespace."""
     kept: list[str] = []
     among = False
     rest = iter(arguments)
@@ -132,14 +132,14 @@ def ros_arguments(arguments: Sequence[str]) -> list[str]:
 
 
 class _SharedSteps:
-    """How the sessions of all cameras make their steps: together where it pays."""
+    """The batcher that makes the steps of all cameras' sessions together where that is faster."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._batcher: Batcher | None = None
 
     def join(self, device: torch.device) -> Steps:
-        """For ``Session(make_steps=...)``."""
+        """Make the steps of one session: for ``Session(make_steps=...)``."""
         # torch takes seconds to import. Here that happens in a worker, so that the node answers to SIGINT meanwhile.
         from neural_seg_ros.field.batcher import Batcher
 

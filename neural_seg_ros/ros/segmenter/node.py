@@ -53,14 +53,14 @@ SWITCH_INTERVAL = 0.0005
 
 
 class Segmenter(LifecycleNode):
-    """Topics, services and parameters around a LiveSession.
+    """The lifecycle node with the topics, services and parameters of a LiveSession.
 
     Unconfigured it has parameters and diagnostics, inactive also a session, services and publishers, active also
     subscriptions. Raises ConfigError or rclpy's ParameterException for parameters that are not accepted.
     """
 
     def __init__(self, make_steps: MakeSteps | None = None, **node_options: Any) -> None:
-        """make_steps: how its session makes steps of the fit, where that is not the session's own way."""
+        """Create the node; ``make_steps`` makes the steps of the fit in another way than the session's own."""
         super().__init__("segmenter", **node_options)
         self._session_options = {} if make_steps is None else {"make_steps": make_steps}
         self._live: LiveSession | None = None
@@ -124,7 +124,7 @@ class Segmenter(LifecycleNode):
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Unsubscribe and idle; the session stays."""
+        """Remove the subscriptions and idle; the session stays."""
         self._unsubscribe()
         if self._live is not None:
             self._live.enable(False)
@@ -141,7 +141,7 @@ class Segmenter(LifecycleNode):
         return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to unconfigured."""
+        """Return to unconfigured."""
         self._unconfigure()
         return super().on_error(state)
 
@@ -197,7 +197,7 @@ class Segmenter(LifecycleNode):
         self._inputs = Inputs(self._endpoints, self._live, lambda: self._settings, self._camera_frame, self._throttled)
 
     def _active_text(self) -> str:
-        """What it takes, where it computes, what it gives."""
+        """Describe input, device and outputs in one line."""
         image = self.resolve_topic_name(offered.image(self._settings.start.image_transport).name)
         mask = self.resolve_topic_name(offered.RESULTS["mask"].name)
         idle = "" if self._is_enabled else "; disabled, ~/enable goes on"

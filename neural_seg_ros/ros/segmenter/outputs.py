@@ -1,4 +1,4 @@
-"""What the segmenter publishes; nothing is computed for a topic without subscribers."""
+"""The publishers of the segmenter; nothing is computed for a topic without subscribers."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Outputs:
         self._classes: frozenset[int] = frozenset()
 
     def wanted(self) -> bool:
-        """Whether any topic that a result goes to has a subscriber."""
+        """Return whether any topic that a result goes to has a subscriber."""
         return any(publisher.get_subscription_count() for publisher in (*self._named(RESULTS), self._suggestion))
 
     def contours_wanted(self) -> bool:
-        """Whether any topic that contours go to has a subscriber."""
+        """Return whether any topic that contours go to has a subscriber."""
         return any(publisher.get_subscription_count() for publisher in self._named(CONTOURS))
 
     def publish(self, output: LiveResult, unlabelled: int, overlay_alpha: float) -> None:
@@ -101,7 +101,7 @@ class Outputs:
 
 
 def labels_message(names: Mapping[int, str], header: Header) -> Any:
-    """The ``{id: name}`` of classes as ``vision_msgs/LabelInfo``; as JSON in a String where that is not installed."""
+    """Convert ``{id: name}`` to ``vision_msgs/LabelInfo``, or to JSON in a String where that is not installed."""
     if LABELS.kind is String:
         return String(data=json.dumps({str(key): name for key, name in names.items()}))
     from vision_msgs.msg import VisionClass

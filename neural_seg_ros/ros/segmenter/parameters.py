@@ -34,7 +34,7 @@ CLASS_NAMES_OPTION = Option(
 
 @dataclass(frozen=True)
 class StartConfig:
-    """What is fixed once the node runs."""
+    """The settings that are fixed once the node runs."""
 
     preset: str = option("cpu", "gives the defaults of the session's parameters", choices=tuple(PRESETS), fixed=True)
     device: str = option("auto", "where the field is fitted: auto, cpu, cuda or cuda:N", fixed=True)
@@ -83,7 +83,7 @@ MAX_NAME = 100
 
 @dataclass(frozen=True)
 class NodeConfig:
-    """What the node adds to its session, changeable at any time."""
+    """The settings of the node beside its session's, changeable at any time."""
 
     active_class: int = option(1, "class of clicks, boxes, strokes and regions that name none", low=0, high=65534)
     session_name: str = option("session", "file name, without suffix, of ~/save_session and ~/load_session")
@@ -124,7 +124,7 @@ class Settings:
 
 
 class Parameters:
-    """Declares all parameters on a node and keeps ``settings`` equal to them.
+    """All parameters of the node; ``settings`` always equals them.
 
     apply is called with (old settings, new settings) before a change is accepted; what it raises refuses the change
     and is its reason. Raises ConfigError for a start value that is not accepted.
@@ -147,7 +147,7 @@ class Parameters:
         node.add_on_set_parameters_callback(self._on_set)
 
     def with_session(self, session: SessionConfig) -> Settings:
-        """The settings with another session's configuration. Raises ConfigError where the other parameters bar it."""
+        """Return the settings with another session's configuration. Raises ConfigError if others forbid it."""
         return dataclasses.replace(self.settings, session=session)
 
     def adopt(self, load: Callable[[], SessionConfig]) -> None:
@@ -174,7 +174,7 @@ class Parameters:
 
 
 def parse_class_names(entries: Sequence[str]) -> dict[int, str]:
-    """``{id: name}`` of entries ``id:name`` or ``name``. Raises ConfigError naming the entry."""
+    """Parse entries ``id:name`` or ``name`` to ``{id: name}``. Raises ConfigError naming the entry."""
     names: dict[int, str] = {}
     following = 1
     for entry in entries:
@@ -193,7 +193,7 @@ def parse_class_names(entries: Sequence[str]) -> dict[int, str]:
 
 
 def names_of(classes: Iterable[int], class_names: Mapping[int, str]) -> str:
-    """Names of class ids, with commas in between; the id of a class without a name."""
+    """Join the names of class ids with commas; a class without a name gives its id."""
     return ", ".join(class_names.get(class_id, str(class_id)) for class_id in classes)
 
 
@@ -207,7 +207,7 @@ def _names(settings: Settings) -> set[str]:
 
 
 def _changed(settings: Settings, values: Mapping[str, Any]) -> Settings:
-    """Settings with parameters replaced. Raises ConfigError."""
+    """Return settings with parameters replaced. Raises ConfigError."""
 
     def changed(prefix: str, config: T) -> T:
         known = _prefixed(prefix, config)

@@ -29,7 +29,7 @@ _ROUND_TRIP = 1e-2
 def click_at(
     point: NDArray[np.float64], info: CameraInfo, frame: tuple[int, int], rectified: bool, class_id: int
 ) -> Click:
-    """The click on a frame of (height, width) where the camera sees ``point``.
+    """Return the click on a frame of (height, width) where the camera sees ``point``.
 
     point      (3,) x right, y down, z forward, metres, in the camera's optical frame
     info       of the camera that made the frame
@@ -60,7 +60,7 @@ def click_at(
 
 
 class CameraFrame:
-    """Brings points of other frames into the camera's: by TF where tf2_ros is installed."""
+    """The transformation of points into the camera's frame, by TF where tf2_ros is installed."""
 
     def __init__(self, node: Node) -> None:
         self._buffer: Any = None
@@ -69,7 +69,7 @@ class CameraFrame:
             self._listener = tf2_ros.TransformListener(self._buffer, node)
 
     def point_in(self, frame_id: str, message: PointStamped) -> NDArray[np.float64]:
-        """(3,) the point in ``frame_id``, metres; a message without a frame is taken to be in it already.
+        """Return (3,) the point in ``frame_id``, metres; a message without a frame is taken to be in it already.
 
         Uses the transform at the message's stamp, or the newest one where that is not known yet. Raises
         AnnotationError when there is no transform.
@@ -107,7 +107,7 @@ def transform_point(transform: Any, point: NDArray[np.float64]) -> NDArray[np.fl
 
 
 def _through_lens(ray: NDArray[np.float64], info: CameraInfo) -> NDArray[np.float64]:
-    """Pixel (2,) of the full sensor where the ray (x / z, y / z) arrives through the distorting lens."""
+    """Project the ray (x / z, y / z) through the distorting lens to a pixel (2,) of the full sensor."""
     matrix = np.asarray(info.k, np.float64).reshape(3, 3)
     distortion = np.asarray(info.d, np.float64)
     if not distortion.any():

@@ -22,7 +22,7 @@ _ANSWER_SECONDS = 30.0
 
 
 def commands(live: LiveSession, path: Callable[[], Path], load: Callable[[], str]) -> list[tuple[Service, Handler]]:
-    """The services without a request, with what handles each.
+    """Return the services without a request, with what handles each.
 
     path  of the session's file at the moment
     load  loads it, and says so
@@ -39,7 +39,7 @@ def commands(live: LiveSession, path: Callable[[], Path], load: Callable[[], str
 
 
 def answer(future: Future[T]) -> T:
-    """What the worker answers. Raises the error it met, SessionError when it is busy."""
+    """Wait for the worker and return its answer. Raises the error it met, SessionError when it is busy."""
     try:
         return future.result(_ANSWER_SECONDS)
     except FutureTimeoutError:
@@ -48,19 +48,19 @@ def answer(future: Future[T]) -> T:
 
 
 def said(_: object, message: str) -> str:
-    """The message, once the command was executed."""
+    """Return the message, once the command was executed."""
     return message
 
 
 def taken(done: bool, message: str, nothing: str) -> str:
-    """The message if anything was done. Raises SessionError with ``nothing`` otherwise."""
+    """Return the message if anything was done. Raises SessionError with ``nothing`` otherwise."""
     if not done:
         raise SessionError(nothing)
     return message
 
 
 def handler(command: Callable[[], str]) -> Handler:
-    """A service callback: success with the command's message, or failure with its error."""
+    """Make a service callback: success with the command's message, or failure with its error."""
 
     def handle(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:

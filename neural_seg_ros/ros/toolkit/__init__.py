@@ -1,1 +1,1 @@
-"""What all nodes share."""
+"""The toolkit of all nodes: interfaces, QoS, parameters, processes, conversion."""

@@ -21,7 +21,7 @@ _POINT_TYPES = {"f4": PointField.FLOAT32, "u4": PointField.UINT32}
 
 
 def from_array(pixels: NDArray[Any], encoding: str, header: Any) -> Image:
-    """A ``sensor_msgs/Image`` of (H, W) or (H, W, C) pixels, rows without padding.
+    """Make a ``sensor_msgs/Image`` of (H, W) or (H, W, C) pixels, rows without padding.
 
     ``encoding`` names what the pixels are (``mono8``, ``mono16``, ``rgb8``, ...) and must fit their dtype and shape;
     nothing is converted. Raises ImageError.
@@ -49,7 +49,7 @@ def from_array(pixels: NDArray[Any], encoding: str, header: Any) -> Image:
 
 
 def cloud_from_array(points: NDArray[Any], header: Any) -> PointCloud2:
-    """A ``sensor_msgs/PointCloud2`` of a structured array of float32 and uint32 fields.
+    """Make a ``sensor_msgs/PointCloud2`` of a structured array of float32 and uint32 fields.
 
     Organised, with NaN where there is no point, if the array is (H, W); dense, in one row, if it is (N,).
     """

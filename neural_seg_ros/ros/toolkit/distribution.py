@@ -1,4 +1,4 @@
-"""Which ROS there is: a sourced distribution, or its Python packages installed by pip."""
+"""The ROS installation: a sourced distribution, or Python packages installed by pip."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def require_ros() -> None:
 
 
 def have_vision_msgs() -> bool:
-    """Whether the names of classes are published as ``vision_msgs/LabelInfo``; otherwise as JSON in a String."""
+    """Return whether the names of classes are published as ``vision_msgs/LabelInfo``; otherwise as JSON in a String."""
     return _import_failure("vision_msgs.msg") is None
 
 
@@ -49,7 +49,7 @@ def use_large_images() -> None:
 
 
 def _import_failure(module: str) -> str | None:
-    """Why a module cannot be imported, in one line; None if it can. A package that is there may still not load."""
+    """Return why a module cannot be imported, in one line; None if it can. An installed one may still not load."""
     try:
         importlib.import_module(module)
     except (ImportError, AttributeError) as error:

@@ -154,7 +154,7 @@ class Endpoints:
 
 
 def _bounded(topic: Topic, callback: Callable[[Any], None]) -> Callable[[bytes], None]:
-    """A callback for the bytes of a topic's messages, of which a few make many objects of Python.
+    """Wrap a callback for serialized messages: a few bytes may become many Python objects.
 
     It raises AnnotationError for those of more than ``topic.most_bytes``, and for those that cannot be read.
     """

@@ -1,4 +1,4 @@
-"""What a node offers to the graph, said once: its endpoints are created from this, and docs/interface.md is written."""
+"""The interface of a node: topics, services and parameters, from which endpoints and docs are made."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Topic:
     fixed: bool = False
 
     def quality(self, lock_step: bool) -> QoSProfile:
-        """A profile of its own, as rclpy writes into it what is overridden."""
+        """Return a new profile, as rclpy writes overrides into it."""
         return copy.copy(self.lock_step if lock_step and self.lock_step is not None else self.profile)
 
     def exists(self, parameters: Mapping[str, Any]) -> bool:
-        """Whether a node with these parameters has it."""
+        """Return whether a node with these parameters has it."""
         return self.only_if is None or parameters[self.only_if[0]] == self.only_if[1]
 
 
@@ -57,7 +57,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Interface:
-    """Topics, services and parameters of a node.
+    """The topics, services and parameters of a node.
 
     node              its default name
     about             a sentence for the documentation
@@ -82,7 +82,7 @@ class Interface:
     listens_to_tf: bool = False
 
     def parameters(self) -> list[tuple[Option, Any]]:
-        """(option with its full name, default) of every parameter of the node's own."""
+        """Return (option with its full name, default) of every parameter of the node's own."""
         found = [(entry, entry.default) for entry in self.more]
         for prefix, config in self.options:
             defaults = to_flat(config)
@@ -92,6 +92,6 @@ class Interface:
 
 
 def type_name(kind: type) -> str:
-    """``sensor_msgs/msg/Image`` of its class, as the graph has it."""
+    """Return ``sensor_msgs/msg/Image`` of its class, as the graph names it."""
     package, folder = kind.__module__.split(".")[:2]
     return f"{package}/{folder}/{kind.__name__}"

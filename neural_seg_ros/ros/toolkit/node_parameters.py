@@ -30,13 +30,13 @@ _TYPES = {
 
 
 def declare(node: Node, config_class: type[T]) -> T:
-    """The configuration that the parameters of a node say, declared here. Raises ConfigError."""
+    """Return the configuration that the parameters of a node say, declared here. Raises ConfigError."""
     entries = options_of(config_class)
     return config_class(**{o.name: node.declare_parameter(o.name, o.default, descriptor(o)).value for o in entries})
 
 
 def descriptor(entry: Option) -> ParameterDescriptor:
-    """How ROS is told of an option: its type, description, range or choices."""
+    """Make the ROS descriptor of an option: type, description, range or choices."""
     described = ParameterDescriptor(type=_TYPES[entry.kind], description=entry.description, read_only=entry.fixed)
     low = -math.inf if entry.low is None else entry.low
     high = math.inf if entry.high is None else entry.high
@@ -52,7 +52,7 @@ def descriptor(entry: Option) -> ParameterDescriptor:
 
 
 def written(value: Any) -> Any:
-    """The text of a selection given as one id, or as a list of ids or names; anything else as it is."""
+    """Return the text of a selection given as one id, or as a list of ids or names; anything else as it is."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -65,7 +65,7 @@ T = TypeVar("T")
 
 
 class NodeOptions(Generic[C]):
-    """Declares every option of a configuration on a node, and keeps ``config`` equal to them.
+    """The options of a configuration as parameters of a node; ``config`` always equals them.
 
     lists    options that are text with commas in between: a parameter may give them as one number or as a list too
     changed  called after each accepted change

@@ -33,7 +33,7 @@ class Mismatch:
 def mismatches(
     topic: str, side: str, kind: str, profile: QoSProfile, others: Iterable[Any], *, fixed: bool = False
 ) -> list[Mismatch]:
-    """Those of the other side's endpoints that do not match ours, several of a node once.
+    """List the other side's endpoints that do not match ours, several of a node once.
 
     topic   resolved name
     side    ours: ``subscription`` or ``publisher``
@@ -66,7 +66,7 @@ def _is_longer(offered: Duration, requested: Duration) -> bool:
 
 
 def _limit(duration: Duration) -> int:
-    """Nanoseconds; no limit is 0 where it is asked for, and NO_LIMIT where the middleware tells of it."""
+    """Return nanoseconds; no limit is 0 in a request and NO_LIMIT in the middleware's answer."""
     return int(duration.nanoseconds) or NO_LIMIT
 
 

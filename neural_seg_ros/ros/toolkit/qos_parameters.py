@@ -39,7 +39,7 @@ def parameter_name(topic: str, side: str, policy: str) -> str:
 
 
 def policies(side: str) -> list[QoSPolicyKind]:
-    """The policies of a side that can be overridden."""
+    """Return the policies of a side that can be overridden."""
     return [kind for kind in OVERRIDES.policy_kinds if side == PUBLISHER or kind != QoSPolicyKind.LIFESPAN]
 
 
@@ -57,7 +57,7 @@ def declare(node: Node, topic: str, side: str, profile: QoSProfile) -> None:
 
 
 def parameter_value(policy: str, profile: QoSProfile) -> str | int:
-    """A policy of a profile as its parameter takes it: a word, or a number."""
+    """Format a policy of a profile as a parameter: a word, or a number."""
     value = getattr(profile, policy)
     if isinstance(value, Duration):
         return int(value.nanoseconds) if value.nanoseconds < NO_LIMIT else 0

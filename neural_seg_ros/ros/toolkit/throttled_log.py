@@ -24,7 +24,7 @@ class _Line:
 
 
 class ThrottledLog:
-    """Logs the first line of a kind at once and then one each period, with the number of those held back.
+    """A log that writes the first line of a kind at once, then one each period, with the number held back.
 
     Any thread may log. Nothing is logged once the node's context is shut down.
     """
@@ -41,7 +41,7 @@ class ThrottledLog:
         self.error((source, type(error), named if colon else ""), text)
 
     def guard(self, source: str, callback: Callable[..., None]) -> Callable[..., None]:
-        """The callback of a source, with what it raises logged as ``refused``: beyond here it would end the node."""
+        """Wrap the callback of a source: exceptions are logged as ``refused`` and do not end the node."""
 
         def call(*arguments: Any) -> None:
             try:
@@ -67,7 +67,7 @@ class ThrottledLog:
             self._node.get_logger().info(line)
 
     def _admitted(self, kind: Hashable, text: str) -> str | None:
-        """What to log now, if anything."""
+        """Return the line to log now, if any."""
         if not self._node.context.ok():
             return None
         now = self._clock()
