@@ -58,7 +58,7 @@ _prepared: dict[bytes, Regions] = {}
 
 
 def prepared_once(image: NDArray[np.uint8]) -> Regions:
-    """The region graph, found once a process: most variants play on the same."""
+    """Return the region graph, found once a process: most variants play on the same."""
     key = image.tobytes()
     if key not in _prepared:
         _prepared[key] = prepare_regions(image)
@@ -66,7 +66,7 @@ def prepared_once(image: NDArray[np.uint8]) -> Regions:
 
 
 def of_members(count: int, image: NDArray[np.uint8]) -> Regions:
-    """The region graph with the first segmentations of the ensemble alone."""
+    """Return the region graph with the first segmentations of the ensemble alone."""
     return RegionFinder(image).regions(count)
 
 
@@ -82,7 +82,7 @@ class Prepared:
 
 
 def by_contrast(image: NDArray[np.uint8]) -> Regions:
-    """The region graph without any segmentation: edges are as strong as their contrast in CIE Lab."""
+    """Return the region graph without any segmentation: edges are as strong as their contrast in CIE Lab."""
     undivided = np.zeros(image.shape[:2], np.int32)[None]
     with mock.patch("neural_seg_ros.regions.graph.Ensemble.first", return_value=undivided):
         regions = prepare_regions(image)
@@ -91,7 +91,7 @@ def by_contrast(image: NDArray[np.uint8]) -> Regions:
 
 
 def by_features(features: NDArray[np.float32], image: NDArray[np.uint8]) -> Regions:
-    """The region graph with a third of each edge's strength from how much ``features`` (F, h, w) differ across it."""
+    """Return the region graph with a third of each edge's strength from the difference of ``features`` (F, h, w)."""
     regions = prepared_once(image)
     means = _means(features, regions)
     means = (means - means.mean(1, keepdims=True)) / np.maximum(means.std(1, keepdims=True), 1e-6)
@@ -105,7 +105,7 @@ def by_features(features: NDArray[np.float32], image: NDArray[np.uint8]) -> Regi
 def appearance_with(
     probabilities: NDArray[np.float32], regions: Regions, weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The look of the regions plus a share of the field's log-``probabilities`` (N, h, w) there."""
+    """Return the look of the regions plus a share of the field's log-``probabilities`` (N, h, w) there."""
     likely = _means(np.maximum(np.log(probabilities + 1e-9), LEAST), regions)
     return np.asarray(appearance(regions, weights) + PROBABILITIES * likely)
 
@@ -117,12 +117,12 @@ def not_held(mixed: NDArray[np.float64], seen: NDArray[np.int64], present: Itera
 def with_islands(
     classes: NDArray[np.int64], seeded: NDArray[np.bool_], likely: NDArray[np.float64], edges: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """``classes`` as they are."""
+    """Return ``classes`` as they are."""
     return classes
 
 
 def _means(channels: NDArray[np.float32], regions: Regions) -> NDArray[np.float64]:
-    """The mean (C, R) of ``channels`` (C, h, w) of any size in every region."""
+    """Return the mean (C, R) of ``channels`` (C, h, w) of any size in every region."""
     size = regions.ids.shape[::-1]
     flat = regions.ids.ravel()
     full = (cv2.resize(channel, size, interpolation=cv2.INTER_LINEAR).ravel() for channel in channels)
@@ -237,7 +237,7 @@ class Images:
     step: int = 1
 
     def plan(self, root: Path, limit: int, contestants: tuple[Contestant, ...]) -> Plan:
-        """All ``contestants`` on the first ``limit`` items, 0: on all."""
+        """Return all ``contestants`` on the first ``limit`` items, 0: on all."""
         items = tuple(self.items(root)[:: self.step][: limit or None])
         return Plan(items, contestants, (self.game,), self.longer_side, self.clicks)
 
@@ -279,7 +279,7 @@ def main() -> None:
 
 
 def played(entry: tuple[Variant, Task]) -> Run:
-    """One game with a variant's replacements in place."""
+    """Return one game with a variant's replacements in place."""
     variant, task = entry
     with ExitStack() as stack:
         for name, replacement in {FINDER: partial(Prepared, variant.prepare), **variant.patches}.items():
@@ -288,7 +288,7 @@ def played(entry: tuple[Variant, Task]) -> Run:
 
 
 def figures_of(runs: Sequence[Run], plan: Plan) -> Figures:
-    """The figures of one variant on one set."""
+    """Return the figures of one variant on one set."""
     summary = summarize(runs, plan)
     ece = {"ECE pooled": summary["calibration"]["ece_pooled"]}
     if "mean_iou" in summary:
@@ -301,7 +301,7 @@ def figures_of(runs: Sequence[Run], plan: Plan) -> Figures:
 
 
 def tables_of(found: Mapping[str, Mapping[str, Figures]]) -> str:
-    """A table a set, a row a variant."""
+    """Return a table a set, a row a variant."""
     tables = []
     for name in dict.fromkeys(name for of_variant in found.values() for name in of_variant):
         rows = {variant: of_variant[name] for variant, of_variant in found.items() if name in of_variant}

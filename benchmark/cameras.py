@@ -126,7 +126,7 @@ def main() -> int:
 
 
 def _figures(scenario: str, options: argparse.Namespace) -> dict[str, object]:
-    """What was measured of a scenario."""
+    """Summarize the measurements of a scenario."""
     count = 1 if scenario == "alone" else options.cameras
     cameras = {f"camera_{number}": Heard() for number in range(count)}
     first = next(iter(cameras))

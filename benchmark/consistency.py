@@ -163,7 +163,7 @@ def main() -> None:
 
 
 def sessions(study: Study, image: NDArray[np.uint8], seed: int) -> Iterator[tuple[float, Session]]:
-    """(lambda, session) for every lambda of a study, after one and the same first fit to the image (H, W, 3)."""
+    """Return (lambda, session) for every lambda of a study, after one and the same first fit to the image (H, W, 3)."""
     with tempfile.TemporaryDirectory() as folder:
         first = Session(dataclasses.replace(study.config, seed=seed))
         first.observe(image)
@@ -177,7 +177,7 @@ def sessions(study: Study, image: NDArray[np.uint8], seed: int) -> Iterator[tupl
 
 
 def drawn_in_turn(session: Session, strokes: Iterable[Stroke]) -> Iterator[Result]:
-    """The answer after every stroke and the steps that are due for it."""
+    """Return the answer after every stroke and the steps that are due for it."""
     for stroke in strokes:
         session.annotate(stroke)
         session.fit()
@@ -185,7 +185,7 @@ def drawn_in_turn(session: Session, strokes: Iterable[Stroke]) -> Iterator[Resul
 
 
 def measured(session: Session, sample: Sample, strokes: Sequence[Stroke], network: str) -> tuple[Run, Labels]:
-    """The figures of one run and its labels (H, W) after the last stroke."""
+    """Return the figures of one run and its labels (H, W) after the last stroke."""
     truth = sample.truth
     results = list(drawn_in_turn(session, strokes))
     labels = [np.asarray(result.labels, np.uint8) for result in results]
@@ -215,7 +215,7 @@ def forgotten_share(right: Sequence[NDArray[np.bool_]]) -> float:
 
 
 def scenes(study: Study) -> NDArray[np.uint8]:
-    """A row a scene: the image with its strokes, then the answers without and with the loss."""
+    """Return a row a scene: the image with its strokes, then the answers without and with the loss."""
     pictures = []
     for name, strokes in SCENES.items():
         image = getattr(skimage.data, name)()
@@ -229,7 +229,7 @@ def scenes(study: Study) -> NDArray[np.uint8]:
 
 
 def turns(study: Study) -> NDArray[np.uint8]:
-    """One scene after some of its strokes, above without the loss, below with it."""
+    """Return one scene after some of its strokes, above without the loss, below with it."""
     image, strokes = getattr(skimage.data, TURNS)(), SCENES[TURNS]
     pictures, captions = [], []
     for consistency, session in sessions(dataclasses.replace(study, lambdas=SHOWN), image, seed=0):
@@ -242,7 +242,7 @@ def turns(study: Study) -> NDArray[np.uint8]:
 
 
 def row_of(image: NDArray[np.uint8], strokes: Sequence[Stroke], labels: Sequence[Labels]) -> list[NDArray[np.uint8]]:
-    """The image (H, W, 3) with its strokes, then the image tinted by every labels (H, W), all enlarged."""
+    """Return the image (H, W, 3) with its strokes, then the image tinted by every labels (H, W), all enlarged."""
     size = image.shape[1] * ENLARGED, image.shape[0] * ENLARGED
     large = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     scaled = []
@@ -261,7 +261,7 @@ def _json(runs: Sequence[Run]) -> str:
 
 
 def _tables(runs: Sequence[Run]) -> str:
-    """One row a network and lambda, then one row an image."""
+    """Return one row a network and lambda, then one row an image."""
     settings = list(dict.fromkeys((run.network, run.consistency) for run in runs))
     by_setting = [[run for run in runs if (run.network, run.consistency) == setting] for setting in settings]
     head = ("network, lambda", "mean IoU", *(f"seed {seed}" for seed in STUDIES[0].seeds))
@@ -282,7 +282,7 @@ def _tables(runs: Sequence[Run]) -> str:
 
 
 def _images_table(runs: Sequence[Run]) -> str:
-    """Mean IoU of one network by image and lambda, mean over the seeds."""
+    """Return mean IoU of one network by image and lambda, mean over the seeds."""
     lambdas = list(dict.fromkeys(run.consistency for run in runs))
     rows = []
     for image in dict.fromkeys(run.image for run in runs):

@@ -99,7 +99,7 @@ def timed(call: Callable[[], Any], runs: int, pause: float = 0.0) -> Timing:
 
 
 def functions(scene: Scene, runs: int) -> Iterator[tuple[str, Timing]]:
-    """The pure functions, without messages."""
+    """Return the pure functions, without messages."""
     rays = camera_rays(scene.info, scene.size, rectified=False)
     lens = CameraInfo(width=scene.info.width, height=scene.info.height, k=scene.info.k, distortion_model="plumb_bob")
     lens.d = [-0.2, 0.05, 0.001, -0.002, 0.0]
@@ -149,7 +149,7 @@ KINDS = {"points": PointCloud2, "detections": String}
 
 @contextmanager
 def listener(node: Node, *topics: str) -> Iterator[Callable[[], int]]:
-    """A process that listens to ``topics`` of a node; gives a function that ends it and tells how much came."""
+    """Return a process that listens to ``topics`` of a node; gives a function that ends it and tells how much came."""
     names = [f"{node.get_fully_qualified_name()}/{topic}" for topic in topics]
     command = [sys.executable, __file__, "--listen", *names]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

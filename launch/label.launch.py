@@ -77,7 +77,7 @@ def _nodes(context: LaunchContext) -> list[Action]:
 
 
 def _source(given: dict[str, str]) -> list[Action]:
-    """What publishes the images, unless a camera does already."""
+    """Return the publisher of the images, unless a camera publishes them already."""
     if given["bag"]:
         loop = ["--loop"] if given["loop"] == "true" else []
         play = ["ros2", "bag", "play", given["bag"], "--clock", "--rate", given["rate"], *loop]

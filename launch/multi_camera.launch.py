@@ -27,7 +27,7 @@ CHOICES = {"use_sim_time": ["", "true", "false"]}
 
 
 def generate_launch_description() -> LaunchDescription:
-    """One process with a segmenter for each camera."""
+    """Return one process with a segmenter for each camera."""
     declared = [
         DeclareLaunchArgument(name, default_value=value, description=text, choices=CHOICES.get(name))
         for name, value, text in ARGUMENTS

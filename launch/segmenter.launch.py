@@ -30,7 +30,7 @@ CHOICES = {
 
 
 def generate_launch_description() -> LaunchDescription:
-    """One lifecycle node; it activates itself unless the parameter autostart is false."""
+    """Return one lifecycle node; it activates itself unless the parameter autostart is false."""
     declared = [
         DeclareLaunchArgument(name, default_value=value, description=text, choices=CHOICES.get(name))
         for name, value, text in ARGUMENTS

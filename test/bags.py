@@ -33,7 +33,7 @@ Recorded = tuple[str, str, int, Any]
 
 
 def scene(number: int) -> tuple[np.ndarray, np.ndarray]:
-    """(H, W, 3) RGB and (H, W) truth of a frame."""
+    """Return (H, W, 3) RGB and (H, W) truth of a frame."""
     image = np.full((HEIGHT, WIDTH, 3), (20, 30, 160), np.uint8)
     truth = np.zeros((HEIGHT, WIDTH), np.uint8)
     truth[12:36, 10 + number : 34 + number] = 1
@@ -42,7 +42,7 @@ def scene(number: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def header(number: int, types: Any = TYPES) -> Any:
-    """The header of a frame; None as number: without a stamp."""
+    """Return the header of a frame; None as number: without a stamp."""
     stamp = START + number * PERIOD
     time = types.types["builtin_interfaces/msg/Time"](sec=stamp // 10**9, nanosec=stamp % 10**9)
     sequence = {"seq": number} if types is TYPES1 else {}
@@ -75,7 +75,7 @@ def recorded_at(number: int) -> int:
 
 
 def messages(count: int, broken: Iterable[int], types: Any = TYPES) -> list[Recorded]:
-    """A camera (raw and compressed), its truth and chatter; images ``broken`` have an encoding nobody knows."""
+    """Return a camera (raw and compressed), its truth and chatter; images ``broken`` have an encoding nobody knows."""
     found = []
     for number in range(count):
         image, truth = scene(number)
@@ -97,7 +97,7 @@ def write_bag(
     count: int = COUNT,
     extra: Sequence[Recorded] = (),
 ) -> Path:
-    """``messages`` and ``extra`` as a bag of ROS 2."""
+    """Return ``messages`` and ``extra`` as a bag of ROS 2."""
     listed = sorted([*messages(count, broken), *extra], key=lambda each: each[2])
     with Writer(path, version=9, storage_plugin=storage) as writer:
         kinds = {topic: kind for topic, kind, _, _ in listed}
@@ -108,7 +108,7 @@ def write_bag(
 
 
 def write_bag1(path: Path, broken: Iterable[int] = (), count: int = COUNT, chunk_bytes: int = 1) -> Path:
-    """``messages`` as a bag of ROS 1, in chunks of at least so many bytes."""
+    """Return ``messages`` as a bag of ROS 1, in chunks of at least so many bytes."""
     with Writer1(path) as writer:
         writer.chunk_threshold = chunk_bytes
         connections: dict[str, Any] = {}
@@ -120,7 +120,7 @@ def write_bag1(path: Path, broken: Iterable[int] = (), count: int = COUNT, chunk
 
 
 def replay(bag: Path, *extra: object, topic: str = "/camera/image_raw", name: str = "out") -> int:
-    """``neural-seg replay`` with the clicks beside the bag, into a folder beside it."""
+    """Return ``neural-seg replay`` with the clicks beside the bag, into a folder beside it."""
     return run(arguments(bag, *extra, topic=topic, name=name))
 
 
@@ -131,7 +131,7 @@ def arguments(bag: Path, *extra: object, topic: str = "/camera/image_raw", name:
 
 
 def read_masks(path: Path) -> dict[str, list[tuple[int, Any]]]:
-    """{topic: [(timestamp, message)]} of a bag of masks."""
+    """Return {topic: [(timestamp, message)]} of a bag of masks."""
     found: dict[str, list[tuple[int, Any]]] = {}
     with AnyReader([path]) as reader:
         for connection, timestamp, data in reader.messages():

@@ -45,7 +45,7 @@ def cluster() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def ros_domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """A DDS domain for this module alone, in the environment, so that processes started by the test share it.
+    """Return a DDS domain for this module alone, in the environment, so that processes started by the test share it.
 
     A home of its own, too: what a node keeps there is not for the nodes of another test run.
     """
@@ -130,7 +130,7 @@ class Probe:
 
 @pytest.fixture
 def probe(ros: Any) -> Iterator[Probe]:
-    """A Probe in the module's domain."""
+    """Return a Probe in the module's domain."""
     made = Probe(ros)
     yield made
     made.close()

@@ -31,7 +31,7 @@ def seconds(message: Any) -> float:
 
 
 def labels() -> Any:
-    """(H, W) uint8: background, a rectangle of class 1, two of class 2, and an unlabelled corner."""
+    """Return (H, W) uint8: background, a rectangle of class 1, two of class 2, and an unlabelled corner."""
     made = np.zeros((HEIGHT, WIDTH), np.uint8)
     made[4:12, 6:16] = 1
     made[14:20, 2:8] = 2
@@ -41,7 +41,7 @@ def labels() -> Any:
 
 
 def millimeters(seed: int = 0) -> Any:
-    """(H, W) uint16 with holes."""
+    """Return (H, W) uint16 with holes."""
     rng = np.random.default_rng(seed)
     made = rng.integers(300, 5000, (HEIGHT, WIDTH)).astype(np.uint16)
     made[rng.random((HEIGHT, WIDTH)) < 0.1] = 0

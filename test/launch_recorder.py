@@ -110,7 +110,7 @@ class Node:
     output: str = "log"
 
     def parameter(self, name: str) -> Any:
-        """What its dictionaries say of a parameter, None if nothing."""
+        """Return the value of a parameter in its dictionaries, None if there is none."""
         return next((given[name] for given in self.parameters if isinstance(given, dict) and name in given), None)
 
 
@@ -184,12 +184,12 @@ _MODULES: dict[str, tuple[type, ...]] = {
 
 
 def text_of(value: Any, context: LaunchContext) -> str:
-    """A text, or what a substitution is replaced by."""
+    """Return a text, or what a substitution is replaced by."""
     return value if isinstance(value, str) else str(value.perform(context))
 
 
 def command(node: Node, folder: Path) -> list[str]:
-    """How launch_ros would start a node of this package; its files of parameters are written into a folder."""
+    """Return how launch_ros would start a node of this package; its files of parameters are written into a folder."""
     ros = [] if node.name is None else ["-r", f"__node:={node.name}"]
     if node.namespace:
         ros += ["-r", "__ns:=/" + node.namespace.strip("/")]
@@ -204,7 +204,7 @@ def command(node: Node, folder: Path) -> list[str]:
 
 
 def describe(path: Path) -> LaunchDescription:
-    """The description that a launch file generates."""
+    """Return the description that a launch file generates."""
     modules = {name: ModuleType(name) for name in _MODULES}
     for name, members in _MODULES.items():
         for member in members:
@@ -222,7 +222,7 @@ def describe(path: Path) -> LaunchDescription:
 
 
 def run(path: Path, **arguments: str) -> list[Any]:
-    """The actions of a launch file and of those it includes, with what ``name:=value`` would give it."""
+    """Return the actions of a launch file and of those it includes, with what ``name:=value`` would give it."""
     context = LaunchContext(dict(arguments))
     actions: list[Any] = []
     for entity in describe(path).entities:

@@ -53,7 +53,7 @@ class RvizClient:
         return self
 
     def _ask(self) -> GetInteractiveMarkers.Response:
-        """The server's answer; asked again every second without one, as it may not know yet where to send it."""
+        """Return the server's answer; asked again every second without one, as it may not know yet where to send it."""
         node = self._probe.node
         client = node.create_client(GetInteractiveMarkers, f"{self._namespace}/get_interactive_markers")
         self._probe.until(client.service_is_ready, what="the service of the markers")
@@ -95,7 +95,7 @@ class RvizClient:
         return bool(self.markers) and text in self.text
 
     def point(self, pixel: Pixel, size: tuple[int, int]) -> NDArray[np.float64]:
-        """(3,) where a pixel of a frame of (height, width) is, in the marker's frame."""
+        """Return (3,) where a pixel of a frame of (height, width) is, in the marker's frame."""
         wanted = (np.array(pixel) + 0.5) / size[::-1]
         marker = self.picture
         points = np.array([(p.x, p.y, p.z) for p in marker.points]).reshape(-1, 3, 3)
@@ -144,12 +144,12 @@ class RvizClient:
         self.send(InteractiveMarkerFeedback.MENU_SELECT, menu_entry_id=entry)
 
     def texture(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB."""
+        """Return (H, W, 3) uint8 RGB."""
         data = np.frombuffer(bytes(self.picture.texture.data), np.uint8)
         return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
 
     def seen_from_above(self, width: int) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8: the textured triangles, without the marker's pose, seen from +z with x to the right."""
+        """Draw the textured triangles as (H, W, 3) uint8, without the marker's pose, seen from +z with x to the right."""
         marker, texture = self.picture, self.texture()
         points = np.array([(p.x, p.y) for p in marker.points])
         low, high = points.min(0), points.max(0)

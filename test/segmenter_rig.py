@@ -38,7 +38,7 @@ TINY = {
 
 
 def picture(seed: int = 0, height: int = HEIGHT, width: int = WIDTH) -> Any:
-    """(H, W, 3) uint8: a bright square on a dark, textured ground."""
+    """Return (H, W, 3) uint8: a bright square on a dark, textured ground."""
     image = np.random.default_rng(seed).integers(0, 60, (height, width, 3)).astype(np.uint8)
     image[height // 4 : height // 2, width // 4 : width // 2] += 180
     return image
@@ -77,7 +77,7 @@ class Rig:
         return [mask for mask in self.masks if seconds(mask) == second]
 
     def until_mask(self, second: float) -> Any:
-        """The newest mask of a frame, once there is one."""
+        """Return the newest mask of a frame, once there is one."""
         self.probe.until(lambda: self.masks_at(second), what=f"a mask of the frame at {second} s")
         return self.masks_at(second)[-1]
 
@@ -91,7 +91,7 @@ class Rig:
         self.clicks.publish(message)
 
     def until_labeled(self, second: float) -> Any:
-        """The newest mask of a frame, once it has the class 1."""
+        """Return the newest mask of a frame, once it has the class 1."""
         self.probe.until(
             lambda: any(1 in mask.data for mask in self.masks_at(second)), what=f"a labelled mask at {second} s"
         )
@@ -116,7 +116,7 @@ class Rig:
         return str(self.probe.call(GetState, "/segmenter/get_state").current_state.label)
 
     def status(self) -> DiagnosticStatus:
-        """The newest diagnostics, after at least one more has come."""
+        """Return the newest diagnostics, after at least one more has come."""
         known = len(self.diagnostics)
         self.probe.until(lambda: len(self.diagnostics) > known, what="diagnostics")
         return self.diagnostics[-1].status[0]

@@ -26,7 +26,7 @@ CAMERAS = ("front", "rear")
 
 
 def _with(options: dict[str, Any], **parameters: Any) -> dict[str, Any]:
-    """The options of a node, with parameters beside those that they have."""
+    """Return the options of a node, with parameters beside those that they have."""
     given = [Parameter(name, value=value) for name, value in parameters.items()]
     return {**options, "parameter_overrides": [*given, *options.get("parameter_overrides", [])]}
 

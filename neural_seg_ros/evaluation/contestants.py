@@ -1,4 +1,4 @@
-"""Who takes part, chosen by name, and how a worker process builds one."""
+"""The contestants: chosen by name, built in a worker process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Contestant(Generic[T]):
 def choose(
     peers: str, answers: str, accepted: Peers[Labeler], config: SessionConfig, device: str
 ) -> tuple[Contestant[Labeler], ...]:
-    """Labellers from comma-separated names, see ``choose_among``."""
+    """Choose labelers from comma-separated names, see ``choose_among``."""
     chosen = choose_among(peers, answers, accepted, partial(_session, device=device), config)
     return tuple(entry if entry.config is None else replace(entry, device=device) for entry in chosen)
 
@@ -40,7 +40,7 @@ def choose(
 def choose_among(
     peers: str, answers: str, accepted: Peers[T], ours: Callable[[SessionConfig], T], config: SessionConfig
 ) -> tuple[Contestant[T], ...]:
-    """Contestants from comma-separated names; each of ``peers`` and ``answers`` may be ``all`` or ``none``.
+    """Choose contestants from comma-separated names; each of ``peers`` and ``answers`` may be ``all`` or ``none``.
 
     Peers come first; ``ours`` builds a session of our own (picklable). Raises ConfigError for an unknown name or when
     nobody is left.
@@ -65,7 +65,7 @@ def _session(config: SessionConfig, device: str) -> Labeler:
 
 
 def names_among(option: str, text: str, accepted: tuple[str, ...]) -> list[str]:
-    """The names in ``text``, which are separated by commas, or ``all`` or ``none``. Raises ConfigError for another."""
+    """Parse comma-separated names, ``all`` or ``none``. Raises ConfigError for another."""
     if text == "all":
         return list(accepted)
     if text == "none":

@@ -87,7 +87,7 @@ class Item(Protocol):
 
 
 def object_items(root: str | Path, limit: int = 0) -> list[ObjectItem]:
-    """The images of a folder in the layout of GrabCut, by name; ``root`` may be above it. Raises SourceError."""
+    """List the images of a folder in the layout of GrabCut, by name; ``root`` may be above it. Raises SourceError."""
     pairs = _pairs(Path(root), ("", "grabcut"), "masks", ".png", GRABCUT_LAYOUT)
     return [
         ObjectItem(image.stem, image, mask, mask.parents[1] / "boxes" / mask.name)
@@ -96,7 +96,7 @@ def object_items(root: str | Path, limit: int = 0) -> list[ObjectItem]:
 
 
 def region_items(root: str | Path, annotators: str = "median", limit: int = 0) -> list[RegionsItem]:
-    """The images of a folder in the layout of BSDS500, by name; ``root`` may be above it.
+    """List the images of a folder in the layout of BSDS500, by name; ``root`` may be above it.
 
     ``annotators``: ``median`` takes the one with the median number of segments, ``all`` makes an item for each.
     ``limit`` counts images. An annotator without a segment of more than 2 % is left out.
@@ -117,12 +117,12 @@ def region_items(root: str | Path, annotators: str = "median", limit: int = 0) -
 
 
 def bsds_pairs(root: Path) -> list[tuple[Path, Path]]:
-    """(image, ground truth) paths of a folder in the layout of BSDS500, by name; ``root`` may be above it."""
+    """List (image, ground truth) paths in the layout of BSDS500, by name; ``root`` may be above it."""
     return _pairs(root, ("", "val", "bsds500/val"), "groundTruth", ".mat", BSDS_LAYOUT)
 
 
 def box_of(sample: Sample) -> Box:
-    """The bounding box that came with the sample, else that of the object, larger by 5 % at each side."""
+    """Return the bounding box of the sample, else that of the object, larger by 5 % at each side."""
     if sample.box is not None:
         return sample.box
     height, width = sample.truth.shape
@@ -139,7 +139,7 @@ def box_of(sample: Sample) -> Box:
 
 
 def _read_box(path: Path, size: tuple[int, int]) -> Box:
-    """The user's box of a file of another (height, width) ``size``. Raises SourceError naming the file."""
+    """Read the user's box of a file of another (height, width) ``size``. Raises SourceError naming the file."""
     mask = read_labels(path)
     if not (mask == 128).any():
         raise SourceError(f"{path}: got no box, accepted: {BOX_LAYOUT}")
@@ -149,13 +149,13 @@ def _read_box(path: Path, size: tuple[int, int]) -> Box:
 
 
 def _bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """(x0, y0, x1, y1) of the pixels."""
+    """Return (x0, y0, x1, y1) of the pixels."""
     ys, xs = np.nonzero(mask)
     return int(xs.min()), int(ys.min()), int(xs.max()), int(ys.max())
 
 
 def _pairs(root: Path, subfolders: tuple[str, ...], truths: str, suffix: str, layout: str) -> list[tuple[Path, Path]]:
-    """(image, truth) paths below the first of ``subfolders`` that has both folders."""
+    """Return (image, truth) paths below the first of ``subfolders`` that has both folders."""
     folders = [root / sub for sub in subfolders]
     folder = next((f for f in folders if (f / "images").is_dir() and (f / truths).is_dir()), None)
     if folder is None:
@@ -171,7 +171,7 @@ def _pairs(root: Path, subfolders: tuple[str, ...], truths: str, suffix: str, la
 
 
 def annotators_of(path: Path, field: str = "Segmentation") -> list[NDArray[Any]]:
-    """The segment ids (H, W) of every annotator of a BSDS500 ground truth file; its ``Boundaries`` are 1, else 0."""
+    """Read the segment ids (H, W) of every annotator of a BSDS500 file; its ``Boundaries`` are 1, else 0."""
     try:
         cells = scipy.io.loadmat(str(path))["groundTruth"].ravel()
         return [np.asarray(cell[field][0, 0]) for cell in cells]
@@ -181,7 +181,7 @@ def annotators_of(path: Path, field: str = "Segmentation") -> list[NDArray[Any]]
 
 
 def _classes_of(segments: NDArray[Any]) -> Labels:
-    """Segments of more than SMALLEST_SHARE of the image as classes 1, 2, ... in order of id, the others IGNORE."""
+    """Label segments of more than SMALLEST_SHARE of the image as classes 1, 2, ..., the others IGNORE."""
     _, index, counts = np.unique(segments, return_inverse=True, return_counts=True)
     large = counts > SMALLEST_SHARE * segments.size
     classes = np.where(large, np.cumsum(large), IGNORE).astype(np.uint8)
@@ -189,7 +189,7 @@ def _classes_of(segments: NDArray[Any]) -> Labels:
 
 
 def sample_of(name: str, image_path: Path, truth: Labels, longer_side: int) -> Sample:
-    """An image with its truth, both shrunk to ``longer_side`` (0: as they are). Raises SourceError."""
+    """Load an image with its truth, both shrunk to ``longer_side`` (0: not). Raises SourceError."""
     image = read_image(image_path)
     if image.shape[:2] != truth.shape:
         given = f"{image.shape[1]}x{image.shape[0]} for a truth of {truth.shape[1]}x{truth.shape[0]}"

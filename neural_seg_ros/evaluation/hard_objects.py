@@ -71,7 +71,7 @@ class FrameItem:
 
 
 def hard_items(root: str | Path, limit: int = 0) -> list[Item]:
-    """Segments of ``root``/bsds500 by name, then two frames of every sequence of ``root``/davis.
+    """List segments of ``root``/bsds500 by name, then two frames of every sequence of ``root``/davis.
 
     A segment has 1 % to 40 % of the image and at most a quarter of its border, and at least three other annotators (or
     all of them) have it too, whole or in parts, with an IoU of .80; less when fewer than 30 images have such a segment.
@@ -118,7 +118,7 @@ def _segments(root: Path) -> list[SegmentItem]:
 
 
 def _candidates(annotators: Sequence[NDArray[Any]]) -> Iterator[_Candidate]:
-    """Segments of the right size and place, where there is somebody to agree with."""
+    """Yield segments of the right size and place that another annotator could have."""
     if len(annotators) < 2:
         return
     uniques = [np.unique(ids, return_inverse=True) for ids in annotators]
@@ -139,13 +139,13 @@ def _border(image: NDArray[Any]) -> NDArray[Any]:
 
 
 def _common(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many pixels every segment of ``first`` (a row) shares with every segment of ``second`` (a column)."""
+    """Count the pixels that every segment of ``first`` (a row) shares with every segment of ``second`` (a column)."""
     rows, columns = int(first.max()) + 1, int(second.max()) + 1
     return np.bincount((first * columns + second).ravel(), minlength=rows * columns).reshape(rows, columns)
 
 
 def _match(common: NDArray[np.int64], area: int, areas: NDArray[np.int64]) -> tuple[NDArray[np.bool_], float]:
-    """Which segments another annotator has for a segment of ``area`` pixels, and their IoU with it.
+    """Find another annotator's segments for a segment of ``area`` pixels, and their IoU with it.
 
     They are the best one or all that lie inside together, whichever is better; ``areas`` are those of the other
     annotator's segments and ``common`` the pixels that each shares with the segment.
@@ -159,7 +159,7 @@ def _match(common: NDArray[np.int64], area: int, areas: NDArray[np.int64]) -> tu
 
 
 def _frames(root: Path) -> Iterator[FrameItem]:
-    """The frames at a quarter and at three quarters of every sequence."""
+    """List the frames at a quarter and at three quarters of every sequence."""
     for images, truths in sequence_folders(root):
         frames = image_paths(images)
         for quarters in MOMENTS:

@@ -18,7 +18,7 @@ from neural_seg_ros.metrics import IGNORE
 def next_object_click(
     labels: Labels, truth: Labels, clicks: Sequence[Click] = (), generator: np.random.Generator | None = None
 ) -> Click | None:
-    """The next click on one object: ``truth`` (H, W) uint8 of 0, 1 and IGNORE, object where ``labels`` is 1.
+    """Choose the next click on one object; ``truth`` (H, W) uint8 of 0, 1 and IGNORE, object where ``labels`` is 1.
 
     The click falls on the deepest point of all missed object (class 1) and of all false object (class 0) by Euclidean
     distance to the error's edge, never on a pixel of ``clicks``; with a ``generator`` uniformly inside the connected
@@ -41,7 +41,7 @@ def next_object_click(
 def next_region_click(
     labels: Labels, truth: Labels, clicks: Sequence[Click] = (), generator: np.random.Generator | None = None
 ) -> Click | None:
-    """The next click among many classes: at the centre of the largest wrong connected component, with its true class.
+    """Choose the next click among many classes: the center of the largest wrong component, with its true class.
 
     A component is made of wrong pixels of one true class. ``truth`` (H, W) uint8 of class ids and IGNORE; the centre
     is the deepest point that is not in ``clicks``; with a ``generator`` a uniform point. None when nothing is wrong.
@@ -62,12 +62,12 @@ def next_region_click(
 
 
 def first_region_clicks(truth: Labels) -> tuple[Click, ...]:
-    """One click a class of ``truth``, in order of class ids, at the deepest point of that class."""
+    """Choose one click a class of ``truth``, in order of class ids, at the deepest point of that class."""
     return tuple(_center(truth == class_id, int(class_id)) for class_id in np.unique(truth) if class_id != IGNORE)
 
 
 def _depth(region: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Distance of the region's pixels to the nearest pixel outside; beyond the image everything is outside."""
+    """Compute the distance of the region's pixels to the nearest pixel outside; beyond the image is outside."""
     padded = np.pad(region.astype(np.uint8), 1)
     depth: NDArray[np.float32] = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return depth[1:-1, 1:-1]
@@ -97,7 +97,7 @@ TOLERANCES = (1.0, 0.5, 0.0)
 
 
 def robot_strokes(truth: Labels, most: int = 18, share: float = 0.01) -> tuple[Stroke, ...]:
-    """Strokes of 1 px on the segments of ``truth``, (H, W) uint8 of class ids and IGNORE; the same for the same truth.
+    """Draw strokes of 1 px on the segments of ``truth``, (H, W) uint8 of class ids and IGNORE, deterministically.
 
     One stroke a class, larger classes first, in its largest connected component; then one in each further component of
     any class, larger ones first. At most ``most`` strokes that cover less than ``share`` of the image's pixels: they
@@ -114,7 +114,7 @@ def robot_strokes(truth: Labels, most: int = 18, share: float = 0.01) -> tuple[S
 
 
 def _components(truth: Labels) -> list[tuple[NDArray[np.bool_], int]]:
-    """The connected components with their classes: the largest of each class, larger classes first, then the others."""
+    """List connected components with their classes: the largest of each, larger classes first, then the others."""
     first, further = [], []
     for class_id in np.unique(truth[truth != IGNORE]):
         mask = truth == class_id
@@ -133,7 +133,7 @@ def _area(entry: tuple[int, NDArray[np.bool_], int]) -> int:
 
 
 def _middle_line(component: NDArray[np.bool_]) -> Path:
-    """The longest path along the medial axis, without the ends that run out into corners."""
+    """Find the longest path along the medial axis, without the ends that run out into corners."""
     # Beyond the image everything is outside, so that no stroke runs along its border.
     axis, depth = medial_axis(np.pad(component, 1), return_distance=True, rng=0)
     cost = np.where(axis, 1.0, np.inf)
@@ -146,7 +146,7 @@ def _middle_line(component: NDArray[np.bool_]) -> Path:
 
 
 def _farthest(cost: NDArray[np.float64], start: tuple[int, ...]) -> tuple[tuple[int, int], MCP_Geometric]:
-    """The pixel farthest from ``start`` on the way there, and the ways from ``start``."""
+    """Find the pixel farthest from ``start``, and the ways from ``start``."""
     routes = MCP_Geometric(cost)
     length, _ = routes.find_costs([start])
     length[~np.isfinite(length)] = -1
@@ -155,7 +155,7 @@ def _farthest(cost: NDArray[np.float64], start: tuple[int, ...]) -> tuple[tuple[
 
 
 def _shortened(paths: list[Path], pixels: int) -> list[Path]:
-    """The middle parts of the paths, of ``pixels`` pixels together at most; the first ones if there are more paths."""
+    """Shorten paths to their middle parts, of ``pixels`` pixels together at most; with many paths the first ones."""
     paths = paths[:pixels]
     surplus = sum(len(path) - 1 for path in paths)
     kept_share = min(1.0, (pixels - len(paths)) / max(1, surplus))
@@ -168,7 +168,7 @@ def _shortened(paths: list[Path], pixels: int) -> list[Path]:
 
 
 def _simplified(path: Path, component: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
-    """The fewest points, by Douglas and Peucker, whose line stays inside the component."""
+    """Find the fewest points, by Douglas and Peucker, whose line stays inside the component."""
     for tolerance in TOLERANCES:
         points = cv2.approxPolyDP(path[:, None], tolerance, False)
         line = np.zeros(component.shape, np.uint8)

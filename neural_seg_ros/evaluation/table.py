@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Table:
-    """Texts in columns."""
+    """A table of texts."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
     def markdown(self) -> str:
-        """The table as GitHub Markdown, the first column to the left, figures to the right."""
+        """Format the table as GitHub Markdown, the first column to the left, figures to the right."""
         rule = ["---", *["---:"] * (len(self.head) - 1)]
         return "".join(f"| {' | '.join(cells)} |\n" for cells in (self.head, rule, *self.rows))
 
 
 def padded(values: Sequence[float], length: int) -> list[float]:
-    """``values``, at least one, with the last repeated up to ``length``."""
+    """Pad ``values``, at least one, with the last up to ``length``."""
     return [*values, *[values[-1]] * (length - len(values))]

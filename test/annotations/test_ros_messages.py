@@ -169,7 +169,7 @@ LENS = [-0.3, 0.1, 0.001, -0.002, 0.0]
 
 
 def info(**fields: Any) -> CameraInfo:
-    """A lens of 500 pixels focal length, rectified to 400 pixels."""
+    """Return a lens of 500 pixels focal length, rectified to 400 pixels."""
     k = [500.0, 0.0, 320.0, 0.0, 500.0, 240.0, 0.0, 0.0, 1.0]
     p = [400.0, 0.0, 310.0, 0.0, 0.0, 400.0, 230.0, 0.0, 0.0, 0.0, 1.0, 0.0]
     given = {"width": 640, "height": 480, "distortion_model": "plumb_bob", "d": [0.0] * 5, "k": k, "p": p, **fields}

@@ -34,7 +34,7 @@ annotations:
 
 
 def scene(shift: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """A red square on a blue ground, (image, truth)."""
+    """Return a red square on a blue ground, (image, truth)."""
     image = np.full((HEIGHT, WIDTH, 3), (20, 30, 160), np.uint8)
     truth = np.zeros((HEIGHT, WIDTH), np.uint8)
     truth[12:36, 10 + shift : 34 + shift] = 1
@@ -75,7 +75,7 @@ def track(folder: Path, *extra: object) -> int:
 
 
 def error_of(capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line on stderr."""
+    """Return the one line on stderr."""
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1, lines
     assert lines[0].startswith("error: ")

@@ -20,7 +20,7 @@ AnnotationTargets = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 @pytest.fixture(scope="module")
 def quarters() -> NDArray[np.int64]:
-    """The class of each pixel, 0 to 3, of a 90 x 120 frame in four quarters."""
+    """Return the class of each pixel, 0 to 3, of a 90 x 120 frame in four quarters."""
     truth = np.zeros((90, 120), np.int64)
     truth[:45, 60:], truth[45:, :60], truth[45:, 60:] = 1, 2, 3
     return truth

@@ -12,7 +12,7 @@ from neural_seg_ros.regions import Regions, prepare_regions
 
 @pytest.fixture(scope="module")
 def regions() -> Regions:
-    """A noisy frame of 60 x 80 pixels."""
+    """Return a noisy frame of 60 x 80 pixels."""
     return prepare_regions(np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8))
 
 

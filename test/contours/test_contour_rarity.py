@@ -11,7 +11,7 @@ from neural_seg_ros.contours.hierarchy import COMMON_LENGTH, RARITY_POWER, Hiera
 
 @pytest.fixture
 def found() -> tuple[Arcs, Hierarchy]:
-    """144 cells of 5 x 7 pixels with strengths at random."""
+    """Return 144 cells of 5 x 7 pixels with strengths at random."""
     arcs = arcs_of(np.kron(np.arange(144, dtype=np.int32).reshape(12, 12), np.ones((5, 7), np.int32)))
     generator = np.random.default_rng(4)
     image = generator.integers(0, 256, (*arcs.ids.shape, 3), np.uint8)

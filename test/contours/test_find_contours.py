@@ -23,7 +23,7 @@ FAST = ContourConfig("fast")
 
 @pytest.fixture(scope="module")
 def scene() -> NDArray[np.uint8]:
-    """A disc and a bar on a ground, all of them noisy, 90 x 120."""
+    """Return a disc and a bar on a ground, all of them noisy, 90 x 120."""
     image = np.full((90, 120, 3), (70, 110, 60), np.uint8)
     cv2.circle(image, (40, 45), 25, (190, 60, 50), -1)
     cv2.rectangle(image, (85, 10), (100, 80), (60, 80, 190), -1)
@@ -42,7 +42,7 @@ def segments(contours: Contours, threshold: float) -> NDArray[np.int32]:
 
 
 def borders(ids: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Pixels left of or above another segment."""
+    """Return pixels left of or above another segment."""
     found = np.zeros(ids.shape, bool)
     found[:, :-1] |= ids[:, 1:] != ids[:, :-1]
     found[:-1] |= ids[1:] != ids[:-1]

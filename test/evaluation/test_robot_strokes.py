@@ -19,7 +19,7 @@ def classes(strokes: tuple[Stroke, ...]) -> list[int]:
 
 @pytest.fixture
 def shapes() -> np.ndarray:
-    """A ring (1), a bar (2), two blobs (3) and a class 1 px thin (4) on a ground (0), divided by a band of IGNORE."""
+    """Return a ring (1), a bar (2), two blobs (3) and a class 1 px thin (4) on a ground (0), with a band of IGNORE."""
     y, x = np.mgrid[:200, :300]
     truth = np.zeros((200, 300), np.uint8)
     radius = np.hypot(x - 70, y - 70)

@@ -37,7 +37,7 @@ def _image(number: int, width: int = SIDE + 3) -> torch.Tensor:
 
 
 def _annotate(engine: Engine, classes: int) -> None:
-    """A click of each class along a diagonal."""
+    """Return a click of each class along a diagonal."""
     labels, weights = torch.zeros(engine.shape, dtype=torch.int64), torch.zeros(engine.shape)
     at = torch.arange(classes) * 2
     labels[at, at] = torch.arange(classes)
@@ -52,7 +52,7 @@ def _engines(
     device: torch.device = CPU,
     seed: int = 0,
 ) -> list[Engine]:
-    """One on each of the images with these numbers."""
+    """Return one on each of the images with these numbers."""
     engines = [Engine(config, SIDE, SIDE + 3, device, seed, make_steps) for _ in numbers]
     for number, engine in zip(numbers, engines, strict=True):
         engine.set_target(_image(number))
@@ -60,7 +60,7 @@ def _engines(
 
 
 def _side_by_side(*works: Callable[[], Any]) -> list[Any]:
-    """What each gives, in threads of their own."""
+    """Return the results of each, in threads of their own."""
     with ThreadPoolExecutor(len(works)) as threads:
         futures = [threads.submit(work) for work in works]
         return [future.result(SECONDS) for future in futures]
@@ -71,7 +71,7 @@ def _step(engines: Sequence[Engine], n: int) -> None:
 
 
 def _assert_follows(together: list[Engine], alone: list[Engine], steps: int) -> None:
-    """The losses of those ``together`` stay within the tolerance, relative, of those alone."""
+    """Return the losses of those ``together`` stay within the tolerance, relative, of those alone."""
     for _ in range(0, steps, 20):
         _step(together, 20)
         for engine, single in zip(together, alone, strict=True):

@@ -27,7 +27,7 @@ def _config(answer: str) -> SessionConfig:
 
 
 def _use(device: str, answer: str, resets: int) -> list[weakref.ref[Engine]]:
-    """A new session so often; each sees frames of two resolutions, the second without what it was annotated with."""
+    """Make sessions; each sees frames of two resolutions, the second without its annotations."""
     engines = []
     config = _config(answer)
     for number in range(resets):

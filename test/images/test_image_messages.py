@@ -18,7 +18,7 @@ RED, GREEN, BLUE = 200, 120, 40
 
 
 def message(encoding: str, pixels: Any, *, padding: int = 0, big: bool = False) -> SimpleNamespace:
-    """A message as rosbags gives it; every row gets ``padding`` bytes of rubbish."""
+    """Return a message as rosbags gives it; every row gets ``padding`` bytes of rubbish."""
     pixels = np.asarray(pixels)
     if big:
         pixels = pixels.astype(pixels.dtype.newbyteorder(">"))
@@ -30,7 +30,7 @@ def message(encoding: str, pixels: Any, *, padding: int = 0, big: bool = False) 
 
 
 def picture() -> Any:
-    """(H, W, 3) RGB: left half orange, right half grey 90, so that a swap of channels or sides shows."""
+    """Return (H, W, 3) RGB: left half orange, right half grey 90, so that a swap of channels or sides shows."""
     rgb = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
     rgb[:, : WIDTH // 2] = RED, GREEN, BLUE
     return rgb

@@ -65,7 +65,7 @@ CAMERA = "/camera/image_raw"
 
 @pytest.fixture(scope="module")
 def entry_points() -> set[str]:
-    """Executables of the package."""
+    """Return the executables of the package."""
     names = re.findall(r'f"([a-z_-]+) = \{NAME\}\.', (ROOT / "setup.py").read_text())
     assert "segmenter" in names
     return set(names)
@@ -85,7 +85,7 @@ def rviz() -> dict[str, Any]:
 
 
 def started(path: Path, **arguments: str) -> list[Any]:
-    """All actions, those that wait for a process to end well among them."""
+    """Return all actions, those that wait for a process to end well among them."""
     actions = run(path, **arguments)
     for action in list(actions):
         if isinstance(action, RegisterEventHandler):
@@ -106,7 +106,7 @@ def commands(actions: list[Any]) -> list[list[str]]:
 
 
 def classes(part: Any) -> set[str]:
-    """Every Class of a configuration of RViz."""
+    """Return every Class of a configuration of RViz."""
     if isinstance(part, list):
         return set().union(*map(classes, part))
     if not isinstance(part, dict):

@@ -8,7 +8,7 @@ CONSUMERS = ROOT / "launch" / "consumers.launch.py"
 
 
 def nodes(**arguments: str) -> dict[str, Node]:
-    """What it starts, by name."""
+    """Return the started nodes by name."""
     return {action.name: action for action in run(CONSUMERS, **arguments)}
 
 

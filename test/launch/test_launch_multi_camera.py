@@ -9,7 +9,7 @@ MULTI = ROOT / "launch" / "multi_camera.launch.py"
 
 
 def node(**arguments: str) -> Node:
-    """The one node that it starts."""
+    """Return the one node that it starts."""
     (action,) = run(MULTI, **arguments)
     assert isinstance(action, Node)
     return action

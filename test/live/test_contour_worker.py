@@ -52,7 +52,7 @@ class Rig:
 
 
 def picture() -> np.ndarray:
-    """(48, 64, 3) uint8: a bright square on a dark ground."""
+    """Return (48, 64, 3) uint8: a bright square on a dark ground."""
     image = np.random.default_rng(0).integers(0, 20, (48, 64, 3)).astype(np.uint8)
     image[12:36, 16:44] += 180
     return image

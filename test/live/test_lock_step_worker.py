@@ -37,7 +37,7 @@ def until_masks(rig: Rig, count: int) -> list[str]:
 
 
 def in_thread(call: Callable[[], Any]) -> threading.Event:
-    """An event that is set when the call has returned."""
+    """Return an event that is set when the call has returned."""
     returned = threading.Event()
 
     def run() -> None:

@@ -16,7 +16,7 @@ class Clock:
 
 
 def turn(budget: Budget, clock: Clock, *, before: float, step: float, answer: float, seconds: float = 0.1) -> float:
-    """One turn with an endless fit; how long it took."""
+    """Return one turn with an endless fit; how long it took."""
     began = clock.now
     budget.begin()
     clock.now += before

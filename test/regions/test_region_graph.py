@@ -19,7 +19,7 @@ from neural_seg_ros.regions.graph_distances import geodesics
 
 @pytest.fixture(scope="module")
 def two_halves() -> NDArray[np.uint8]:
-    """A noisy red half beside a noisy green half, 80 x 120."""
+    """Return a noisy red half beside a noisy green half, 80 x 120."""
     image = np.zeros((80, 120, 3), np.uint8)
     image[:, :60], image[:, 60:] = (180, 60, 50), (60, 150, 70)
     noise = np.random.default_rng(3).normal(0, 6, image.shape)

@@ -73,7 +73,7 @@ def test_a_pickle_in_the_place_of_a_session_or_of_pixels_is_refused(tmp_path: Pa
 
 
 def saved(array: Any) -> bytes:
-    """The bytes of a .npy file with objects in it."""
+    """Return the bytes of a .npy file with objects in it."""
     import io
 
     file = io.BytesIO()

@@ -97,7 +97,7 @@ def test_every_line_is_an_annotation(probe: Any, tmp_path: Path) -> None:
 
 
 def expected(published: Iterable[Any]) -> int:
-    """How many annotations are left of all, as a marker replaces what its id drew before, or takes it back."""
+    """Return how many annotations are left of all, as a marker replaces what its id drew before, or takes it back."""
     others, markers = 0, {}
     for message in published:
         if isinstance(message, ImageMarker):

@@ -29,12 +29,12 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__
 
 
 def layer_of(module: str) -> str:
-    """``session`` of ``neural_seg_ros.session.session``, ``ros`` of ``neural_seg_ros.ros.camera``."""
+    """Return ``session`` of ``neural_seg_ros.session.session``, ``ros`` of ``neural_seg_ros.ros.camera``."""
     return module.split(".")[1]
 
 
 def imported(path: Path) -> set[str]:
-    """The modules of this package that a file imports, wherever in it, but for types alone."""
+    """Return the modules of this package that a file imports, wherever in it, but for types alone."""
     tree = ast.parse(path.read_text())
     names = set()
     for node in ast.walk(tree):

@@ -49,7 +49,7 @@ def manifest() -> ET.Element:
 
 @pytest.fixture(scope="module")
 def setup_arguments() -> dict[str, object]:
-    """The keyword arguments of ``setup()`` that are literals, and the lists of strings among its constants."""
+    """Return the keyword arguments of ``setup()`` that are literals, and the lists of strings among its constants."""
     tree = ast.parse((ROOT / "setup.py").read_text())
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "setup"]
     literals = {}

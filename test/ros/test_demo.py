@@ -29,7 +29,7 @@ WITHOUT_ROS = "import sys; sys.modules['rclpy'] = None; from neural_seg_ros.cli.
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bright square in the middle that moves a little, on noise. Its name has to be quoted in YAML."""
+    """Return a bright square in the middle that moves a little, on noise. Its name has to be quoted in YAML."""
     path = tmp_path_factory.mktemp("clip") / "a clip: #1.mp4"
     noise = np.random.default_rng(0).integers(0, 60, (HEIGHT, WIDTH, 3)).astype(np.uint8)
     with VideoWriter(path, fps=20) as video:

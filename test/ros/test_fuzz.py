@@ -75,7 +75,7 @@ class Fuzz:
         return draw.choice((*NUMBERS, draw.uniform(-10, 80)))
 
     def number32(self) -> float:
-        """One that 32 bits can hold."""
+        """Return one that 32 bits can hold."""
         return float(np.float32(self.number()))
 
     def point(self) -> Point:
@@ -144,7 +144,7 @@ class Fuzz:
         return self._draw.random() < 0.2
 
     def damaged(self, message: Any) -> bytes:
-        """The bytes of a message: cut, hit, or with a count that is not so."""
+        """Return the bytes of a message: cut, hit, or with a count that is not so."""
         draw = self._draw
         data = bytearray(serialize_message(message))
         damage = draw.randrange(3)
@@ -160,7 +160,7 @@ class Fuzz:
 
 
 def bomb() -> bytes:
-    """A PNG of 20,000 x 20,000 pixels in a few hundred bytes, with nothing behind what it announces."""
+    """Return a PNG of 20,000 x 20,000 pixels in a few hundred bytes, with nothing behind what it announces."""
     data = bytearray(cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1].tobytes())
     data[16:24] = (20_000).to_bytes(4, "big") * 2
     data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
@@ -216,12 +216,12 @@ FLUSH, FLUSH_X = "flush", -7777.0
 
 
 def flush(kind: type) -> Any:
-    """A message that is known again: when it is heard, so is all that the same publisher sent before it."""
+    """Return a message that is known again: when it is heard, so is all that the same publisher sent before it."""
     return Point(x=FLUSH_X) if kind is Point else kind(header=Header(frame_id=FLUSH))
 
 
 def is_flush(message: Any) -> bool:
-    """Whether a message, or its bytes, is one of ``flush``."""
+    """Return whether a message, or its bytes, is one of ``flush``."""
     if isinstance(message, bytes):
         return FLUSH.encode() in message or struct.pack("<d", FLUSH_X) in message
     return bool(message.header.frame_id == FLUSH)
@@ -303,7 +303,7 @@ def test_memory_is_flat_once_the_history_has_held_huge_markers(probe: Any, tmp_p
 
 
 def show_and_click(rig: Rig, camera: Any, second: float) -> None:
-    """A frame, and a click on it that is answered."""
+    """Return a frame, and a click on it that is answered."""
     rig.masks.clear()
     if camera.topic_name == "/image":
         camera.publish(from_array(picture(int(second)), "rgb8", header(second)))

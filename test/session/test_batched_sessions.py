@@ -26,7 +26,7 @@ CONFIG = SessionConfig.preset(
 
 
 def _picture(number: int) -> np.ndarray:
-    """(48, 64, 3) uint8: a bright half on another side for each number, with noise."""
+    """Return (48, 64, 3) uint8: a bright half on another side for each number, with noise."""
     image = np.random.default_rng(number).integers(0, 40, (48, 64, 3), np.uint8)
     bright = np.rot90(np.arange(64 * 64).reshape(64, 64) < 32 * 64, number)[:48]
     image[bright] += 180

@@ -29,7 +29,7 @@ def config(answer: str = "field", **changes: object) -> SessionConfig:
 
 
 def disc_image(height: int = 96, width: int = 128, shift: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """A yellow disc on blue, with some noise; and where the disc is."""
+    """Return a yellow disc on blue, with some noise; and where the disc is."""
     y, x = np.mgrid[:height, :width]
     disc = (x - width // 2 - shift) ** 2 + (y - height // 2) ** 2 < (height // 4) ** 2
     image = np.where(disc[..., None], (230, 200, 40), (30, 60, 150)).astype(np.int16)
@@ -639,7 +639,7 @@ def follow(session: Session, shifts: range) -> list[float]:
 
 @pytest.fixture
 def followed() -> Session:
-    """A disc clicked on the first frame, and background; then a frame later."""
+    """Return a disc clicked on the first frame, and background; then a frame later."""
     session = Session(config("fused"), "cpu")
     image, _ = disc_image()
     session.observe(image, 0.0)

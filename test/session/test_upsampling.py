@@ -12,7 +12,7 @@ from neural_seg_ros.session.upsampling import guided_upsampler
 
 
 def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """A disc of 320x240 with its true mask, shrunk to 80x60, and what a perfect field says there, (2, 60, 80)."""
+    """Return a disc of 320x240 with its true mask, shrunk to 80x60, and a perfect field's answer, (2, 60, 80)."""
     y, x = np.mgrid[:240, :320]
     disc = (x - 150) ** 2 + (y - 117) ** 2 < 70**2
     frame = np.where(disc[..., None], (200, 180, 60), (40, 70, 120)).astype(np.uint8)

@@ -21,7 +21,7 @@ RED, BLUE = (200, 40, 40), (40, 60, 210)
 
 
 def ground(seed: int = 0) -> np.ndarray:
-    """A green scene with texture, (HEIGHT, WIDTH, 3) uint8."""
+    """Return a green scene with texture, (HEIGHT, WIDTH, 3) uint8."""
     noise = np.random.default_rng(seed).normal(0, 1, (HEIGHT, WIDTH))
     noise = cv2.GaussianBlur(noise, (0, 0), 2) * 60
     return np.clip(np.array([60, 130, 70]) + noise[..., None], 0, 255).astype(np.uint8)
@@ -37,7 +37,7 @@ def square(frame: np.ndarray, x: int, y: int, color: tuple[int, int, int], side:
 
 
 def scene(x: int, hidden: bool = False, second: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """A frame with a red square at x, perhaps a blue one, perhaps a wall before the red one; labels (H, W) int."""
+    """Draw a frame with a red square at x, perhaps a blue one, perhaps a wall before the red one; labels (H, W) int."""
     frame = ground()
     labels = np.zeros((HEIGHT, WIDTH), int)
     labels[square(frame, x, 25, RED)] = 1
@@ -67,7 +67,7 @@ def annotated(config: TrackConfig = QUICK) -> Tracker:
 
 @pytest.fixture(scope="module")
 def fitted() -> dict[str, torch.Tensor]:
-    """The state of a tracker after its first fit."""
+    """Return the state of a tracker after its first fit."""
     tracker = annotated()
     assert tracker.train(1000) == QUICK.first_steps
     return tracker.snapshot()
@@ -75,7 +75,7 @@ def fitted() -> dict[str, torch.Tensor]:
 
 @pytest.fixture
 def tracker(fitted: dict[str, torch.Tensor]) -> Tracker:
-    """A tracker after its first fit."""
+    """Return a tracker after its first fit."""
     made = Tracker(QUICK)
     made.restore(fitted)
     return made

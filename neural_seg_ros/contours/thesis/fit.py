@@ -218,7 +218,7 @@ def _between(probabilities: Tensor) -> Tensor:
 
 
 def _connected(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Number the connected parts of equal label: ids (H, W) from 0 on."""
+    """Label the connected parts of equal label: ids (H, W) from 0 on."""
     ids = np.zeros(labels.shape, np.int32)
     count = 0
     for label in np.unique(labels):

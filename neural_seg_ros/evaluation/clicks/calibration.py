@@ -18,7 +18,7 @@ _FINE_BINS = 1500
 
 @dataclass(frozen=True)
 class Calibration:
-    """Pixels by their confidence, in even bins of [0, 1]; the upper edge belongs to a bin.
+    """The calibration of confidence: pixels in even bins of [0, 1]; the upper edge belongs to a bin.
 
     pixels      (1500,) how many
     right       (1500,) how many of them are labelled as in the truth
@@ -33,7 +33,7 @@ class Calibration:
 
     @staticmethod
     def of(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> Calibration:
-        """Of ``confidence`` in [0, 1] and ``right``, arrays of the same shape."""
+        """Count ``confidence`` in [0, 1] and ``right``, arrays of the same shape."""
         values = confidence.ravel().astype(np.float64)
         index = np.clip(np.ceil(values * _FINE_BINS).astype(np.int64) - 1, 0, _FINE_BINS - 1)
 
@@ -46,7 +46,7 @@ class Calibration:
         return Calibration(self.pixels + other.pixels, self.right + other.right, self.confidence + other.confidence)
 
     def expected_error(self) -> float:
-        """ECE = sum over 15 bins of |B| / n * |share right in B - mean confidence in B|, in [0, 1]; 0 without pixels.
+        """Compute ECE = sum over 15 bins of |B| / n * |share right in B - mean confidence in B|; 0 without pixels.
 
         Naeini, Cooper, Hauskrecht: Obtaining well calibrated probabilities using Bayesian binning, AAAI 2015.
         """
@@ -54,7 +54,7 @@ class Calibration:
         return float(np.abs(gaps).sum() / max(1.0, self.pixels.sum()))
 
     def risk(self, points: int) -> NDArray[np.float64]:
-        """(points,) the error rate of the most confident share 1/points, 2/points, ... 1 of the pixels, in [0, 1].
+        """Return (points,) the error rate of the most confident share 1/points, 2/points, ... 1 of the pixels.
 
         Pixels of one bin come in random order. Geifman, El-Yaniv: Selective classification for deep neural networks,
         NeurIPS 2017.
@@ -66,12 +66,12 @@ class Calibration:
         return np.asarray(np.interp(covered, pixels, wrong) / np.maximum(covered, 1e-9), np.float64)
 
     def area_under_risk(self) -> float:
-        """AURC: the mean of ``risk`` over all coverages, in [0, 1]."""
+        """Compute AURC: the mean of ``risk`` over all coverages, in [0, 1]."""
         return float(self.risk(1000).mean())
 
 
 def calibration_of(labeling: Labeling, truth: Labels) -> Calibration | None:
-    """Over the judged pixels; None of a method without a confidence."""
+    """Compute the calibration over the judged pixels; None for a method without confidence."""
     if labeling.confidence is None:
         return None
     judged = truth != IGNORE

@@ -25,7 +25,7 @@ TIMES = {"s a click p50": "click_seconds_p50", "p95": "click_seconds_p95", "s be
 
 
 def by_labeler(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """The runs of every labeller in the order of the first; with its start where there are several."""
+    """Group runs by labeler in the order of the first, with the start where there are several."""
     several = len({run.start for run in runs}) > 1
     groups: dict[str, list[Run]] = {}
     for run in runs:
@@ -34,7 +34,7 @@ def by_labeler(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def summarize(runs: Sequence[Run], plan: Plan) -> dict[str, Any]:
-    """The figures of one labeller in one game over its images.
+    """Summarize one labeler in one game over its images.
 
     before                   robot clicks before the first value of a curve
     NAME                     curve: mean over the images, after every click; a run that ended early keeps its last value
@@ -65,13 +65,13 @@ def summarize(runs: Sequence[Run], plan: Plan) -> dict[str, Any]:
 
 
 def shown_marks(plan: Plan, before: int = 0) -> list[int]:
-    """The numbers of robot clicks that are shown, from ``before`` on."""
+    """Return the numbers of robot clicks in tables, from ``before`` on."""
     marks = {mark for game in plan.games for mark in game.marks}
     return sorted(mark for mark in marks if before <= mark <= plan.clicks)
 
 
 def _calibration(runs: Sequence[Run], marks: Sequence[int]) -> dict[str, Any] | None:
-    """What confidence is worth, each a mean over the shown numbers of clicks.
+    """Average calibration and risk over the shown numbers of clicks.
 
     ece         expected calibration error of an image, mean over the images
     ece_pooled  that of the pixels of all images together
@@ -95,13 +95,13 @@ def _calibration(runs: Sequence[Run], marks: Sequence[int]) -> dict[str, Any] | 
 
 
 def at_marks(title: str, name: str, figures: Figures, plan: Plan) -> Cells:
-    """The curve ``name`` at the shown numbers of clicks."""
+    """Return the curve ``name`` at the shown numbers of clicks."""
     curve, before = figures[name], figures["before"]
     return {f"{title}{mark}": f"{curve[mark - before]:.3f}" if mark >= before else "-" for mark in shown_marks(plan)}
 
 
 def common_cells(merit: str, figures: Figures) -> Cells:
-    """Clicks that lower the figure of merit, calibration and time: the last columns of every table."""
+    """Return the last columns of every table: harmful clicks, calibration and time."""
     clicks = max(1, figures["clicks"])
     calibration = figures["calibration"] or {}
     return {
@@ -113,6 +113,6 @@ def common_cells(merit: str, figures: Figures) -> Cells:
 
 
 def table_of(rows: Mapping[str, Cells]) -> Table:
-    """A row a labeller, with the same columns for all."""
+    """Return a table with a row a labeler and the same columns for all."""
     head = next(iter(rows.values()))
     return Table(("labeller", *head), tuple((name, *cells.values()) for name, cells in rows.items()))

@@ -1,4 +1,4 @@
-"""``evaluate clicks``: how many robot clicks one object needs (the protocol of RITM: NoC@85, NoC@90, IoU per click)."""
+"""The games: clicks on one object, boxes, and clicks or strokes on many classes."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from neural_seg_ros.metrics import IGNORE, boundary_f, clicks_needed, error_rate
 
 
 def measure_object(labels: Labels, sample: Sample) -> dict[str, float]:
-    """IoU of the object, and F of its boundary at 2 px."""
+    """Compute the IoU of the object, and F of its boundary at 2 px."""
     return {"iou": iou(labels, sample.truth), "boundary_f": boundary_f(labels == 1, sample.truth)}
 
 
 def nothing(_: Sample) -> tuple[()]:
-    """The robot clicks at once."""
+    """Return no annotation: the robot starts with a click."""
     return ()
 
 
@@ -44,7 +44,7 @@ FROM_CLICKS = Game("clicks", nothing, next_object_click, measure_object, marks=(
 
 
 def clicks_report(plan: Plan, runs: Sequence[Run]) -> Report:
-    """The figures of all runs, by labeller."""
+    """Report the figures of all runs by labeler."""
     figures = {
         name: {**clicks_to_quality(own, plan.clicks), **summarize(own, plan)} for name, own in by_labeler(runs).items()
     }
@@ -53,7 +53,7 @@ def clicks_report(plan: Plan, runs: Sequence[Run]) -> Report:
 
 
 def clicks_to_quality(runs: Sequence[Run], clicks: int) -> dict[str, float]:
-    """NoC@85 and NoC@90, means over the images, and how many images never get there in ``clicks`` clicks."""
+    """Compute NoC@85 and NoC@90, averaged over images, and the number of images that never get there."""
     found: dict[str, float] = {}
     for name, quality in (("85", 0.85), ("90", 0.90)):
         found[f"noc{name}"] = float(np.mean([clicks_needed(run.merits, quality, clicks) for run in runs]))
@@ -76,7 +76,7 @@ REGION_MARKS = (0, 3, 6, 9)
 
 
 def regions_game(start: str) -> Game:
-    """The game that begins with ``clicks``, one a class, or ``strokes``, up to 18. Raises ConfigError."""
+    """Return the game that starts with ``clicks``, one a class, or ``strokes``, up to 18. Raises ConfigError."""
     games = {game.start: game for game in (_FROM_CLICKS, _FROM_STROKES)}
     if start not in games:
         raise ConfigError(f"start: got {start!r}, accepted: {' | '.join(games)}")
@@ -84,7 +84,7 @@ def regions_game(start: str) -> Game:
 
 
 def regions_report(plan: Plan, runs: Sequence[Run]) -> Report:
-    """The figures of all runs, by labeller."""
+    """Report the figures of all runs by labeler."""
     figures = {name: summarize(own, plan) for name, own in by_labeler(runs).items()}
     cells = {
         name: {**at_marks("mean IoU +", "mean_iou", entry, plan), **common_cells("mean IoU", entry)}
@@ -113,7 +113,7 @@ BOX_MARKS = (0, 1, 2, 3, 5, 8)
 
 
 def boxes_report(plan: Plan, runs: Sequence[Run]) -> Report:
-    """The figures of all runs, by labeller and start, and the IoU on every image."""
+    """Report the figures of all runs by labeler and start, and the IoU on every image."""
     groups = by_labeler(runs)
     figures = {name: summarize(own, plan) for name, own in groups.items()}
     cells = {
@@ -134,7 +134,7 @@ def _first(figures: Figures, name: str) -> str:
 
 
 def _images(groups: Mapping[str, Sequence[Run]], plan: Plan) -> Table:
-    """A row an image: IoU from the box alone, and after every shown number of clicks without a box."""
+    """Return a row an image: IoU from the box alone, and after each shown number of clicks without a box."""
     columns = {
         f"{name} +{mark}": {run.image: f"{run.merit(mark):.3f}" for run in own}
         for name, own in groups.items()
@@ -149,7 +149,7 @@ def _box(sample: Sample) -> tuple[Box]:
 
 
 def _measure_box(labels: Labels, sample: Sample) -> dict[str, float]:
-    """Beside the figures of an object its error rate, over all judged pixels and over those inside the box."""
+    """Compute the figures of an object and its error rate, over all judged pixels and inside the box."""
     inside = np.full_like(sample.truth, IGNORE)
     shape = sample.truth.shape[0], sample.truth.shape[1]
     pixels = box_pixels(box_of(sample), shape, shape)

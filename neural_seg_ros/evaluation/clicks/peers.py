@@ -64,7 +64,7 @@ class GrabCut:
         return trimap
 
     def _inside(self, box: Box) -> NDArray[np.uint8]:
-        """The trimap of GC_INIT_WITH_RECT; of a box as large as the image the outermost pixel counts as outside."""
+        """Return the trimap of GC_INIT_WITH_RECT; a box as large as the image leaves its outermost pixels outside."""
         shape = self._image.shape[0], self._image.shape[1]
         inside = np.zeros(shape, bool)
         inside[box_pixels(box, shape, shape)] = True
@@ -139,7 +139,7 @@ REGION_PEERS: dict[str, Callable[[], Labeler]] = {
 
 
 def _seeds(image: NDArray[np.generic], annotations: Sequence[Annotation]) -> NDArray[np.int32]:
-    """(H, W) int32: the class on all that is drawn, clicks as small discs, later ones on top, NOTHING elsewhere."""
+    """Draw (H, W) int32 classes, clicks as small discs, later ones on top, NOTHING elsewhere."""
     shape = image.shape[0], image.shape[1]
     seeds = np.full(shape, NOTHING, np.int32)
     for annotation in annotations:

@@ -22,7 +22,7 @@ ROBOTS = ("centre", "random")
 
 @dataclass(frozen=True)
 class Game:
-    """What is drawn, and what is measured; made of functions at the top of a module, so that it can be pickled.
+    """The rules of a game: first annotations, robot, measures; functions at module level, so that it pickles.
 
     start       what the user begins with: a name
     first       what is drawn before the robot clicks, at once; nothing: its first click begins
@@ -84,7 +84,7 @@ class Plan:
             raise ConfigError(f"robot: got {self.robot!r}, accepted: {' | '.join(ROBOTS)}")
 
     def tasks(self) -> list[Task]:
-        """Item by item, game by game; all games on one item meet random robots of the same seed."""
+        """Yield tasks item by item, game by game; all games on an item have random robots of the same seed."""
         seeds = np.random.SeedSequence(self.seed).generate_state(len(self.items)).tolist()
         return [
             Task(item, contestant, game, self.longer_side, self.clicks, seed if self.robot == "random" else None)
@@ -96,7 +96,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a labeller made of all that was drawn so far; ``calibration`` is None without a confidence."""
+    """The labeling after some annotations; ``calibration`` is None without a confidence."""
 
     drawn: tuple[Annotation, ...]
     labels: Labels
@@ -129,26 +129,26 @@ class Run:
         return next(iter(self.figures.values()))
 
     def merit(self, clicks: int) -> float:
-        """The figure of merit after so many robot clicks; a run that ended early keeps its last."""
+        """Return the figure of merit after so many robot clicks; a run that ended early keeps its last."""
         return self.merits[min(clicks - self.before, len(self.merits) - 1)]
 
     def answer(self, clicks: int) -> Answer:
-        """The answer after so many robot clicks, a mark or the most; the last of a run that ended early."""
+        """Return the answer after so many robot clicks, a mark or the most; the last of a run that ended early."""
         return self.answers[max(number for number in self.answers if number <= clicks)]
 
 
 def fits(contestant: Contestant[Labeler]) -> bool:
-    """Whether it is a session that fits its field between clicks."""
+    """Return whether a contestant is a session that fits its field between clicks."""
     return contestant.config is not None and not contestant.config.answers_at_once
 
 
 def play(task: Task) -> Run:
-    """A game of a new labeller of its contestant."""
+    """Play a game with a new labeler of its contestant."""
     return play_with(task.contestant.build(), task)
 
 
 def play_with(labeler: Labeler, task: Task) -> Run:
-    """Up to ``task.clicks`` clicks of the robot, fewer when nothing is wrong any more."""
+    """Play up to ``task.clicks`` clicks of the robot, fewer when nothing is wrong any more."""
     sample = task.item.load(task.longer_side)
     began = time.perf_counter()
     labeler.start(sample.image)
@@ -187,7 +187,7 @@ class _Move:
 
 
 def _moves(task: Task, sample: Sample, labeler: Labeler, first: tuple[Annotation, ...]) -> Iterator[_Move]:
-    """What is drawn first, if anything, then the robot's clicks one by one, each with what is made of all so far."""
+    """Yield the first annotations, if any, then the robot's clicks one by one, each with the labeling after it."""
     generator = None if task.seed is None else np.random.default_rng(task.seed)
     labels: Labels = np.zeros(sample.truth.shape, np.uint8)
     drawn = first
@@ -205,7 +205,7 @@ def _moves(task: Task, sample: Sample, labeler: Labeler, first: tuple[Annotation
 
 
 def groups_of(plan: Plan) -> list[tuple[int, ...]]:
-    """The numbers of ``plan.tasks()``, each once, in groups that are played together.
+    """Group the numbers of ``plan.tasks()``, each once, into those played together.
 
     Those of one contestant that fits, one game and images of one size are, up to ``plan.batch`` of them.
     """
@@ -226,7 +226,7 @@ def groups_of(plan: Plan) -> list[tuple[int, ...]]:
 
 
 def play_together(tasks: Sequence[Task]) -> list[Run]:
-    """A game each, in their order: more than one in threads that make the steps of their fits in lock-step."""
+    """Play a game each, in order: several in threads that make the steps of their fits in lock-step."""
     if len(tasks) == 1:
         return [play(tasks[0])]
     # Peers alone need no torch.

@@ -29,7 +29,7 @@ WORST = 5
 
 @dataclass(frozen=True)
 class Report:
-    """What was found: the figures of every labeller, the tables made of them, and which curve is the merit."""
+    """The report of an evaluation: figures by labeler, tables, and the curve of the merit."""
 
     title: str
     figures: Mapping[str, Figures]
@@ -108,7 +108,7 @@ def _plot_risk(path: Path, report: Report) -> None:
 
 
 def plot_axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    """An empty plot with its titles."""
+    """Make an empty plot with its titles."""
     figure = Figure(figsize=(6.4, 4.0), dpi=120, layout="constrained")
     return figure, figure.add_subplot(title=title, xlabel=x, ylabel=y)
 
@@ -157,7 +157,7 @@ def _write_worst(path: Path, plan: Plan, runs: Sequence[Run]) -> None:
 
 
 def _pictures(sample: Sample, answers: Sequence[Answer]) -> list[RgbImage]:
-    """(H, W, 3) uint8 RGB: the image, its truth (ignored pixels plain), and answers with all that was drawn."""
+    """Draw (H, W, 3) uint8 RGB: the image, its truth (ignored pixels plain), and answers with annotations."""
     height, width = sample.truth.shape
     height, width = field_shape(height, width, PICTURE_SIDE, least=1)
     drawn = [overlay(sample.image, answer.labels, answer.drawn) for answer in answers]

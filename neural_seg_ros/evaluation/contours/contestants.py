@@ -1,4 +1,4 @@
-"""Which detectors take part, and how a worker process builds one."""
+"""The detectors: chosen by name, built in a worker process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ METHODS: Mapping[str, Callable[[], Detector]] = {
 
 
 def choose(peers: str, methods: str) -> tuple[Contestant[Detector], ...]:
-    """Detectors from comma-separated names; each of ``peers`` and ``methods`` may be ``all`` or ``none``.
+    """Choose detectors from comma-separated names; each of ``peers`` and ``methods`` may be ``all`` or ``none``.
 
     Peers come first. Raises ConfigError for an unknown name or when nobody is left.
     """

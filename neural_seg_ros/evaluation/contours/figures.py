@@ -36,7 +36,7 @@ _SEGMENTS = {
 
 
 def summarize(runs: Sequence[Run]) -> dict[str, Any]:
-    """The figures of one detector.
+    """Summarize one detector.
 
     ods, threshold, recall, precision  the best F with one threshold for all images, and where that is
     ois, ap, r50                       see ``measures``; ap and r50 are None of a detector without strengths
@@ -69,7 +69,7 @@ def summarize(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def table_of(figures: Mapping[str, Figures]) -> Table:
-    """A row a detector."""
+    """Return a table with a row a detector."""
     rows = []
     for name, entry in figures.items():
         segments = entry["segments"] or {}

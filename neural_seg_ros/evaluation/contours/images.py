@@ -55,12 +55,12 @@ class ContourItem:
 
 
 def contour_items(root: str | Path, limit: int = 0) -> list[ContourItem]:
-    """The images of a folder in the layout of BSDS500, by name; ``root`` may be above it. Raises SourceError."""
+    """List the images of a folder in the layout of BSDS500, by name; ``root`` may be above it. Raises SourceError."""
     return [ContourItem(image.stem, image, truth) for image, truth in bsds_pairs(Path(root))[: limit or None]]
 
 
 def borders_of(segments: NDArray[Any]) -> NDArray[np.bool_]:
-    """(H, W) bool of (H, W) ids: pixels unlike the one to the right, the one below or the one between these."""
+    """Return (H, W) bool of (H, W) ids: pixels unlike the one to the right, below, or diagonally between."""
     padded = np.pad(segments, ((0, 1), (0, 1)), mode="edge")
     unlike: NDArray[np.bool_] = (
         (segments != padded[:-1, 1:]) | (segments != padded[1:, :-1]) | (segments != padded[1:, 1:])

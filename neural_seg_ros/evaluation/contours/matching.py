@@ -23,7 +23,7 @@ OUTLIER = 100
 
 
 class Matcher:
-    """Which pixels of contour maps match those of one annotator.
+    """The matching of contour pixels with those of one annotator.
 
     possible  (H, W) bool, all pixels that any of the maps has
     truth     (H, W) bool, the annotator's boundaries
@@ -38,7 +38,7 @@ class Matcher:
         self._found, self._wanted, self._distances = pairs.row, pairs.col, pairs.data
 
     def matched(self, found: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """The pixels (H, W) bool of a map ``found`` (H, W) bool that are matched; as many of the truth are."""
+        """Return the pixels (H, W) bool of a map ``found`` (H, W) bool that are matched; as many of the truth are."""
         matched = np.zeros_like(found)
         present = found[tuple(self._pixels.T)][self._found]
         if present.any():
@@ -50,7 +50,7 @@ class Matcher:
 def _matched(
     found: NDArray[np.int32], wanted: NDArray[np.int32], distances: NDArray[np.float64], greatest: float
 ) -> NDArray[np.int64]:
-    """Those of ``found`` in the matching of most pairs and least distance; arguments are (pairs,)."""
+    """Select those of ``found`` in the matching of most pairs and least distance; arguments are (pairs,)."""
     pixels, rows = np.unique(found, return_inverse=True)
     others, columns = np.unique(wanted, return_inverse=True)
     transposed = len(pixels) > len(others)

@@ -35,7 +35,7 @@ def thresholds_of(count: int) -> Values:
 
 
 def counts_of(strength: NDArray[np.float32], truths: Sequence[NDArray[np.bool_]], thresholds: Values) -> Counts:
-    """What is matched at each threshold of a contour map ``strength`` (H, W) in [0, 1] and of each truth (H, W).
+    """Count matches at each threshold of a contour map ``strength`` (H, W) in [0, 1] with each truth (H, W).
 
     The pixels of at least the threshold are thinned and matched with each annotator by themselves. One found is right
     if any annotator has it; each pixel of each annotator is to be found.
@@ -57,23 +57,23 @@ def counts_of(strength: NDArray[np.float32], truths: Sequence[NDArray[np.bool_]]
 
 
 def recall_of(counts: Counts) -> Values:
-    """(thresholds,) share of the annotators' pixels that are found."""
+    """Compute (thresholds,) the share of the annotators' pixels that are found."""
     return np.asarray(counts[..., 0] / np.maximum(counts[..., 1], 1))
 
 
 def precision_of(counts: Counts) -> Values:
-    """(thresholds,) share of the pixels found that an annotator has; 0 where nothing is found."""
+    """Compute (thresholds,) the share of found pixels that an annotator has; 0 where nothing is found."""
     return np.asarray(counts[..., 2] / np.maximum(counts[..., 3], 1))
 
 
 def f_measure(recall: Values, precision: Values) -> Values:
-    """2 p r / (p + r); 0 where both are."""
+    """Compute 2 p r / (p + r); 0 where both are."""
     both = recall + precision
     return np.asarray(2 * precision * recall / np.where(both == 0, 1, both))
 
 
 def best_f(thresholds: Values, counts: Counts) -> Best:
-    """The greatest F, with recall and precision linear between thresholds."""
+    """Find the greatest F, with recall and precision linear between thresholds."""
     numbers = np.arange(len(thresholds))
     places = np.append((numbers[:-1, None] + np.linspace(0, 1, STEPS)).ravel(), numbers[-1])
     recall, precision, threshold = (
@@ -85,19 +85,19 @@ def best_f(thresholds: Values, counts: Counts) -> Best:
 
 
 def ods(thresholds: Values, counts: NDArray[np.int64]) -> Best:
-    """The best F with one threshold for all images; ``counts`` (images, thresholds, 4)."""
+    """Find the best F with one threshold for all images; ``counts`` (images, thresholds, 4)."""
     return best_f(thresholds, counts.sum(0))
 
 
 def ois(counts: NDArray[np.int64]) -> float:
-    """F with the best threshold of each image, their counts summed; ``counts`` (images, thresholds, 4)."""
+    """Compute F with the best threshold of each image, their counts summed; ``counts`` (images, thresholds, 4)."""
     best = f_measure(recall_of(counts), precision_of(counts)).argmax(1)
     chosen = counts[np.arange(len(counts)), best].sum(0)
     return float(f_measure(recall_of(chosen), precision_of(chosen)))
 
 
 def average_precision(counts: Counts) -> float | None:
-    """The area below precision over recall, at recalls 0, .01, ..., 1; 0 outside of those reached. None at one recall.
+    """Compute the area below precision over recall, at recalls 0, .01, ..., 1; 0 outside. None at one recall.
 
     Of several thresholds with one recall the highest says the precision, as in the official code.
     """

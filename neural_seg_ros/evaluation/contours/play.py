@@ -42,7 +42,7 @@ class Plan:
     thresholds: int = 99
 
     def tasks(self) -> list[Task]:
-        """Image by image."""
+        """Yield tasks image by image."""
         return [
             Task(item, contestant, self.longer_side, self.thresholds)
             for item in self.items
@@ -74,7 +74,7 @@ def detect(task: Task) -> Run:
 
 
 def measure(name: str, detector: Detector, sample: ContourSample, thresholds: int = 99) -> Run:
-    """A detector on one image; ``name`` is what it is called in reports."""
+    """Measure a detector on one image; ``name`` is its name in reports."""
     began = time.perf_counter()
     contours = detector(sample.image)
     thin = contours.thin

@@ -28,14 +28,14 @@ MARKERS = [marker for marker in "os^D" for _ in range(10)]
 
 @dataclass(frozen=True)
 class Report:
-    """What was found: the figures by detector, and the table made of them."""
+    """The report of an evaluation: figures by detector, and their table."""
 
     figures: Mapping[str, Figures]
     table: Table
 
 
 def report_of(runs: Sequence[Run]) -> Report:
-    """The figures of all detectors, in the order of the first image."""
+    """Report the figures of all detectors, in the order of the first image."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.detector, []).append(run)

@@ -1,4 +1,4 @@
-"""How well segments agree with those of annotators (Arbelaez et al., PAMI 2011, section 3.2)."""
+"""The agreement of segments with annotators (Arbelaez et al., PAMI 2011, section 3.2)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Agreement:
-    """Segments at every threshold beside those of all annotators.
+    """The agreement of segments at every threshold with all annotators.
 
     overlaps  (thresholds, true segments) the greatest IoU that a segment has with each true one
     areas     (true segments,) in pixels
@@ -31,7 +31,7 @@ class Agreement:
 def agreement(
     segments: Callable[[float], NDArray[np.int32]], truths: Sequence[NDArray[np.int32]], thresholds: Values
 ) -> Agreement:
-    """``segments`` (threshold -> (H, W) ids) beside ``truths`` (H, W)."""
+    """Compare ``segments`` (threshold -> (H, W) ids) with ``truths`` (H, W)."""
     rows: list[tuple[Values, float, float]] = []
     before: NDArray[np.int32] | None = None
     for threshold in thresholds:
@@ -50,7 +50,7 @@ def agreement(
 
 
 def contingency(truth: NDArray[Any], segments: NDArray[Any]) -> Values:
-    """(true segments, segments): pixels that two have in common; ids (H, W) in their order."""
+    """Count (true segments, segments) common pixels; ids (H, W) in their order."""
     rows, row = np.unique(truth, return_inverse=True)
     columns, column = np.unique(segments, return_inverse=True)
     pairs = row.ravel() * len(columns) + column.ravel()
@@ -58,20 +58,20 @@ def contingency(truth: NDArray[Any], segments: NDArray[Any]) -> Values:
 
 
 def best_overlaps(table: Values) -> Values:
-    """(true segments,) the greatest IoU of each with a segment."""
+    """Find (true segments,) the greatest IoU of each with a segment."""
     union = table.sum(1, keepdims=True) + table.sum(0, keepdims=True) - table
     return np.asarray((table / union).max(1))
 
 
 def rand_index(table: Values) -> float:
-    """The share of all pairs of pixels that both have in one segment, or both in two."""
+    """Compute the share of all pixel pairs that both have in one segment, or both in two."""
     pixels = table.sum()
     apart = (np.square(table.sum(0)).sum() + np.square(table.sum(1)).sum()) / 2 - np.square(table).sum()
     return float(1 - apart / (pixels * (pixels - 1) / 2))
 
 
 def variation_of_information(table: Values) -> float:
-    """H(truth | segments) + H(segments | truth), in bits (Meila: Comparing clusterings, COLT 2003)."""
+    """Compute H(truth | segments) + H(segments | truth), in bits (Meila: Comparing clusterings, COLT 2003)."""
     joint = table / table.sum()
     return 2 * _entropy(joint) - _entropy(joint.sum(0)) - _entropy(joint.sum(1))
 
@@ -82,7 +82,7 @@ def _entropy(shares: Values) -> float:
 
 
 def segment_figures(images: Sequence[Agreement]) -> dict[str, float]:
-    """Over images: covering, PRI and VI, with one threshold for all (``ods``) and with the best of each (``ois``).
+    """Compute covering, PRI and VI over images, with one threshold for all (``ods``) and the best of each (``ois``).
 
     covering_best  with the best threshold of each true segment
     """

@@ -1,4 +1,4 @@
-"""How long a user waits for a mask: from the first frame and click, from a later click, from a new frame."""
+"""The latency of a session: first frame and click, later clicks, new frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from neural_seg_ros.session import Session
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds unless named otherwise; every time ends with the full-size result in hand.
+    """The latencies of a session in seconds, unless named otherwise, to the full-size result.
 
     cold_start       from the first frame and click, in a process that has loaded torch
     prepare          from a frame to all that its first click needs but the fit
@@ -89,7 +89,7 @@ def _prepare_wait(config: SessionConfig, device: str, image: NDArray[np.uint8]) 
 def _click_waits(
     session: Session, generator: np.random.Generator, image: NDArray[np.uint8], clicks: int
 ) -> Iterator[tuple[float, float]]:
-    """(seconds to the mask before the fit, seconds to the mask after it) of every click."""
+    """Measure (seconds to the mask before the fit, seconds to the mask after it) of every click."""
     for number in range(clicks):
         started = time.perf_counter()
         session.annotate(random_click(generator, image, number % 4))
@@ -111,6 +111,6 @@ def _frame_waits(session: Session, image: NDArray[np.uint8], frames: int) -> Ite
 
 
 def random_click(generator: np.random.Generator, image: NDArray[np.uint8], class_id: int) -> Click:
-    """A click at any pixel of an image (H, W, 3)."""
+    """Make a click at any pixel of an image (H, W, 3)."""
     height, width = image.shape[:2]
     return Click(int(generator.integers(width)), int(generator.integers(height)), class_id)

@@ -1,4 +1,4 @@
-"""How long a user waits in front of a moving camera, through a live session: from a click to its mask, for contours."""
+"""The latency of a live session with a moving camera: from a click to its mask, and of contours."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class LiveLatency:
-    """What a user of a moving camera sees, at 30 new frames a second.
+    """The latencies of a moving camera, at 30 new frames a second.
 
     click_p50, click_p95  seconds from a click to the first mask that answers it
     masks_per_second      between the clicks and what they bring
@@ -94,7 +94,7 @@ def measure_live_latency(
 
 
 class _Arrivals:
-    """When the mask, or the contours, of which frame came, in the clock of ``time.monotonic``."""
+    """The arrivals of masks and contours by frame, in the clock of ``time.monotonic``."""
 
     def __init__(self) -> None:
         self._came: list[tuple[float, float]] = []
@@ -112,7 +112,7 @@ class _Arrivals:
             self._changed.notify_all()
 
     def wait_for(self, after: float, stamp: float | None = None) -> float:
-        """When the first after that time came, of any frame or the one with that stamp. Raises SessionError."""
+        """Wait for the first arrival after a time, of any frame or that of a stamp. Raises SessionError."""
 
         def first() -> float | None:
             return next((at for at, of in self._came if at > after and stamp in (None, of)), None)
@@ -125,14 +125,14 @@ class _Arrivals:
             return came
 
     def rate(self, after: float = 0.0) -> float:
-        """How many a second since a time."""
+        """Count arrivals a second since a time."""
         with self._changed:
             came = [at for at, _ in self._came if at > after]
         return (len(came) - 1) / (came[-1] - came[0]) if len(came) > 1 else 0.0
 
 
 class _Camera:
-    """Offers ``RATE`` frames a second of a picture that sways, until it is stopped."""
+    """A camera that offers ``RATE`` frames a second of a swaying picture, until it is stopped."""
 
     def __init__(self, live: LiveSession, image: NDArray[np.uint8]) -> None:
         self.newest = 0.0
@@ -155,6 +155,6 @@ class _Camera:
 
 
 def _seen(image: NDArray[np.uint8], stamp: float) -> Callable[[], NDArray[np.uint8]]:
-    """What decodes the frame of that stamp."""
+    """Return the decoder of the frame of a stamp."""
     moved = round(SWAY * image.shape[1] * np.sin(2 * np.pi * stamp / PERIOD))
     return lambda: np.roll(image, moved, axis=1)

@@ -1,4 +1,4 @@
-"""How fast a device could make a step: what the step costs, what the device can do (Williams et al. 2009, roofline)."""
+"""The roofline of a step: its cost, and the peaks of the device (Williams et al. 2009)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COPIED = {"cpu": 2**24, "cuda": 2**28}
 
 @dataclass(frozen=True)
 class Cost:
-    """What one step takes: floating point operations (a multiply-add is two), and numbers moved by convolutions."""
+    """The cost of one step: floating point operations (a multiply-add is two), and numbers moved by convolutions."""
 
     flops: int
     numbers: int
@@ -31,7 +31,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Peaks:
-    """What a device does at best: operations a second of a matrix product, bytes a second of a copy."""
+    """The peaks of a device: operations a second of a matrix product, bytes a second of a copy."""
 
     flops: float
     bandwidth: float
@@ -61,7 +61,7 @@ class Roofline:
 
 
 class _Moved(TorchDispatchMode):
-    """Counts the numbers that convolutions move."""
+    """A counter of the numbers that convolutions move."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -84,7 +84,7 @@ def _numels(*tensors: Tensor) -> int:
 
 
 def step_cost(step: Callable[[], object]) -> Cost:
-    """The cost of ``step``, which is made once.
+    """Count the cost of ``step``, which is made once.
 
     A convolution reads its input and weights and writes its output; so does each of the gradients, of its weights and
     of its input where that needs one, with the roles exchanged.
@@ -95,7 +95,7 @@ def step_cost(step: Callable[[], object]) -> Cost:
 
 
 def measure_peaks(device: torch.device, numbers: torch.dtype) -> Peaks:
-    """The peaks of ``device`` in float32 or bfloat16 numbers, with as many threads as torch has now."""
+    """Measure the peaks of ``device`` in float32 or bfloat16, with as many threads as torch has now."""
     side, copied = GEMM_SIDE[device.type], COPIED[device.type]
     left, right, product = (torch.ones((side, side), dtype=numbers, device=device) for _ in range(3))
     source = torch.ones(copied, dtype=numbers, device=device)
@@ -107,7 +107,7 @@ def measure_peaks(device: torch.device, numbers: torch.dtype) -> Peaks:
 
 
 def roofline(cost: Cost, peaks: Peaks, numbers: torch.dtype, step_ms: float) -> Roofline:
-    """A step of ``cost`` computed in ``numbers``, that took ``step_ms`` milliseconds, against the peaks in them."""
+    """Compare a step of ``cost`` in ``numbers`` that took ``step_ms`` milliseconds with the peaks."""
     moved = cost.numbers * numbers.itemsize
     least_ms = 1e3 * max(cost.flops / peaks.flops, moved / peaks.bandwidth)
     return Roofline(
@@ -123,7 +123,7 @@ def roofline(cost: Cost, peaks: Peaks, numbers: torch.dtype, step_ms: float) -> 
 
 
 def seconds_of(run: Callable[[], object], device: torch.device) -> float:
-    """Seconds from the call of ``run`` until the device has done all of it."""
+    """Measure the seconds from the call of ``run`` until the device has finished."""
     wait_for(device)
     started = time.perf_counter()
     run()

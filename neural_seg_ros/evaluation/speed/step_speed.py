@@ -1,4 +1,4 @@
-"""How fast the fit is: its engines side by side in one run, against the device's peaks, in time, as a field grows."""
+"""The speed of the fit: engines side by side, against the device's peaks, over time, and with the field's size."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class StepSpeed:
 
 @dataclass(frozen=True)
 class Scene:
-    """What is fitted, S x S: image (S, S, 3) uint8, labels (S, S) int64 below class_count, weights (S, S) float32."""
+    """The target of a fit: S x S image (S, S, 3) uint8, labels (S, S) int64 below class_count, weights float32."""
 
     image: Tensor
     labels: Tensor
@@ -143,7 +143,7 @@ def measure_step_speed(
 
 
 def make_scene(picture: NDArray[np.uint8], side: int, annotated: int = 1, class_count: int = 2) -> Scene:
-    """The middle square of ``picture`` at ``side`` x ``side``; so many random pixels of it annotated, or all."""
+    """Cut the middle square of ``picture`` at ``side`` x ``side``, with so many random pixels annotated, or all."""
     height, width = picture.shape[:2]
     square = min(height, width)
     top, left = (height - square) // 2, (width - square) // 2
@@ -169,7 +169,7 @@ def _start_eager(config: FieldConfig, scene: Scene, device: torch.device) -> Fit
 
 
 def _eager_step(config: FieldConfig, scene: Scene, device: torch.device) -> Step:
-    """The step that the engine makes, on tensors as torch lays them out by itself, in float32."""
+    """Return the step that the engine makes, with torch's default layout, in float32."""
     torch.manual_seed(0)
     network = FieldNetwork(config, {"rgb": 3, "classes": FIRST_CLASSES, **config.heads()})
     nn.init.zeros_(network.heads["classes"].weight)  # type: ignore[arg-type]
@@ -213,7 +213,7 @@ def _side_by_side(starts: Mapping[str, Start], device: torch.device, steps: int)
 
 
 def _started(start: Start, device: torch.device) -> tuple[Fit, dict[str, float]]:
-    """The fit and the figures of its beginning, by their names in EngineSpeed."""
+    """Start the fit; returns it and the figures of its start, by their names in EngineSpeed."""
     cuda = device.type == "cuda"
     wait_for(device)
     if cuda:
@@ -236,14 +236,14 @@ def _step_ms(step: Callable[[int], None], device: torch.device, steps: int) -> f
 
 
 def _warm_step_ms(step: Callable[[int], None], device: torch.device) -> float:
-    """Of a few steps, after what warms up and captures."""
+    """Measure a few steps after warm-up and capture."""
     warm_up, steps = (READY, 4 * REPLAYED) if device.type == "cuda" else (2, 3)
     step(warm_up)
     return _step_ms(step, device, steps)
 
 
 def _by_threads(fit: Fit, device: torch.device, steps: int) -> dict[int, float]:
-    """With 1, 2, 4, ... and as many threads as there are cores."""
+    """Measure with 1, 2, 4, ... and as many threads as there are cores."""
     cores = len(os.sched_getaffinity(0))
     counts = sorted({*(2**power for power in range(cores.bit_length())), cores})
     before, figures = torch.get_num_threads(), {}
@@ -279,7 +279,7 @@ def _curve(start: Start, device: torch.device) -> Curve:
 
 
 def seconds_until(wanted: float, seconds: Sequence[float], decibels: Sequence[float]) -> float | None:
-    """When a curve first reaches ``wanted`` dB, between two of its points in proportion; None where it never does."""
+    """Find when a curve first reaches ``wanted`` dB, by linear interpolation; None where it never does."""
     reached = next((number for number, decibel in enumerate(decibels) if decibel >= wanted), None)
     if not reached:
         return None if reached is None else seconds[0]

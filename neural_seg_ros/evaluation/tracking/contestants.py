@@ -1,4 +1,4 @@
-"""Which trackers take part, and how a worker process builds one."""
+"""The trackers: chosen by name, built in a worker process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from neural_seg_ros.evaluation.tracking.trackers import FromClicks, Tracker
 
 
 def choose(peers: str, answers: str, start: str, config: SessionConfig, device: str) -> tuple[Contestant[Tracker], ...]:
-    """Trackers from comma-separated names, see ``choose_among``. From ``clicks`` peers carry the mask of ``fused``."""
+    """Choose trackers from comma-separated names, see ``choose_among``. Peers carry the mask of ``fused``."""
     check_start(start)
     accepted = available_peers()
     if start == "clicks":

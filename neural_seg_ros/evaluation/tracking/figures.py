@@ -17,7 +17,7 @@ _MEANS = ("jf", "j", "j_recall", "j_decay", "f", "f_recall", "f_decay")
 
 
 def summarize(runs: Sequence[Run], complete: frozenset[str]) -> dict[str, Any]:
-    """The figures of one tracker, means over all objects of the sequences named ``complete``.
+    """Summarize one tracker: means over all objects of the sequences named ``complete``.
 
     j, f, jf                                mean of the judged frames; jf is the mean of j and f
     j_recall, j_decay, f_recall, f_decay    see ``measures``
@@ -40,7 +40,7 @@ def summarize(runs: Sequence[Run], complete: frozenset[str]) -> dict[str, Any]:
 
 
 def overall_table(figures: Mapping[str, Figures]) -> Table:
-    """A row a tracker."""
+    """Return a table with a row a tracker."""
     hidden = any(entry["hidden"] for entry in figures.values())
     head = ("tracker", "J&F", "J", "J recall", "J decay", "F", "F recall", "F decay")
     rows = []
@@ -55,7 +55,7 @@ def overall_table(figures: Mapping[str, Figures]) -> Table:
 
 
 def sequences_table(figures: Mapping[str, Figures], sequences: Sequence[str], merit: str) -> Table:
-    """A row a sequence: ``j`` or ``f`` of every tracker; with an occluder J says whether all was found again."""
+    """Return a row a sequence: ``j`` or ``f`` of every tracker, and whether all was found after an occluder."""
     rows = tuple(
         (name, *(_cell(entry["sequences"].get(name), merit) for entry in figures.values())) for name in sequences
     )
@@ -63,7 +63,7 @@ def sequences_table(figures: Mapping[str, Figures], sequences: Sequence[str], me
 
 
 def _means(runs: Sequence[Run]) -> dict[str, float | None]:
-    """Over all objects of the runs; None without a run."""
+    """Average over all objects of the runs; None without a run."""
     if not runs:
         return dict.fromkeys(_MEANS)
     found: dict[str, float | None] = {}

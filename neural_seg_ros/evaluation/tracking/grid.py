@@ -109,7 +109,7 @@ class _Vertices:
         return np.asarray((np.rint(self.places / CELL).astype(np.int64) + _OFFSET) @ _STRIDES)
 
     def moved(self, flow: NDArray[np.float32]) -> _Vertices:
-        """Each vertex along the flow (H, W, 2) at its place."""
+        """Move each vertex along the flow (H, W, 2) at its place."""
         height, width = flow.shape[:2]
         x, y = (np.rint(self.places[:, axis]).astype(int) for axis in (0, 1))
         places = self.places.copy()
@@ -117,12 +117,12 @@ class _Vertices:
         return _Vertices(places, self.masses)
 
     def with_more(self, others: _Vertices) -> _Vertices:
-        """What was known fades, and those of a new frame are added."""
+        """Add the vertices of a new frame; the older ones fade."""
         masses = np.concatenate([FADING * self.masses, others.masses])
         return _Vertices(np.concatenate([self.places, others.places]), masses).merged()
 
     def merged(self) -> _Vertices:
-        """One vertex a cell."""
+        """Merge to one vertex a cell."""
         _, index = np.unique(self.keys, return_inverse=True)
         total = self.masses.sum(1)
         masses = _summed(self.masses, index, int(index.max()) + 1)
@@ -132,7 +132,7 @@ class _Vertices:
         return _Vertices(places[kept], masses[kept])
 
     def around(self, lab: Lab) -> Masses:
-        """(objects, 2, H, W) masses of each object and of the rest around every pixel: the grid, blurred, sliced."""
+        """Compute (objects, 2, H, W) masses of each object and the rest around every pixel: blurred and sliced."""
         pixels = _vertices(lab, np.empty((0, *lab.shape[:2]), np.float32))
         cells, index = np.unique(np.concatenate([pixels.keys, self.keys]), return_inverse=True)
         masses = _summed(self.masses, index[len(pixels.keys) :], len(cells))
@@ -147,7 +147,7 @@ _STRIDES = _RANGE ** np.arange(4, -1, -1, dtype=np.int64)
 
 
 def _vertices(lab: Lab, shares: Shares) -> _Vertices:
-    """A vertex for every pixel."""
+    """Make a vertex for every pixel."""
     height, width = lab.shape[:2]
     y, x = np.mgrid[:height, :width]
     places = np.concatenate([x[..., None], y[..., None], lab], -1).reshape(-1, 5)
@@ -161,20 +161,20 @@ def _summed(values: Masses, index: NDArray[np.intp], count: int) -> Masses:
 
 
 def _neighbors(masses: Masses, cells: NDArray[np.int64], offset: np.int64) -> Masses:
-    """The masses of the cells that lie ``offset`` further, 0 where nobody is; ``cells`` ascending."""
+    """Return the masses of the cells at ``offset``, 0 for empty ones; ``cells`` ascending."""
     place = np.searchsorted(cells, cells + offset).clip(max=len(cells) - 1)
     there = cells[place] == cells + offset
     return np.where(there[:, None], masses[place], 0)
 
 
 def _log_odds(pairs: NDArray[np.floating], kind: str, floor: float) -> NDArray[np.float64]:
-    """(objects, H, W) of (objects, 2, H, W) amounts for and against; ``floor`` is added to both."""
+    """Compute (objects, H, W) log-odds of (objects, 2, H, W) amounts for and against; ``floor`` is added to both."""
     most = MOST_LOG_ODDS[kind]
     return np.clip(np.log((pairs[:, 0] + floor) / (pairs[:, 1] + floor)), -most, most)
 
 
 def _color_log_odds(lab: Lab, shares: Shares) -> NDArray[np.float64]:
-    """(objects, BINS^3): how much likelier a colour is on each object than on the rest."""
+    """Compute (objects, BINS^3) log-odds of each color on each object against the rest."""
     bins = _bins(lab).ravel()
     counts = np.array([[np.bincount(bins, part.ravel(), BINS**3) for part in (own, 1 - own)] for own in shares])
     smooth = gaussian_filter(counts.reshape(*counts.shape[:2], BINS, BINS, BINS), (0, 0, SPREAD, SPREAD, SPREAD))
@@ -183,6 +183,6 @@ def _color_log_odds(lab: Lab, shares: Shares) -> NDArray[np.float64]:
 
 
 def _bins(lab: Lab) -> NDArray[np.int64]:
-    """(H, W) the bin of each pixel's colour."""
+    """Compute (H, W) the bin of each pixel's color."""
     parts = ((lab - (0, -60, -60)) / (100, 120, 120) * BINS).astype(np.int64).clip(0, BINS - 1)
     return np.asarray((parts[..., 0] * BINS + parts[..., 1]) * BINS + parts[..., 2])

@@ -15,17 +15,17 @@ Values = NDArray[np.float64]  # of the frames of a sequence, in order
 
 
 def judged(values: Values) -> Values:
-    """The values (..., frames) without the first frame, which is given, and the last."""
+    """Return the values (..., frames) without the first frame, which is given, and the last."""
     return values[..., 1:-1]
 
 
 def recall(values: Values) -> float:
-    """The share of the judged frames with more than .5."""
+    """Compute the share of the judged frames with more than .5."""
     return float((values > SUCCESS).mean())
 
 
 def decay(values: Values) -> float:
-    """The mean of the first quarter of the judged frames minus that of the last; neighbouring quarters share a frame.
+    """Subtract the mean of the last quarter from that of the first; neighboring quarters share a frame.
 
     Negative where a sequence ends better than it begins.
     """

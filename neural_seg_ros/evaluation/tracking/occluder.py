@@ -36,7 +36,7 @@ class Occluder:
     reappeared: int
 
     def over(self, sample: Sample, number: int) -> Sample:
-        """Frame ``number`` with the occluder on it; what it hides of an object is background in the truth."""
+        """Draw the occluder on frame ``number``; hidden pixels of an object are background in the truth."""
         height, width = self.texture.shape[:2]
         x, y = self.centers[number]
         left, top = round(x - width / 2), round(y - height / 2)
@@ -51,7 +51,7 @@ class Occluder:
 
 
 def occluder_of(item: SequenceItem, hidden: int, longer_side: int) -> Occluder:
-    """The occluder that hides all objects on ``hidden`` frames from a third of the sequence on, and none on the first.
+    """Make an occluder that hides all objects on ``hidden`` frames from a third of the sequence on, not on the first.
 
     Raises SourceError for a sequence that is too short, or whose first frame is all object.
     """
@@ -75,14 +75,14 @@ def occluder_of(item: SequenceItem, hidden: int, longer_side: int) -> Occluder:
 
 
 def _box(truth: Labels) -> tuple[int, int, int, int] | None:
-    """(x, y, width, height) around all objects, None without one."""
+    """Return (x, y, width, height) around all objects, None without one."""
     objects = ((truth != 0) & (truth != IGNORE)).astype(np.uint8)
     x, y, width, height = cv2.boundingRect(objects)
     return (x, y, width, height) if width else None
 
 
 def _texture(sample: Sample, height: int, width: int) -> NDArray[np.uint8]:
-    """(height, width, 3): the largest square without an object, mirrored as often as it takes."""
+    """Make (height, width, 3) of the largest square without an object, mirrored as often as needed."""
     free = np.pad((sample.truth == 0).astype(np.uint8), 1)
     depth = cv2.distanceTransform(free, cv2.DIST_C, cv2.DIST_MASK_3)[1:-1, 1:-1]
     y, x = (int(index) for index in np.unravel_index(int(depth.argmax()), depth.shape))

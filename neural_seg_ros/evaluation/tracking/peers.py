@@ -89,18 +89,18 @@ class BoxTracker:
 
 
 def available_peers() -> dict[str, Callable[[], Tracker]]:
-    """The peers by name, without the box trackers that this OpenCV does not have."""
+    """List the peers by name, without the box trackers that this OpenCV lacks."""
     boxes = {name: partial(BoxTracker, name) for name in BOX_TRACKERS if _creator(name) is not None}
     return {"copy": Copy, "flow": FlowWarp, **boxes, "grid": Grid}
 
 
 def missing_peers() -> tuple[str, ...]:
-    """The names of the box trackers that this OpenCV does not have."""
+    """List the names of the box trackers that this OpenCV lacks."""
     return tuple(name for name in BOX_TRACKERS if _creator(name) is None)
 
 
 def _creator(name: str) -> Any:
-    """What makes an OpenCV tracker, in the main module or among those of before, None where there is none."""
+    """Find the factory of an OpenCV tracker, in the main or the legacy module; None where there is none."""
     for module in (cv2, getattr(cv2, "legacy", None)):
         create = getattr(module, f"{BOX_TRACKERS[name]}_create", None)
         if create is not None:

@@ -63,7 +63,7 @@ class Plan:
         check_start(self.start)
 
     def tasks(self) -> list[Task]:
-        """Sequence by sequence."""
+        """Yield tasks sequence by sequence."""
         return [
             Task(item, contestant, self.start, self.longer_side, self.occlude)
             for item in self.items
@@ -113,7 +113,7 @@ def check_start(start: str) -> None:
 
 
 def attempts(tasks: Sequence[Task], backend: Backend[Task, Run], retries: int) -> Iterator[Run | Failure]:
-    """What came of every try of every task, in the order in which they end; those that fail are tried again."""
+    """Yield the outcome of every try of every task, in the order in which they end; failed ones are retried."""
     for outcome in run_jobs(track_on_one_thread, tasks, backend, retries):
         if outcome.value is not None:
             yield outcome.value
@@ -135,7 +135,7 @@ def track_on_one_thread(task: Task) -> Run:
 
 @contextmanager
 def _threads(before: int, choose: Callable[[int], object]) -> Iterator[None]:
-    """One thread inside, and as many as before afterwards."""
+    """Compute with one thread inside, and as many as before afterwards."""
     choose(1)
     try:
         yield
@@ -173,12 +173,12 @@ def track(task: Task) -> Run:
 
 
 def shown_frames(j: Values) -> list[int]:
-    """Frames evenly over the sequence, the first and the last among them."""
+    """Choose frames evenly over the sequence, the first and the last among them."""
     return sorted({int(number) for number in np.linspace(0, j.shape[1] - 1, SHOWN).round()})
 
 
 def worst_frames(j: Values) -> list[int]:
-    """The judged frames of the lowest J, mean over the objects, the worst first."""
+    """Find the judged frames of the lowest J, averaged over the objects, the worst first."""
     return [int(number) + 1 for number in np.argsort(judged(j).mean(0), kind="stable")[:SHOWN]]
 
 
@@ -190,7 +190,7 @@ def _begin(tracker: Tracker, sample: Sample, start: str, objects: int) -> Labeli
 
 
 def _clicked(tracker: Tracker, truth: Labels, objects: int) -> Labeling:
-    """Three robot clicks an object. One object is clicked as in ``evaluate clicks``; of several every one gets its
+    """Make three robot clicks an object. One object is clicked as in ``evaluate clicks``; of several every one gets its
     first click at once, and so does the background, as each pixel goes to a clicked class."""
     drawn: tuple[Click, ...] = ()
     following = next_object_click

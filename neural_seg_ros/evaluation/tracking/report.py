@@ -29,7 +29,7 @@ POINTS = 21
 
 @dataclass(frozen=True)
 class Report:
-    """What was found: the runs and the figures by tracker, the tables made of them, and what failed."""
+    """The report of an evaluation: runs and figures by tracker, tables, and failures."""
 
     runs: Mapping[str, Sequence[Run]]
     figures: Mapping[str, Figures]
@@ -38,7 +38,7 @@ class Report:
 
 
 def report_of(plan: Plan, outcomes: Sequence[Run | Failure]) -> Report:
-    """Figures of all trackers that came through a sequence; means are over the sequences that none of them failed."""
+    """Report all trackers that finished a sequence; means are over the sequences that none of them failed."""
     failures = tuple(outcome for outcome in outcomes if isinstance(outcome, Failure))
     runs: dict[str, list[Run]] = {}
     for outcome in outcomes:

@@ -44,7 +44,7 @@ class SequenceItem:
 
 
 def sequence_items(root: str | Path, limit: int = 0, frames: int = 0) -> list[SequenceItem]:
-    """The sequences of a folder in the layout of DAVIS, by name; ``root`` may be above it.
+    """List the sequences of a folder in the layout of DAVIS, by name; ``root`` may be above it.
 
     ``limit`` counts sequences, ``frames`` the first frames of each; 0: all. Raises SourceError.
     """
@@ -64,7 +64,7 @@ def sequence_items(root: str | Path, limit: int = 0, frames: int = 0) -> list[Se
 
 
 def sequence_folders(root: Path) -> Sequence[tuple[Path, Path]]:
-    """(images, truths) of every sequence, by name; ``480p`` may be between. Raises SourceError if there is none."""
+    """List (images, truths) of every sequence, by name; ``480p`` may be between. Raises SourceError without any."""
     images, truths = root / "JPEGImages", root / "Annotations"
     if (images / "480p").is_dir():
         images, truths = images / "480p", truths / "480p"
@@ -75,7 +75,7 @@ def sequence_folders(root: Path) -> Sequence[tuple[Path, Path]]:
 
 
 def objects_of(truth: Labels) -> tuple[int, ...]:
-    """The ids of the objects in a truth (H, W), ascending: not the background, not what is not judged."""
+    """Return the ids of the objects in a truth (H, W), ascending, without background and ignored pixels."""
     return tuple(int(value) for value in np.unique(truth) if value not in (0, _WHITE))
 
 

@@ -16,12 +16,12 @@ Shares = NDArray[np.float32]  # (objects, H, W) in [0, 1]
 
 
 def shares_of(labels: Labels, ids: Sequence[int]) -> Shares:
-    """1 where the labels (H, W) are the object, else 0."""
+    """Return 1 where the labels (H, W) are the object, else 0."""
     return np.stack([labels == class_id for class_id in ids]).astype(np.float32)
 
 
 def labels_of(shares: Shares, ids: Sequence[int]) -> Labels:
-    """(H, W) uint8: the object with the largest share, background where what is left over has more."""
+    """Return (H, W) uint8: the object with the largest share, background where the rest has more."""
     best = shares.argmax(0)
     left_over = 1 - shares.sum(0)
     return np.where(shares.max(0) > left_over, np.asarray(ids, np.uint8)[best], 0).astype(np.uint8)
@@ -44,5 +44,5 @@ class Motion:
         return backward_flow(self._before, self._after)
 
     def warped(self, shares: Shares) -> Shares:
-        """Shares of ``before`` moved to ``after``; 0 where they come from beyond the frame."""
+        """Warp shares of ``before`` to ``after``; 0 where they come from beyond the frame."""
         return warped(shares, self.back, cv2.BORDER_CONSTANT)

@@ -1,4 +1,4 @@
-"""What is measured on a sequence: anything that carries the labels of the first frame through the others."""
+"""The trackers of an evaluation: ours, and the interface of peers that carry the first labels on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Tracker(Labeler, Protocol):
 
 
 def mask_among(annotations: Sequence[Annotation]) -> Labels:
-    """The labels (H, W) uint8 of the one dense mask, what it leaves unlabelled as background."""
+    """Return the labels (H, W) uint8 of the one dense mask, with its unlabeled pixels as background."""
     (mask,) = (annotation for annotation in annotations if isinstance(annotation, Mask))
     return np.where(mask.labels == IGNORE, 0, mask.labels).astype(np.uint8)
 

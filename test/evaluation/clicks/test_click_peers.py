@@ -12,7 +12,7 @@ from neural_seg_ros.metrics import iou, mean_iou
 
 @pytest.fixture
 def scene() -> tuple[np.ndarray, np.ndarray]:
-    """A red square on noisy blue, with the square as truth."""
+    """Return a red square on noisy blue, with the square as truth."""
     truth = np.zeros((80, 100), np.uint8)
     truth[25:60, 30:75] = 1
     image = np.where(truth[..., None] == 1, (200, 40, 30), (30, 50, 160)).astype(np.float64)

@@ -49,7 +49,7 @@ def objects(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def regions(tmp_path: Path) -> Path:
-    """One image of 60 x 48 with annotators of 1, 3 and 4 segments, in the layout of BSDS500."""
+    """Return one image of 60 x 48 with annotators of 1, 3 and 4 segments, in the layout of BSDS500."""
     root = tmp_path / "regions"
     three = np.zeros((48, 60), np.uint16)
     three[:24, 30:], three[24:, 30:] = 1, 2

@@ -25,7 +25,7 @@ RANDOM = np.random.default_rng(0)
 
 
 def line(column: int, top: int = 20, bottom: int = 220) -> np.ndarray:
-    """An upright line a pixel wide."""
+    """Return an upright line a pixel wide."""
     drawn = np.zeros(SIZE, bool)
     drawn[top:bottom, column] = True
     return drawn
@@ -38,7 +38,7 @@ def scores(found: np.ndarray, *truths: np.ndarray) -> tuple[float, float]:
 
 
 def random_counts(images: int, thresholds: int) -> np.ndarray:
-    """Counts as of a detector that finds more and more of it wrong as the threshold falls."""
+    """Return counts of a detector that finds more, and more of it wrong, as the threshold falls."""
     found = np.sort(RANDOM.integers(0, 5000, (images, thresholds)), axis=1)[:, ::-1]
     found[:, -1] = 0
     hits = (found * RANDOM.uniform(0.4, 0.9, found.shape)).astype(int)

@@ -19,7 +19,7 @@ from neural_seg_ros.images.files import read_image, write_image
 
 
 def write_truth(path: Path, segmentations: list[np.ndarray]) -> None:
-    """A ground truth file as MATLAB writes it: a cell of structs."""
+    """Return a ground truth file as MATLAB writes it: a cell of structs."""
     cells = np.empty((1, len(segmentations)), object)
     for number, ids in enumerate(segmentations):
         cells[0, number] = {"Segmentation": ids.astype(np.uint16), "Boundaries": borders_of(ids).astype(np.uint8)}

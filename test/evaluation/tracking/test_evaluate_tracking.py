@@ -51,7 +51,7 @@ def moving(frames: int, value: int = 255) -> list[np.ndarray]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A black and white sequence and one with two objects and an ignored strip."""
+    """Return a black and white sequence and one with two objects and an ignored strip."""
     write_sequence(tmp_path, "one", moving(6))
     second = [mask.copy() for mask in moving(5, value=1)]
     for mask in second:

@@ -47,7 +47,7 @@ NODES: list[Node] = []
 
 
 def picture(seed: int) -> Any:
-    """(48, 64, 3) uint8."""
+    """Return (48, 64, 3) uint8."""
     image = np.random.default_rng(seed).integers(0, 60, (48, 64, 3)).astype(np.uint8)
     image[12:24, 16:32] += 180
     return image
@@ -106,11 +106,11 @@ class Node:
         return [annotation.x for annotation, _ in self.annotations]
 
     def files(self) -> list[str]:
-        """The names of pixels on disk."""
+        """Return the names of pixels on disk."""
         return sorted(path.name for path in self.folder.glob("*.npy"))
 
     def written(self) -> AutosaveState:
-        """What is on disk once all that happened is."""
+        """Return the state on disk after all pending writes."""
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             wanted = self.annotations
@@ -125,7 +125,7 @@ class Node:
         raise AssertionError((state, wanted))
 
     def written_lines(self, word: bytes) -> list[bytes]:
-        """The lines of the log that have a word."""
+        """Return the lines of the log that have a word."""
         return [line for line in (self.folder / "annotations.log").read_bytes().splitlines() if word in line]
 
     def until_files(self, count: int) -> None:
@@ -157,7 +157,7 @@ def node(folder: Path) -> Node:
 
 @pytest.fixture(autouse=True)
 def _close_all() -> Iterator[None]:
-    """A worker that a failed test leaves behind would keep this process from its end."""
+    """Return a worker that a failed test leaves behind would keep this process from its end."""
     yield
     while NODES:
         NODES.pop().live.close()

@@ -74,13 +74,13 @@ class Nursery:
         assert self._line() == "ready"
 
     def node(self) -> int:
-        """The id of a process that was forked off."""
+        """Return the id of a process that was forked off."""
         self._mother.stdin.write(json.dumps(["segmenter", *self._arguments]) + "\n")
         self._mother.stdin.flush()
         return int(self._line())
 
     def module(self) -> subprocess.Popen[str]:
-        """A process that was started as users start it."""
+        """Return a process that was started as users start it."""
         return self._python("-m", MODULE, *self._arguments)
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ class User:
         header.stamp.sec = self._lives
 
         def heard() -> bool:
-            """Whether it hears both topics; not all that is said before that is heard."""
+            """Return whether it hears both topics; not all that is said before that is heard."""
             camera.publish(from_array(picture(self._lives), "rgb8", header))
             if not clicks.get_subscription_count():
                 return False
@@ -165,7 +165,7 @@ def pixel(number: int) -> Point:
 
 
 def read(folder: Path) -> AutosaveState:
-    """What the log of a node that lives says."""
+    """Read the log of a running node."""
     state = AutosaveState()
     for record in records(folder)[1:]:
         state.apply(record)
@@ -181,7 +181,7 @@ def records(folder: Path) -> list[dict[str, Any]]:
 
 
 def waits(process: int) -> float:
-    """Seconds that the threads of a process have waited for a core so far, together."""
+    """Return seconds that the threads of a process have waited for a core so far, together."""
     seconds = 0.0
     for path in Path(f"/proc/{process}/task").glob("*/schedstat"):
         with suppress(OSError):
@@ -190,13 +190,13 @@ def waits(process: int) -> float:
 
 
 def picture(seed: int) -> Any:
-    """(H, W, 3) uint8."""
+    """Return (H, W, 3) uint8."""
     return np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
 
 
 @contextmanager
 def fresh_probe(domain: int) -> Iterator[Probe]:
-    """A probe that knows nothing of nodes that were killed: those who do wait 20 s for them."""
+    """Return a probe that knows nothing of nodes that were killed: those who do wait 20 s for them."""
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=domain)
     probe = Probe(context)
@@ -208,7 +208,7 @@ def fresh_probe(domain: int) -> Iterator[Probe]:
 
 
 def kept_annotations(folder: Path) -> list[int]:
-    """The numbers of the annotations on disk, those that no worker had taken yet included."""
+    """Return the numbers of the annotations on disk, those that no worker had taken yet included."""
     store = AutosaveFolder(folder)
     state, source = store.read()
     for name in state.pixels:
@@ -219,7 +219,7 @@ def kept_annotations(folder: Path) -> list[int]:
 
 
 def numbers_of(state: AutosaveState) -> list[int]:
-    """The numbers of annotations, without greetings."""
+    """Return the numbers of annotations, without greetings."""
     shapes = [entry.shape for entry in state.annotations] + [s for asked in state.asked.values() for s in asked.shapes]
     return [number for number in (int(shape.x + WIDTH * shape.y) for shape in shapes) if number < GREETING - KILLS - 1]
 
@@ -265,7 +265,7 @@ def test_a_node_killed_20_times_has_all_annotations_but_those_of_the_last_100_ms
 
 
 def check_last(nursery: Nursery, domain: int, folder: Path, survived: set[int]) -> None:
-    """A node that is started as users start it has all of them, each once, on their frames."""
+    """Return a node that is started as users start it has all of them, each once, on their frames."""
     process = nursery.module()
     try:
         with fresh_probe(domain) as probe:

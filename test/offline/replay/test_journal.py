@@ -20,7 +20,7 @@ class SavedSession:
 
 
 def journal_of(folder: Path, chunks: int) -> Journal:
-    """A frame a chunk."""
+    """Return a frame a chunk."""
     journal = Journal(folder)
     session: Any = SavedSession()
     for index in range(chunks):

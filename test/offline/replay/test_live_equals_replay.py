@@ -50,7 +50,7 @@ TOPIC, IMAGE = "/image", "sensor_msgs/msg/Image"
 
 
 def picture(number: int) -> Any:
-    """(H, W, 3) uint8: a bright square that moves over a dark, textured ground."""
+    """Return (H, W, 3) uint8: a bright square that moves over a dark, textured ground."""
     image = np.random.default_rng(number).integers(0, 60, (HEIGHT, WIDTH, 3)).astype(np.uint8)
     image[12:36, 10 + number : 34 + number] += 180
     return image
@@ -63,7 +63,7 @@ def header(number: int) -> Header:
 
 
 def replayed_masks(folder: Path) -> list[bytes]:
-    """The masks that ``neural-seg replay`` makes of the frames in a bag."""
+    """Return the masks that ``neural-seg replay`` makes of the frames in a bag."""
     types = get_typestore(Stores.ROS2_JAZZY)
     with Writer(folder / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         connection = writer.add_connection(TOPIC, IMAGE, typestore=types)

@@ -163,7 +163,7 @@ def test_a_truncated_bag_is_read_as_far_as_it_goes(
 
 
 def write_in_small_chunks() -> Any:
-    """A chunk for every message: the recorder's own chunks hold far more than a test should."""
+    """Return a chunk for every message: the recorder's own chunks hold far more than a test should."""
     from rosbags.rosbag2.storage_mcap import McapWriter
 
     original = McapWriter.write

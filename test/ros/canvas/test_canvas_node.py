@@ -45,7 +45,7 @@ NAMES = {"class_names": ["0:background", "1:square", "2:disc"]}
 
 
 def picture(seed: int = 0) -> Any:
-    """(H, W, 3) uint8: a bright square and a disc on a dark, textured ground; no two corners alike."""
+    """Return (H, W, 3) uint8: a bright square and a disc on a dark, textured ground; no two corners alike."""
     import cv2
 
     image = np.random.default_rng(seed).integers(0, 60, (HEIGHT, WIDTH, 3)).astype(np.uint8)
@@ -106,7 +106,7 @@ class Rig:
         return np.frombuffer(bytes(self.masks[-1].data), np.uint8).reshape(SIZE)
 
     def annotations(self) -> tuple[Annotation, ...]:
-        """All that the canvas has asked the segmenter to draw, in order."""
+        """Return all that the canvas has asked the segmenter to draw, in order."""
         drawn = (annotation_message.marker(each, {}, 1) for each in self.asked if each.action == ImageMarker.ADD)
         return tuple(annotation for each in drawn for annotation in each.annotations)
 
@@ -277,7 +277,7 @@ def test_a_segmenter_that_was_started_again_gets_nothing_for_a_frame_it_never_ha
 
 
 def process_of_a_segmenter(folder: Path) -> subprocess.Popen[str]:
-    """A segmenter as users start it, in the domain of the test."""
+    """Return a segmenter as users start it, in the domain of the test."""
     given = {**TINY, "session_directory": folder}
     arguments = [item for name, value in given.items() for item in ("-p", f"{name}:={value}")]
     path = os.pathsep.join([str(Path(__file__).parents[3]), *sys.path])
@@ -298,7 +298,7 @@ def test_a_segmenter_that_was_killed_and_started_again_gets_clicks_on_frames_tha
     second, due = 0, 0.0
 
     def masked(pixel: tuple[int, int], class_id: int, newer_than: int = 0) -> bool:
-        """Whether a mask has a pixel of a class, while the camera goes on."""
+        """Return whether a mask has a pixel of a class, while the camera goes on."""
         nonlocal second, due
         if time.monotonic() >= due:
             second, due = second + 1, time.monotonic() + 0.1

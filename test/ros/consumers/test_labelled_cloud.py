@@ -72,7 +72,7 @@ def rig(probe: Any) -> Rig:
 
 
 def points(cloud: Any) -> Any:
-    """The points of a cloud as an array (height, width)."""
+    """Return the points of a cloud as an array (height, width)."""
     return np.frombuffer(bytes(cloud.data), POINT).reshape(cloud.height, cloud.width)
 
 

@@ -66,7 +66,7 @@ def points_of(cloud: Any) -> Any:
 
 
 def tiles(mask: Any, confidence: Any, cloud: Any, known: set[int]) -> dict[tuple[int, int], int]:
-    """The class of every tile of the ground: that of its most confident point, if the layer knows the class."""
+    """Return the class of every tile of the ground: that of its most confident point, if the layer knows the class."""
     assert mask.width * mask.height == cloud.width * cloud.height, "other sizes are not buffered"
     assert min(len(mask.data), len(confidence.data)) >= mask.width * mask.height
     points = points_of(cloud)

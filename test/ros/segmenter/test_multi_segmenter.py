@@ -41,7 +41,7 @@ PARAMETERS = """
 
 
 def picture(number: int) -> Any:
-    """(H, W, 3) uint8: a bright square on a dark, textured ground."""
+    """Return (H, W, 3) uint8: a bright square on a dark, textured ground."""
     image = np.random.default_rng(number).integers(0, 60, (HEIGHT, WIDTH, 3)).astype(np.uint8)
     image[HEIGHT // 4 : HEIGHT // 2, WIDTH // 4 : WIDTH // 2] += 180
     return image

@@ -69,7 +69,7 @@ def enclaves() -> dict[str, list[ET.Element]]:
 
 
 def profile_of(node: str) -> ET.Element:
-    """That of the enclave of a single node."""
+    """Return the policy of the enclave of a single node."""
     return enclaves()[f"/neural_seg/{node}"][0]
 
 
@@ -87,7 +87,7 @@ def used(look: Node, name: str, namespace: str) -> Names:
 
 
 def too_little(use: Names, given: Names) -> set[tuple[str, str]]:
-    """What is used and not allowed, by the rule of DDS for names."""
+    """Return the names that are used and not allowed, by the DDS rule for names."""
     return {
         (rule, name)
         for rule, names in use.items()
@@ -97,7 +97,7 @@ def too_little(use: Names, given: Names) -> set[tuple[str, str]]:
 
 
 def too_much(use: Names, given: Names) -> Names:
-    """What is allowed and not used."""
+    """Return the names that are allowed and not used."""
     return {rule: {p for p in patterns if not fnmatch.filter(use[rule], p)} for rule, patterns in given.items()}
 
 

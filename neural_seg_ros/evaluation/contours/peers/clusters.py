@@ -27,7 +27,7 @@ SWEEPS = 10
 
 
 def mean_shift(image: NDArray[np.uint8]) -> Contours:
-    """OpenCV's mean shift filter in Lab; neighbours nearer than its range are one segment.
+    """Segment by OpenCV's mean shift filter in Lab; neighbors nearer than its range are one segment.
 
     Comaniciu, Meer: Mean shift: a robust approach toward feature space analysis, PAMI 2002.
     """
@@ -43,13 +43,13 @@ def mean_shift(image: NDArray[np.uint8]) -> Contours:
 
 
 def kmeans(image: NDArray[np.uint8]) -> Contours:
-    """OpenCV's k-means of three colours in blurred Lab (Lloyd: Least squares quantization in PCM, 1982)."""
+    """Segment by OpenCV's k-means of three colors in blurred Lab (Lloyd: Least squares quantization in PCM, 1982)."""
     classes, _ = _kmeans(_blurred(image))
     return contours_of(pieces_of(classes, LEAST))
 
 
 def mrf(image: NDArray[np.uint8]) -> Contours:
-    """A Potts model on the classes of k-means, by iterated conditional modes.
+    """Segment by a Potts model on the classes of k-means, with iterated conditional modes.
 
     A class is a normal distribution around its mean, with the standard deviation of all. Besag: On the statistical
     analysis of dirty pictures, 1986.
@@ -75,7 +75,7 @@ def _blurred(image: NDArray[np.uint8]) -> Values:
 
 
 def _kmeans(features: Values) -> tuple[NDArray[np.int64], Values]:
-    """The class (H, W) of features (H, W, channels), and the mean (classes, channels) of each."""
+    """Return the class (H, W) of features (H, W, channels), and the mean (classes, channels) of each."""
     stop = cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 0.1
     cv2.setRNGSeed(0)
     flat = np.ascontiguousarray(features.reshape(-1, features.shape[-1]))

@@ -24,7 +24,7 @@ LEAST = 300
 
 
 def dfc(image: NDArray[np.uint8]) -> Contours:
-    """Classes that the network is sure of and that change little from pixel to pixel."""
+    """Segment by classes that a network is sure of and that change little from pixel to pixel."""
     torch.manual_seed(0)
     height, width = image.shape[:2]
     small = resize_image(image, *field_shape(height, width, LONGER_SIDE, least=1))

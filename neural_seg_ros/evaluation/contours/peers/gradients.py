@@ -20,7 +20,7 @@ LEVELS = 50
 
 
 def roberts(image: NDArray[np.uint8]) -> Contours:
-    """The cross operator on the grey image as it is (Roberts: Machine perception of three-dimensional solids, 1963)."""
+    """Apply the cross operator to the gray image (Roberts: Machine perception of three-dimensional solids, 1963)."""
     gray = _gray(image)
     rising = cv2.filter2D(gray, -1, np.array([[1, 0], [0, -1]], np.float32), anchor=(0, 0))
     falling = cv2.filter2D(gray, -1, np.array([[0, 1], [-1, 0]], np.float32), anchor=(0, 0))
@@ -29,13 +29,13 @@ def roberts(image: NDArray[np.uint8]) -> Contours:
 
 
 def sobel(image: NDArray[np.uint8]) -> Contours:
-    """Sobel's operator on the grey image, blurred."""
+    """Apply Sobel's operator to the blurred gray image."""
     right, down = _blurred_gradient(image)
     return Contours(_strength(np.hypot(right, down)), lambda: _strength(_thinned(right, down)))
 
 
 def canny(image: NDArray[np.uint8]) -> Contours:
-    """Canny's detector for every upper threshold at once; the lower one is .4 of it, both of the gradient.
+    """Apply Canny's detector for every upper threshold at once; the lower one is .4 of it.
 
     The strength of a pixel is the greatest of 50 upper thresholds at which it is kept (Canny: A computational approach
     to edge detection, PAMI 1986).
@@ -50,12 +50,12 @@ def canny(image: NDArray[np.uint8]) -> Contours:
 
 
 def _gray(image: NDArray[np.uint8]) -> Values:
-    """(H, W) in [0, 1]."""
+    """Convert to gray (H, W) in [0, 1]."""
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255)
 
 
 def _blurred_gradient(image: NDArray[np.uint8]) -> tuple[Values, Values]:
-    """The change of grey to the right and downwards, in that of a step from black to white."""
+    """Compute the change of gray to the right and down, in units of a step from black to white."""
     blurred = cv2.GaussianBlur(_gray(image), (0, 0), SIGMA)
     scale = SIGMA * np.sqrt(2 * np.pi) / 8
     right, down = (
@@ -65,7 +65,7 @@ def _blurred_gradient(image: NDArray[np.uint8]) -> tuple[Values, Values]:
 
 
 def _thinned(right: Values, down: Values) -> Values:
-    """The size of a gradient, 0 where it is greater a pixel further along its direction."""
+    """Thin the size of a gradient: 0 where it is greater a pixel further along its direction."""
     size = np.hypot(right, down)
     step = np.stack([down, right]) / np.maximum(size, 1e-6)
     places = np.indices(size.shape, dtype=np.float32)
@@ -76,5 +76,5 @@ def _thinned(right: Values, down: Values) -> Values:
 
 
 def _strength(size: Values) -> Values:
-    """In [0, 1]; the root spreads weak gradients, of which most are, over more thresholds."""
+    """Scale into [0, 1]; the root spreads the many weak gradients over more thresholds."""
     return np.asarray(np.sqrt(np.minimum(size, 1)), np.float32)

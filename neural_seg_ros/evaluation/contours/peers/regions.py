@@ -27,12 +27,12 @@ LEAST = 300
 
 
 def felzenszwalb(image: NDArray[np.uint8]) -> Contours:
-    """scikit-image's (Felzenszwalb, Huttenlocher: Efficient graph-based image segmentation, IJCV 2004)."""
+    """Segment by scikit-image's felzenszwalb (Efficient graph-based image segmentation, IJCV 2004)."""
     return contours_of(segmentation.felzenszwalb(image, SCALE, sigma=0.8, min_size=SMALLEST))
 
 
 def watershed(image: NDArray[np.uint8]) -> Contours:
-    """scikit-image's, of the gradient in blurred Lab, from its minima of some depth (Meyer: Topographic distance and
+    """Segment by scikit-image's watershed of the gradient in blurred Lab (Meyer: Topographic distance and
     watershed lines, 1994).
     """
     lab = cv2.GaussianBlur(lab_of(image), (0, 0), SIGMA)
@@ -42,7 +42,7 @@ def watershed(image: NDArray[np.uint8]) -> Contours:
 
 
 def ncut(image: NDArray[np.uint8]) -> Contours:
-    """scikit-image's normalised cuts of SLIC superpixels (Shi, Malik: Normalized cuts, PAMI 2000)."""
+    """Segment by scikit-image's normalized cuts of SLIC superpixels (Shi, Malik: Normalized cuts, PAMI 2000)."""
     superpixels, lab = _superpixels(image)
     similarity = graph.rag_mean_color(lab, superpixels, mode="similarity", sigma=SIMILAR)
     for *_, edge in similarity.edges(data=True):
@@ -52,7 +52,7 @@ def ncut(image: NDArray[np.uint8]) -> Contours:
 
 
 def slic_rag(image: NDArray[np.uint8]) -> Contours:
-    """SLIC superpixels whose neighbours of most like mean colour are merged; a hierarchy of 20 differences.
+    """Merge SLIC superpixels of most similar mean color; a hierarchy of 20 differences.
 
     Achanta et al.: SLIC superpixels, PAMI 2012. A border is as strong as the share of the levels that have it.
     """
@@ -64,7 +64,7 @@ def slic_rag(image: NDArray[np.uint8]) -> Contours:
 
 
 def split_merge(image: NDArray[np.uint8]) -> Contours:
-    """Quarters until colours spread little, then neighbours of like mean colour together.
+    """Split into quarters until colors spread little, then merge neighbors of similar mean color.
 
     Horowitz, Pavlidis: Picture segmentation by a tree traversal algorithm, 1976.
     """
@@ -86,12 +86,12 @@ def split_merge(image: NDArray[np.uint8]) -> Contours:
 
 
 def _superpixels(image: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """SLIC superpixels (H, W), and Lab."""
+    """Compute SLIC superpixels (H, W), and Lab."""
     return segmentation.slic(image, SUPERPIXELS, COMPACTNESS, start_label=0), lab_of(image)
 
 
 def _merged(regions: NDArray[Any], neighbors: Any, difference: float) -> NDArray[Any]:
-    """Regions (H, W) merged, the most alike first, until all neighbours differ more in mean colour.
+    """Merge regions (H, W), the most similar first, until all neighbors differ more in mean color.
 
     ``neighbours``, the graph of ``regions``, is changed; merging goes on from it with a greater difference.
     """
@@ -114,7 +114,7 @@ def _join(neighbors: Any, gone: int, kept: int) -> None:
 
 
 def _difference(neighbors: Any, kept: int, gone: int, other: int) -> dict[str, float]:
-    """What an edge of the union of ``gone`` and ``kept`` is given; ``kept`` holds it already."""
+    """Compute the weight of an edge of the union of ``gone`` and ``kept``; ``kept`` holds it already."""
     first, second = (
         neighbors.nodes[node]["total color"] / neighbors.nodes[node]["pixel count"] for node in (kept, other)
     )

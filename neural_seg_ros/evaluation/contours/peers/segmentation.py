@@ -1,4 +1,4 @@
-"""What the peers that find segments share: their borders as contours, and small pieces."""
+"""Helpers of the peers that find segments: their boundaries as contours, and small pieces."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from neural_seg_ros.images.arrays import fill_from_nearest
 
 
 def contours_of(segments: NDArray[Any]) -> Contours:
-    """The borders of segments (H, W), all with a strength of 1; the segments are the same at every threshold."""
+    """Return the boundaries of segments (H, W), all with strength 1; the segments are the same at every threshold."""
     ids = segments.astype(np.int32)
     borders = thin(borders_of(ids)).astype(np.float32)
     return Contours(borders, lambda: borders, lambda threshold: ids)
 
 
 def pieces_of(classes: NDArray[Any], least: int) -> NDArray[np.int32]:
-    """The connected pieces (H, W) of classes (H, W); one of less than ``least`` pixels goes to those around it."""
+    """Return the connected pieces (H, W) of classes (H, W); pieces below ``least`` pixels join their neighbors."""
     pieces = label(classes, background=-1, connectivity=1).astype(np.int32)
     return fill_from_nearest(pieces, np.bincount(pieces.ravel())[pieces] < least)
