@@ -149,7 +149,7 @@ class RvizClient:
         return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
 
     def seen_from_above(self, width: int) -> NDArray[np.uint8]:
-        """Draw the textured triangles as (H, W, 3) uint8, without the marker's pose, seen from +z with x to the right."""
+        """Draw the textured triangles as (H, W, 3) uint8, without the marker's pose, from +z, x to the right."""
         marker, texture = self.picture, self.texture()
         points = np.array([(p.x, p.y) for p in marker.points])
         low, high = points.min(0), points.max(0)

@@ -206,7 +206,7 @@ def contours(
     jobs: Jobs = 0,
     config: common.Config = None,
 ) -> None:
-    """Measure contours and segments (ODS, OIS, AP, R50, covering, PRI, VI) on images/ and groundTruth/ as in BSDS500."""
+    """Measure contours and segments (ODS, OIS, AP, R50, covering, PRI, VI) in the layout of BSDS500."""
     from neural_seg_ros.evaluation.contours.contestants import choose
     from neural_seg_ros.evaluation.contours.images import contour_items
     from neural_seg_ros.evaluation.contours.play import Plan, detect
