@@ -8,12 +8,12 @@ OUT ?= demo_out
 ifneq ($(and $(ROS_DISTRO),$(shell $(PYTHON) -c 'import rclpy' 2>/dev/null && echo yes)),)
 ROS := $(ROS_DISTRO)
 VENV_FLAGS := --system-site-packages
-EXTRAS := dask,demo,test
+EXTRAS := dask,demo,evaluation,test
 CONSTRAINTS := $(VENV)/constraints.txt
 CHECKS := lint
 else
 ROS := wheels
-EXTRAS := ros,dask,demo,test
+EXTRAS := ros,dask,demo,evaluation,test
 CONSTRAINTS := constraints.txt
 # Types are those of the pinned NumPy; an older one describes itself in other words.
 CHECKS := lint types

@@ -33,7 +33,6 @@ setup(
     install_requires=[
         "higra>=0.6",
         "joblib>=1.3",
-        "matplotlib>=3.7",
         "numpy>=1.26",
         "opencv-python-headless>=4.8",
         "pillow>=10",
@@ -59,6 +58,7 @@ setup(
             "ros-jazzy-visualization-msgs",
         ],
         "dask": ["distributed>=2024.1"],
+        "evaluation": ["matplotlib>=3.7"],
         "demo": ["sk-video>=1.1.10"],
         "docs": ["furo>=2024.8", "myst-parser>=4", "sphinx>=8"],
         "test": ["colcon-core", "colcon-ros", "mypy", "pytest", "ruff"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,8 @@ from neural_seg_ros.config import FieldConfig, FitConfig, SessionConfig
 from neural_seg_ros.errors import NeuralSegError
 
 if TYPE_CHECKING:
-    from neural_seg_ros.session import Session
-    from neural_seg_ros.session.result import Result
+    from neural_seg_ros.contours import Contours, find_contours
+    from neural_seg_ros.session import Result, Session
 
 __version__ = "0.2.0"
 
@@ -26,6 +27,7 @@ __all__ = [
     "Annotation",
     "Box",
     "Click",
+    "Contours",
     "FieldConfig",
     "FitConfig",
     "Mask",
@@ -35,14 +37,20 @@ __all__ = [
     "Session",
     "SessionConfig",
     "Stroke",
+    "find_contours",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # Session and Result bring torch with them; what only describes (options, annotations) starts without it.
-    if name in ("Session", "Result"):
-        from neural_seg_ros.session import Session
-        from neural_seg_ros.session.result import Result
+# Imported on first use: these need torch or SciPy, while annotations and options must stay light to import.
+_LAZY = {
+    "Contours": "neural_seg_ros.contours",
+    "Result": "neural_seg_ros.session",
+    "Session": "neural_seg_ros.session",
+    "find_contours": "neural_seg_ros.contours",
+}
 
-        return {"Session": Session, "Result": Result}[name]
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,6 +8,11 @@ def short(text: str, most: int = 80) -> str:
     return repr(text if len(text) <= most else text[:most] + "...")
 
 
+def one_line(error: BaseException) -> str:
+    """Return the message of an error in one line; its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class NeuralSegError(ValueError):
     """Base of every error a user can cause; the command line prints it as one line and exits with 2."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from neural_seg_ros.errors import NeuralSegError
+from neural_seg_ros.errors import NeuralSegError, one_line
 
 # There is no way but to set it, which is not for a time when other threads make files.
 _UMASK = os.umask(0o077)
@@ -75,7 +75,7 @@ def read_mapping(path: str | Path, error: type[NeuralSegError], accepted: str) -
     try:
         tree = yaml.safe_load(Path(path).read_text())
     except (OSError, ValueError, yaml.YAMLError) as reason:
-        raise error(f"{path}: cannot be read as YAML: {' '.join(str(reason).split())}") from None
+        raise error(f"{path}: cannot be read as YAML: {one_line(reason)}") from None
     if not isinstance(tree, Mapping):
         raise error(f"{path}: got {type(tree).__name__}, accepted: {accepted}")
     return tree

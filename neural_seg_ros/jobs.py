@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import cv2
 
-from neural_seg_ros.errors import ConfigError
+from neural_seg_ros.errors import ConfigError, one_line
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -58,7 +58,7 @@ def attempt(run: Run[T, R], job: T) -> Outcome[T, R]:
     try:
         return Outcome(job, run(job))
     except Exception as error:  # one job must not end the others
-        return Outcome(job, error=_one_line(error))
+        return Outcome(job, error=one_line(error))
 
 
 def local_backend(workers: int, threads: int | None = None) -> Backend[Any, Any]:
@@ -117,7 +117,7 @@ def dask_backend(scheduler: str | None) -> Backend[Any, Any]:
             client = distributed.Client(scheduler, timeout="10s")
         except (OSError, ValueError) as error:
             accepted = "accepted: the address of a Dask scheduler"
-            raise ConfigError(f"scheduler: got {scheduler!r}: {_one_line(error)}, {accepted}") from None
+            raise ConfigError(f"scheduler: got {scheduler!r}: {one_line(error)}, {accepted}") from None
         with client:
             futures = {client.submit(attempt, run, job, pure=False): job for job in jobs}
             for future in distributed.as_completed(list(futures)):
@@ -129,11 +129,7 @@ def dask_backend(scheduler: str | None) -> Backend[Any, Any]:
 def _outcome(job: T, future: Any) -> Outcome[T, Any]:
     """Return the outcome of ``attempt`` in another process, with this process's own job."""
     failure = future.exception()
-    return Outcome(job, error=_one_line(failure)) if failure is not None else replace(future.result(), job=job)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return Outcome(job, error=one_line(failure)) if failure is not None else replace(future.result(), job=job)
 
 
 def each(function: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Iterator[R]:

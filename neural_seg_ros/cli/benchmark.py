@@ -41,12 +41,14 @@ def latency(
     """Measure cold start, click to mask (p50, p95, still and moving camera), frame to mask, step time, memory."""
     import skimage.data
 
+    from neural_seg_ros.evaluation.plots import new_figure
     from neural_seg_ros.evaluation.speed.latency import Latency, measure_latency
     from neural_seg_ros.evaluation.speed.live_latency import LiveLatency, measure_live_latency
     from neural_seg_ros.images.arrays import resize_image
     from neural_seg_ros.images.files import read_image
     from neural_seg_ros.torch_setup import choose_device
 
+    new_figure()  # fails before the measurement, not after it
     picture = resize_image(skimage.data.coffee() if image is None else read_image(image), height, width)
     still: dict[str, Latency] = {}
     moving: dict[str, LiveLatency] = {}
@@ -80,9 +82,11 @@ def step(
     """Measure a step of the fit: engines side by side, roofline, PSNR in time, growth: JSON, table and plots."""
     import skimage.data
 
+    from neural_seg_ros.evaluation.plots import new_figure
     from neural_seg_ros.evaluation.speed.step_speed import WANTED_PSNR, measure_step_speed
     from neural_seg_ros.torch_setup import choose_device
 
+    new_figure()  # fails before the measurement, not after it
     field = common.session_config(context, preset, settings=settings).field
     place = choose_device(device)
     speed = measure_step_speed(field, skimage.data.coffee(), place, steps, growth)
@@ -158,9 +162,7 @@ def _step_tables(speed: StepSpeed, wanted: float) -> dict[str, Table]:
 
 def _plot_waits(path: Path, still: Mapping[str, Any], moving: Mapping[str, Any]) -> None:
     """Plot latencies in seconds, a group of bars for each, a bar for each answer."""
-    from matplotlib.figure import Figure
-
-    from neural_seg_ros.evaluation.clicks.report import write_figure
+    from neural_seg_ros.evaluation.plots import new_figure, write_figure
 
     waits = {
         "first mask": (still, "cold_start"),
@@ -172,7 +174,7 @@ def _plot_waits(path: Path, still: Mapping[str, Any], moving: Mapping[str, Any])
         "click p50,\nmoving": (moving, "click_p50"),
         "click p95,\nmoving": (moving, "click_p95"),
     }
-    figure = Figure(figsize=(7.2, 4.0), dpi=120, layout="constrained")
+    figure = new_figure(7.2)
     axes = figure.add_subplot(title="How long a user waits", ylabel="seconds", yscale="log")
     width = 0.8 / len(still)
     for number, answer in enumerate(still):
@@ -185,11 +187,9 @@ def _plot_waits(path: Path, still: Mapping[str, Any], moving: Mapping[str, Any])
 
 
 def _plot_psnr(path: Path, speed: StepSpeed, wanted: float) -> None:
-    from matplotlib.figure import Figure
+    from neural_seg_ros.evaluation.plots import new_figure, write_figure
 
-    from neural_seg_ros.evaluation.clicks.report import write_figure
-
-    figure = Figure(figsize=(6.4, 4.0), dpi=120, layout="constrained")
+    figure = new_figure()
     axes = figure.add_subplot(title="PSNR in time", xlabel="seconds", ylabel="PSNR (dB)", xscale="log")
     for name, curve in speed.curves.items():
         axes.plot(curve.seconds, curve.psnr, marker=".", label=name)
@@ -200,11 +200,9 @@ def _plot_psnr(path: Path, speed: StepSpeed, wanted: float) -> None:
 
 
 def _plot_growth(path: Path, growth: Mapping[str, Mapping[int, float]]) -> None:
-    from matplotlib.figure import Figure
+    from neural_seg_ros.evaluation.plots import new_figure, write_figure
 
-    from neural_seg_ros.evaluation.clicks.report import write_figure
-
-    figure = Figure(figsize=(3.0 * len(growth), 3.0), dpi=120, layout="constrained")
+    figure = new_figure(3.0 * len(growth), 3.0)
     for axes, (what, series) in zip(figure.subplots(1, len(growth), sharey=True), growth.items(), strict=True):
         axes.set(xlabel=what, xscale="log", yscale="log")
         axes.plot(list(series), list(series.values()), marker=".", label="measured")

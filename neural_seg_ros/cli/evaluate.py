@@ -164,6 +164,7 @@ def tracking(
     config: common.Config = None,
 ) -> None:
     """Measure tracking of the first frame's objects (J, F, recall, decay of DAVIS), in JPEGImages/ and Annotations/."""
+    from neural_seg_ros.evaluation.plots import new_figure
     from neural_seg_ros.evaluation.tracking.contestants import choose
     from neural_seg_ros.evaluation.tracking.peers import missing_peers
     from neural_seg_ros.evaluation.tracking.play import Failure, Plan, attempts
@@ -178,6 +179,7 @@ def tracking(
     plan = Plan(tuple(sequence_items(data, limit, frames)), contestants, start, longer_side, occlude)
     tasks = plan.tasks()
     where = common.backend_of(backend, scheduler, local_backend(min(jobs or _cores(), len(tasks)), threads=1))
+    new_figure()  # fails before the evaluation, not after it
     out.mkdir(parents=True, exist_ok=True)
     last: dict[tuple[str, str], TrackingRun | Failure] = {}
     for outcome in common.progress(attempts(tasks, where, retries), "evaluate", len(tasks)):
@@ -248,7 +250,10 @@ def _evaluate(out: Path, plan: Plan, report_of: Callable[[Plan, Sequence[Run]], 
 
 
 def _outcomes(out: Path, outcomes: Iterable[T], total: int) -> list[T]:
-    """Yield all outcomes with a bar, after ``out`` is made."""
+    """Return all outcomes with a bar, after it is sure that they can be plotted and written."""
+    from neural_seg_ros.evaluation.plots import new_figure
+
+    new_figure()
     out.mkdir(parents=True, exist_ok=True)
     return list(common.progress(outcomes, "evaluate", total))
 

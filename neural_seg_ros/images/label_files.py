@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from neural_seg_ros.errors import SourceError
+from neural_seg_ros.errors import SourceError, one_line
 from neural_seg_ros.images.arrays import Labels
 from neural_seg_ros.images.files import write_image
 
@@ -23,7 +23,7 @@ def read_labels(path: str | Path) -> Labels:
         with Image.open(path) as file:
             mode, values = file.mode, np.asarray(file)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise SourceError(f"{path}: cannot be read as a label image: {' '.join(str(error).split())}") from None
+        raise SourceError(f"{path}: cannot be read as a label image: {one_line(error)}") from None
     if values.ndim != 2 or values.dtype.kind not in "biu" or int(values.min()) < 0 or int(values.max()) > 65535:
         raise SourceError(f"{path}: got an image of mode {mode}, accepted: 8 or 16 bit grey or palette class ids")
     return values.astype(np.uint8) if mode in ("1", "L", "P") else values.astype(np.uint16)

@@ -19,7 +19,7 @@ from neural_seg_ros.annotations import Mask
 from neural_seg_ros.annotations.implied import FrameAnnotation
 from neural_seg_ros.annotations.serialization import shape_from_json, shape_to_json
 from neural_seg_ros.click_answer import Estimate
-from neural_seg_ros.errors import SessionFileError
+from neural_seg_ros.errors import SessionFileError, one_line
 from neural_seg_ros.files import write_bytes
 from neural_seg_ros.images.arrays import resize_image
 
@@ -49,7 +49,7 @@ def read_session(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError, ValueError, TypeError) as error:
-        raise SessionFileError(f"{path}: damaged, or not a session file: {' '.join(str(error).split())}") from None
+        raise SessionFileError(f"{path}: damaged, or not a session file: {one_line(error)}") from None
     if metadata.get("format") != _FORMAT or not metadata.get("version", "").isdecimal():
         raise SessionFileError(f"{path}: not a session file, accepted: a file written by save")
     version = int(metadata["version"])

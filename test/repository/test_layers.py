@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,11 @@ def layer_of(module: str) -> str:
     return module.split(".")[1]
 
 
+def layer_of_path(path: Path) -> str:
+    """Return ``session`` of ``neural_seg_ros/session/history.py``."""
+    return layer_of("neural_seg_ros." + path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."))
+
+
 def imported(path: Path) -> set[str]:
     """Return the modules of this package that a file imports, wherever in it, but for types alone."""
     tree = ast.parse(path.read_text())
@@ -45,11 +51,43 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_point_downwards(path: Path) -> None:
-    own = layer_of("neural_seg_ros." + path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."))
+    own = layer_of_path(path)
     for module in imported(path):
         other = layer_of(module)
         allowed = other == own or RANK[other] > RANK[own]
         assert allowed, f"{own} imports {module}"
+
+
+# Libraries, and the places that may import them.
+CONFINED = {
+    # The last four set the number of its threads, or name a device.
+    "torch": (
+        "field",
+        "tracking",
+        "contours/thesis",
+        "session",
+        "evaluation",
+        "torch_setup.py",
+        "cli/benchmark.py",
+        "live/background.py",
+        "offline/replay/replay.py",
+        "ros/segmenter/multi_segmenter.py",
+    ),
+    "rclpy": ("ros",),
+    "matplotlib": ("evaluation/plots.py",),
+}
+
+
+@pytest.mark.parametrize("library", CONFINED)
+def test_only_some_places_import(library: str) -> None:
+    pattern = re.compile(rf"^\s*(import|from) {library}\b", re.MULTILINE)
+    users = [path.relative_to(PACKAGE).as_posix() for path in MODULES if pattern.search(path.read_text())]
+    assert [user for user in users if not user.startswith(CONFINED[library])] == []
+
+
+def test_nothing_in_production_imports_the_evaluation() -> None:
+    production = [path for path in MODULES if layer_of_path(path) not in ("evaluation", "cli")]
+    assert [path for path in production if any(".evaluation" in module for module in imported(path))] == []
 
 
 def test_describing_a_session_needs_no_torch() -> None:

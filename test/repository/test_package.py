@@ -22,7 +22,6 @@ DEPENDENCIES = {
     "cv2": ("opencv-python-headless", "python3-opencv"),
     "higra": ("higra", None),
     "joblib": ("joblib", "python3-joblib"),
-    "matplotlib": ("matplotlib", "python3-matplotlib"),
     "numpy": ("numpy", "python3-numpy"),
     "psutil": ("psutil", "python3-psutil"),
     "rich": ("rich", None),
@@ -35,7 +34,7 @@ DEPENDENCIES = {
     "yaml": ("pyyaml", "python3-yaml"),
 }
 # Imported where it is asked for alone, and the extra of setup.py that installs it.
-OPTIONAL = {"distributed": "dask"}
+OPTIONAL = {"distributed": "dask", "matplotlib": "evaluation"}
 # Part of the package of another name.
 ROS_MODULES = {"tf2_ros", "cv_bridge", "interactive_markers", "rclpy", "launch", "launch_ros"}
 # Modules that a package of another name has; ``tf2_ros`` is the one with the executables.

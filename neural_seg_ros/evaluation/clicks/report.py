@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from neural_seg_ros.drawing import contact_sheet, overlay
 from neural_seg_ros.evaluation.clicks.figures import Figures, shown_marks
 from neural_seg_ros.evaluation.clicks.play import Answer, Plan, Run
 from neural_seg_ros.evaluation.datasets import Sample
+from neural_seg_ros.evaluation.plots import plot_axes, save_plot
 from neural_seg_ros.evaluation.table import Table
-from neural_seg_ros.files import whole_file, write_text
+from neural_seg_ros.files import write_text
 from neural_seg_ros.images.arrays import field_shape, resize_image
 from neural_seg_ros.images.files import RgbImage, write_image
 
@@ -94,7 +92,7 @@ def _plot_curves(path: Path, report: Report) -> None:
     for name, entry in report.figures.items():
         values = entry[report.merit]
         axes.plot(range(entry["before"], entry["before"] + len(values)), values, marker=".", label=name)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.locator_params(axis="x", integer=True)
     save_plot(path, figure, axes)
 
 
@@ -105,25 +103,6 @@ def _plot_risk(path: Path, report: Report) -> None:
             risk = entry["calibration"]["risk"]
             axes.plot(np.arange(1, len(risk) + 1) / len(risk), risk, marker=".", label=name)
     save_plot(path, figure, axes)
-
-
-def plot_axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    """Make an empty plot with its titles."""
-    figure = Figure(figsize=(6.4, 4.0), dpi=120, layout="constrained")
-    return figure, figure.add_subplot(title=title, xlabel=x, ylabel=y)
-
-
-def save_plot(path: Path, figure: Figure, axes: Axes) -> None:
-    """Write a plot with grid and legend, whole or not at all."""
-    axes.grid(alpha=0.3)
-    axes.legend()
-    write_figure(path, figure)
-
-
-def write_figure(path: Path, figure: Figure) -> None:
-    """Write a plot, whole or not at all."""
-    with whole_file(path) as temporary:
-        figure.savefig(temporary)
 
 
 def _write_sheet(path: Path, plan: Plan, runs: Sequence[Run]) -> None:

@@ -9,12 +9,11 @@ from itertools import cycle
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from neural_seg_ros.drawing import contact_sheet
-from neural_seg_ros.evaluation.clicks.report import write_figure
 from neural_seg_ros.evaluation.contours.figures import Figures, summarize, table_of
 from neural_seg_ros.evaluation.contours.play import Plan, Run
+from neural_seg_ros.evaluation.plots import new_figure, write_figure
 from neural_seg_ros.evaluation.table import Table
 from neural_seg_ros.files import write_text
 from neural_seg_ros.images.files import write_image
@@ -77,7 +76,7 @@ def _dark_on_white(values: np.ndarray) -> np.ndarray:
 
 
 def _plot(path: Path, report: Report) -> None:
-    figure = Figure(figsize=(7.5, 6), dpi=120, layout="constrained")
+    figure = new_figure(7.5, 6)
     axes = figure.add_subplot(title=TITLE, xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1))
     for f in ISO_F:
         recall = np.linspace(f / (2 - f), 1, 200)

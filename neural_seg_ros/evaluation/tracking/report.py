@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from neural_seg_ros.drawing import contact_sheet
-from neural_seg_ros.evaluation.clicks.report import plot_axes, save_plot, write_figure
+from neural_seg_ros.evaluation.plots import new_figure, plot_axes, save_plot, write_figure
 from neural_seg_ros.evaluation.table import Table
 from neural_seg_ros.evaluation.tracking.figures import Figures, overall_table, sequences_table, summarize
 from neural_seg_ros.evaluation.tracking.occluder import SEARCH
@@ -137,7 +136,7 @@ def _plot_sequences(path: Path, report: Report) -> None:
     names = list(dict.fromkeys(run.sequence for own in report.runs.values() for run in own))
     columns = min(COLUMNS, len(names))
     rows = -(-len(names) // columns)
-    figure = Figure(figsize=(1.2 + 4 * columns, 2.6 * rows), dpi=100, layout="constrained")
+    figure = new_figure(1.2 + 4 * columns, 2.6 * rows, dpi=100)
     for number, name in enumerate(names, start=1):
         axes = figure.add_subplot(rows, columns, number, title=name, ylim=(0, 1))
         for tracker, runs in report.runs.items():

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neural_seg_ros.annotations.serialization import Shape, shape_from_json, shape_to_json
-from neural_seg_ros.errors import SessionError, SessionFileError
+from neural_seg_ros.errors import SessionError, SessionFileError, one_line
 from neural_seg_ros.files import sync, whole_file, write_bytes
 from neural_seg_ros.live.inbox import Frame
 
@@ -305,7 +305,7 @@ class AutosaveFolder:
         try:
             pixels: NDArray[np.uint8] = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise SessionFileError(f"{path}: missing or damaged: {' '.join(str(error).split())[:200]}") from None
+            raise SessionFileError(f"{path}: missing or damaged: {one_line(error)[:200]}") from None
         if _digest(pixels) != name:
             raise SessionFileError(f"{path}: damaged: its content does not match its name")
         return pixels

@@ -11,7 +11,7 @@ from typing import Any
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.typesys import Stores, get_typestore
 
-from neural_seg_ros.errors import SourceError
+from neural_seg_ros.errors import SourceError, one_line
 from neural_seg_ros.offline.bags.damaged.mcap import is_truncated_mcap, repaired_mcap
 from neural_seg_ros.offline.bags.damaged.ros1 import is_unindexed_bag1, repaired_bag1
 from neural_seg_ros.offline.bags.damaged.sqlite import DamagedSqlite
@@ -34,14 +34,14 @@ class Bag:
         try:
             self._reader = AnyReader(self._storage_files(), default_typestore=get_typestore(Stores.LATEST))
         except (AnyReaderError, OSError) as error:
-            raise SourceError(f"{self.path}: cannot be read as a bag: {_one_line(error)}") from None
+            raise SourceError(f"{self.path}: cannot be read as a bag: {one_line(error)}") from None
 
     def __enter__(self) -> Bag:
         try:
             self._stack.enter_context(self._reader)
         except Exception as error:  # damaged bags fail in whatever part of rosbags meets the damage first
-            if not self._open_damaged(_one_line(error)):
-                raise SourceError(f"{self.path}: cannot be read as a bag: {_one_line(error)}") from None
+            if not self._open_damaged(one_line(error)):
+                raise SourceError(f"{self.path}: cannot be read as a bag: {one_line(error)}") from None
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -89,7 +89,7 @@ class Bag:
             except StopIteration:
                 return
             except Exception as error:  # as above: what was read so far is whole, what follows is lost
-                self.damage = _one_line(error)
+                self.damage = one_line(error)
                 return
             try:
                 message = self._reader.deserialize(data, connection.msgtype)
@@ -149,7 +149,3 @@ def stamp_of(header: Any, timestamp: int) -> float:
     """Return the seconds of a header's stamp, or of the recording's ``timestamp`` (ns) where the stamp is zero."""
     nanoseconds = int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
     return (nanoseconds or timestamp) * 1e-9
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from neural_seg_ros.errors import SourceError
+from neural_seg_ros.errors import ImageError, SourceError
 from neural_seg_ros.images.arrays import Labels
 from neural_seg_ros.images.files import Frame, FrameSource, ImageFiles, image_paths
 from neural_seg_ros.images.label_files import from_binary, is_binary, read_labels
+from neural_seg_ros.images.ros_messages import to_pixels
 from neural_seg_ros.offline.bags.bag import Bag, stamp_of
 
 
@@ -52,7 +53,7 @@ def open_truth_folder(folder: str | Path, frames: FrameSource | None) -> TruthFo
     return TruthFolder(found, is_binary(read_labels(found[min(found)])))
 
 
-_ENCODINGS = {"mono8": "u1", "8UC1": "u1", "mono16": "u2", "16UC1": "u2"}
+_ENCODINGS = ("mono8", "8UC1", "mono16", "16UC1")
 
 
 class TruthTopic:
@@ -87,13 +88,9 @@ class TruthTopic:
 
 def labels_from(message: Any) -> Labels:
     """Convert a ``sensor_msgs/msg/Image`` to (H, W) uint8 or uint16 class ids. Raises SourceError."""
-    encoding = getattr(message, "encoding", "compressed")
-    if encoding not in _ENCODINGS:
-        raise SourceError(f"ground truth: got encoding {encoding!r}, accepted: {', '.join(_ENCODINGS)}")
-    kind = np.dtype(_ENCODINGS[encoding]).newbyteorder(">" if message.is_bigendian else "<")
-    height, width, step = int(message.height), int(message.width), int(message.step)
-    data = np.frombuffer(message.data, np.uint8)
-    if step < width * kind.itemsize or len(data) < height * step:
-        raise SourceError(f"ground truth: got {len(data)} bytes, accepted: {height} rows of {step} bytes")
-    rows = data[: height * step].reshape(height, step)[:, : width * kind.itemsize]
-    return np.ascontiguousarray(rows).view(kind).astype(kind.newbyteorder("="))
+    if hasattr(message, "format"):
+        raise SourceError(f"ground truth: got a compressed image, accepted: {', '.join(_ENCODINGS)}")
+    try:
+        return np.array(to_pixels(message, _ENCODINGS))
+    except ImageError as error:
+        raise SourceError(f"ground truth: {error}") from None

@@ -7,12 +7,12 @@ pixel is (0, 0), as everywhere (``annotations.py``).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from neural_seg_ros.annotations import Point
 
@@ -46,20 +46,15 @@ class Plane:
     @cached_property
     def orientation(self) -> tuple[float, float, float, float]:
         """The pose's orientation as a unit quaternion (x, y, z, w)."""
-        (cr, sr), (cp, sp), (cy, sy) = ((math.cos(angle / 2), math.sin(angle / 2)) for angle in self.turn)
-        return (
-            sr * cp * cy - cr * sp * sy,
-            cr * sp * cy + sr * cp * sy,
-            cr * cp * sy - sr * sp * cy,
-            cr * cp * cy + sr * sp * sy,
-        )
+        x, y, z, w = (float(value) for value in self._rotation.as_quat())
+        return x, y, z, w
 
     def pixel(self, point: Vector) -> Point | None:
         """Return (x, y) in pixels, maybe outside of the frame, of a point of the plane; None for other points."""
         off = np.asarray(point, np.float64) - self.position
         if not np.isfinite(off).all():
             return None
-        x, y, z = self._rotation.T @ off
+        x, y, z = self._rotation.inv().apply(off)
         if abs(z) > _OFF_PLANE * self.width:
             return None
         height, width = self.size
@@ -69,7 +64,7 @@ class Plane:
 
     def point(self, pixel: Point) -> Vector:
         """Return the point in metres where (x, y) in pixels lies."""
-        x, y, z = self._rotation @ self.local(pixel) + self.position
+        x, y, z = self._rotation.apply(self.local(pixel)) + self.position
         return float(x), float(y), float(z)
 
     def local(self, pixel: Point) -> Vector:
@@ -89,16 +84,9 @@ class Plane:
         return min(max(pixel[0], 0.0), width - 1.0), min(max(pixel[1], 0.0), height - 1.0)
 
     @cached_property
-    def _rotation(self) -> NDArray[np.float64]:
-        """(3, 3) from the pose's axes to those of its frame."""
-        x, y, z, w = self.orientation
-        return np.array(
-            [
-                [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-                [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-                [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-            ]
-        )
+    def _rotation(self) -> Rotation:
+        """The rotation from the pose's axes to those of its frame."""
+        return Rotation.from_euler("xyz", self.turn)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from geometry_msgs.msg import PointStamped
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.time import Time
+from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo
 
 from neural_seg_ros.annotations import Click
-from neural_seg_ros.errors import AnnotationError, short
+from neural_seg_ros.errors import AnnotationError, one_line, short
 from neural_seg_ros.images.camera_model import FISHEYE, check_calibration
 
 try:
@@ -89,7 +90,7 @@ class CameraFrame:
             moment = stamp if self._buffer.can_transform(wanted, given, stamp) else Time()
             transform = self._buffer.lookup_transform(wanted, given, moment).transform
         except tf2_ros.TransformException as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise AnnotationError(
                 f"clicked_point frame: got {short(given)}, accepted: a frame with a transform to {short(wanted)} "
                 f"({reason[:200]})"
@@ -99,11 +100,9 @@ class CameraFrame:
 
 def transform_point(transform: Any, point: NDArray[np.float64]) -> NDArray[np.float64]:
     """``point`` (3,) rotated and moved by a ``geometry_msgs/Transform``."""
-    rotation, translation = transform.rotation, transform.translation
-    axis = np.array([rotation.x, rotation.y, rotation.z], np.float64)
-    turn = 2.0 * np.cross(axis, point)
-    rotated = point + rotation.w * turn + np.cross(axis, turn)
-    return np.asarray(rotated + np.array([translation.x, translation.y, translation.z]), np.float64)
+    turn, move = transform.rotation, transform.translation
+    rotation = Rotation.from_quat([turn.x, turn.y, turn.z, turn.w])
+    return np.asarray(rotation.apply(point) + np.array([move.x, move.y, move.z]), np.float64)
 
 
 def _through_lens(ray: NDArray[np.float64], info: CameraInfo) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from neural_seg_ros.errors import NeuralSegError
+from neural_seg_ros.errors import NeuralSegError, one_line
 
 _INSTALL = (
     "source a ROS 2 distribution (source /opt/ros/jazzy/setup.bash), or install its Python packages with "
@@ -53,5 +53,5 @@ def _import_failure(module: str) -> str | None:
     try:
         importlib.import_module(module)
     except (ImportError, AttributeError) as error:
-        return " ".join(str(error).split())
+        return one_line(error)
     return None

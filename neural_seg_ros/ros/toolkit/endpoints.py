@@ -11,7 +11,7 @@ from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallba
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 
-from neural_seg_ros.errors import AnnotationError, short
+from neural_seg_ros.errors import AnnotationError, one_line, short
 from neural_seg_ros.ros.toolkit import qos_parameters
 from neural_seg_ros.ros.toolkit.interface import Interface, Topic, type_name
 from neural_seg_ros.ros.toolkit.qos import OVERRIDES
@@ -169,7 +169,7 @@ def _bounded(topic: Topic, callback: Callable[[Any], None]) -> Callable[[bytes],
         except Exception as error:  # RMWError, with many lines
             raise AnnotationError(
                 f"{topic.name}: got {len(data)} bytes that cannot be read, accepted: a {topic.kind.__name__} "
-                f"({short(' '.join(str(error).split()))})"
+                f"({short(one_line(error))})"
             ) from None
         callback(message)
 

@@ -13,7 +13,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
-from neural_seg_ros.errors import NeuralSegError
+from neural_seg_ros.errors import NeuralSegError, one_line
 
 N = TypeVar("N", bound=Node)
 _BAD_INPUT = 2
@@ -50,5 +50,5 @@ def run_node(name: str, make: Callable[[], N], spin: Callable[[N], None], args: 
 
 
 def _refused(name: str, error: Exception) -> int:
-    print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+    print(f"{name}: {one_line(error)}", file=sys.stderr)
     return _BAD_INPUT

@@ -1,4 +1,4 @@
-"""Why two endpoints of a topic hear nothing of each other, and the parameter that mends it."""
+"""Mismatches of QoS or type between two endpoints of a topic, with the parameter that fixes them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from rclpy.duration import Duration
-from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import (
+    DurabilityPolicy,
+    LivelinessPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
 
 from neural_seg_ros.ros.toolkit.qos_parameters import NO_LIMIT, SUBSCRIPTION, parameter_name, parameter_value
 
@@ -50,6 +57,9 @@ def mismatches(
         offered, requested = profile, other.qos_profile
         if side == SUBSCRIPTION:
             offered, requested = requested, offered
+        # rclpy judges; the rules say which policy it is, as rclpy's reason is a sentence.
+        if qos_check_compatible(offered, requested)[0] != QoSCompatibility.ERROR:
+            continue
         for policy, falls_short in _RULES.items():
             if falls_short(getattr(offered, policy), getattr(requested, policy)):
                 text = _policy_text(topic, side, policy, node, offered, requested, fixed)
@@ -70,7 +80,7 @@ def _limit(duration: Duration) -> int:
     return int(duration.nanoseconds) or NO_LIMIT
 
 
-# What a publisher must at least offer of what a subscription requests.
+# By policy: whether an offer falls short of a request.
 _RULES: dict[str, Callable[[Any, Any], bool]] = {
     "reliability": _falls_short(ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE),
     "durability": _falls_short(DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL),
