@@ -49,7 +49,7 @@ def test_overlay_tints_classes_only_and_draws_their_contour(kind: type) -> None:
     assert np.abs(drawn[30, 40] - half).max() <= 1
 
 
-def test_annotations_are_visible_and_negative_clicks_look_different() -> None:
+def test_annotations_are_visible_negative_clicks_differ() -> None:
     image = np.full((120, 160, 3), 120, np.uint8)
     labels = np.zeros((120, 160), np.uint8)
     for annotation in (

@@ -51,7 +51,7 @@ def test_boundary_anywhere_inside_the_ignored_band_is_right(margin):
     assert boundary_f(square(80, 40, 40, 4) == 1, truth) == 0.0
 
 
-def test_error_rate_counts_missed_and_false_pixels_that_are_judged():
+def test_error_rate_counts_missed_and_false_pixels():
     truth = np.array([[1, 1, 0, 0], [1, IGNORE, 2, IGNORE]], np.uint8)
     labels = np.array([[1, 0, 1, 0], [1, 0, 0, 1]], np.uint8)
     assert error_rate(labels, truth) == pytest.approx(2 / 6)

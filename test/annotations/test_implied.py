@@ -24,7 +24,7 @@ def presumed(of: AnnotationTargets, channel: int) -> np.ndarray:
     return (of.weights == np.float32(PRESUMED_WEIGHT)) & (of.labels == channel)
 
 
-def test_outside_of_the_only_object_is_background_and_what_looks_unlike_it_is_presumed_to_be_the_object() -> None:
+def test_one_box_implies_background_and_a_prior_inside() -> None:
     found = drawn(BOX)
     outside = np.ones(SIZE, np.bool_)
     outside[10:40, 10:50] = False
@@ -38,7 +38,7 @@ def test_outside_of_the_only_object_is_background_and_what_looks_unlike_it_is_pr
     assert not there[31:].any(), "grey is outside too"
 
 
-def test_an_annotation_of_the_object_takes_the_place_of_what_is_presumed_in_its_box_alone() -> None:
+def test_an_annotation_replaces_the_prior_in_its_box_only() -> None:
     other = Box(60, 40, 75, 55, 1, bounding=True)
     found = presumed(drawn(BOX, other, Click(20, 20, 1)), 1)
     assert not found[10:40, 10:50].any()
@@ -46,7 +46,7 @@ def test_an_annotation_of_the_object_takes_the_place_of_what_is_presumed_in_its_
     assert presumed(drawn(BOX, Click(70, 5, 1)), 1).any(), "a click outside says nothing of the inside"
 
 
-def test_what_looks_like_a_background_click_in_the_box_is_not_presumed() -> None:
+def test_background_colors_in_a_box_get_no_prior() -> None:
     found = drawn(BOX, Click(20, 20, 0))
     assert found.labels[20, 20] == 0
     assert presumed(drawn(BOX), 1)[22, 22]
@@ -59,7 +59,7 @@ def test_the_smaller_of_two_boxes_holds_where_they_overlap() -> None:
         assert presumed(drawn(*boxes), 2).any()
 
 
-def test_several_objects_leave_background_outside_only_where_all_have_boxes() -> None:
+def test_background_is_outside_only_if_all_objects_have_boxes() -> None:
     second = Box(60, 40, 75, 55, 2, bounding=True)
     both = drawn(BOX, second)
     assert np.array_equal(both.weights == 1, both.outside[1] & both.outside[2])

@@ -55,7 +55,7 @@ def test_a_box_is_filled_and_cut_at_the_frame() -> None:
     assert (drawn == 2).sum() == 6 * 10
 
 
-def test_bounding_boxes_mark_no_pixel_and_their_class_is_in_none_outside_of_them() -> None:
+def test_bounding_boxes_mark_no_pixel_and_rule_out_the_outside() -> None:
     boxes = [Box(100, 80, 199, 179, 1, bounding=True), Box(339, 279, 300, 200, 1, bounding=True)]
     click = Click(10, 10, 1)
     drawn = draw(*boxes, click)

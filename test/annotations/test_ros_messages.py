@@ -98,7 +98,7 @@ def test_markers() -> None:
         ("a:b", Region(tuple(TRIANGLE), 8)),
     ],
 )
-def test_a_polygon_is_the_bounding_box_of_its_points_when_its_class_says_so(ns: str, wanted: Box | Region) -> None:
+def test_a_polygon_of_a_bounding_class_is_a_bounding_box(ns: str, wanted: Box | Region) -> None:
     assert draw(marker(ImageMarker.POLYGON, *TRIANGLE, ns=ns)) == (wanted,)
 
 

@@ -66,15 +66,13 @@ def test_what_a_user_says_in_a_box_is_kept(frame: NDArray[np.uint8], regions: Re
     assert not remembered(found, 1)[75:85, 45:55].any()
 
 
-def test_beside_an_object_without_a_box_the_rest_of_a_box_may_be_anything(
-    frame: NDArray[np.uint8], regions: Regions
-) -> None:
+def test_beside_an_unboxed_object_a_box_may_hold_anything(frame: NDArray[np.uint8], regions: Regions) -> None:
     found = recall_boxes(drawn(frame, PERSON, Click(115, 75, 2)), regions)
     assert remembered(found, 1)[30:50, 40:60].all()
     assert not remembered(found, 0).any()
 
 
-def test_a_box_of_the_whole_frame_is_answered_against_its_border(frame: NDArray[np.uint8], regions: Regions) -> None:
+def test_a_box_of_the_whole_frame_uses_its_border(frame: NDArray[np.uint8], regions: Regions) -> None:
     found = recall_boxes(drawn(frame, Box(0, 0, 159, 119, 1, bounding=True)), regions)
     assert remembered(found, 1)[30:50, 40:60].all()
     assert remembered(found, 0)[2:15, 2:-2].all()

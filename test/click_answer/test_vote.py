@@ -37,7 +37,7 @@ def test_a_click_in_the_middle_of_what_changes_is_plausible(regions: Regions) ->
     assert shares.sum() == pytest.approx(1)
 
 
-def test_a_click_into_a_small_part_of_what_changes_is_implausible(regions: Regions) -> None:
+def test_a_click_into_a_small_change_is_implausible(regions: Regions) -> None:
     previous_labels = np.zeros(regions.count, np.int64)
     small = where(regions, slice(5, 15), slice(5, 15))
     flooded = np.maximum(small, where(regions, slice(20, 60), slice(20, 80)))

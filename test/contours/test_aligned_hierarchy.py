@@ -29,7 +29,7 @@ def cells(side: int) -> NDArray[np.int32]:
 
 
 @pytest.mark.parametrize("factor", [2, 3])
-def test_the_same_regions_at_another_size_have_the_same_strengths(factor: int) -> None:
+def test_regions_at_another_size_have_equal_strengths(factor: int) -> None:
     arcs = arcs_of(cells(6))
     large = arcs_of(np.kron(arcs.ids, np.ones((factor, factor), np.int32)))
     generator = np.random.default_rng(4)
@@ -39,7 +39,7 @@ def test_the_same_regions_at_another_size_have_the_same_strengths(factor: int) -
     assert np.allclose(carried(large, hierarchy, arcs), hierarchy.arcs)
 
 
-def test_regions_that_do_not_touch_are_divided_where_they_become_one() -> None:
+def test_separate_regions_divide_where_they_merge() -> None:
     # 0 and 1 merge at .2 into 3, this and 2 at .7 into 4; the thin 1 is in no region of the small picture a majority.
     hierarchy = hierarchy_of([3, 3, 4, 4, 4], [0, 0, 0, 0.2, 0.7])
     strengths = carried(strips(40, 4, 40), hierarchy, strips(11, 10, 11, 10))

@@ -126,9 +126,7 @@ def test_the_same_image_gives_the_same_contours(scene: NDArray[np.uint8], method
     assert np.array_equal(segments(first, 0.3), segments(second, 0.3))
 
 
-def test_lines_are_thinned_only_when_they_are_asked_for_and_once(
-    scene: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lines_are_thinned_on_demand_and_once(scene: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[NDArray[np.bool_]] = []
 
     def thin(lines: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -36,7 +36,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_segment_that_annotators_share_whole_or_in_parts_is_the_object(root):
+def test_a_segment_shared_by_annotators_is_the_object(root):
     agreed = hard_items(root)[0]
     assert agreed.name == "agreed"
     truth = agreed.load().truth
@@ -46,7 +46,7 @@ def test_a_segment_that_annotators_share_whole_or_in_parts_is_the_object(root):
     assert agreed.load(longer_side=50).truth.shape == (40, 50)
 
 
-def test_an_image_without_agreement_gives_none_and_a_sequence_two_frames(root):
+def test_no_agreement_gives_none_a_sequence_two_frames(root):
     assert [item.name for item in hard_items(root)] == ["agreed", "dog-00002", "dog-00006"]
     assert len(hard_items(root, limit=2)) == 2
     sample = hard_items(root)[1].load()

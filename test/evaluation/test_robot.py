@@ -33,7 +33,7 @@ def test_a_deep_error_comes_before_a_long_thin_one(truth):
     assert next_object_click(labels, truth) == Click(29, 19, 1)
 
 
-def test_ignored_pixels_are_no_error_and_a_right_answer_gets_no_click(truth):
+def test_ignored_pixels_and_right_answers_get_no_click(truth):
     truth[:, :20] = IGNORE
     labels = truth.copy()
     labels[:, :20] = 1
@@ -52,7 +52,7 @@ def test_the_same_pixel_is_never_clicked_twice(truth):
     assert next_region_click(labels, truth, [Click(30, 25, 1)]) is None
 
 
-def test_random_clicks_spread_over_the_error_and_repeat_with_the_seed(truth):
+def test_random_clicks_spread_and_repeat_with_the_seed(truth):
     def clicks(seed: int) -> list[Click | None]:
         generator = np.random.default_rng(seed)
         return [next_object_click(np.zeros_like(truth), truth, (), generator) for _ in range(40)]
@@ -83,7 +83,7 @@ def test_regions_start_with_one_click_a_class_at_its_center():
     assert abs(first[1].x - 45) <= 1
 
 
-def test_regions_go_on_in_the_largest_wrong_component_with_its_true_class():
+def test_region_clicks_go_to_the_largest_wrong_component():
     truth = np.full((40, 60), 1, np.uint8)
     truth[:, 40:] = 2
     labels = truth.copy()

@@ -32,7 +32,7 @@ def shapes() -> np.ndarray:
     return truth
 
 
-def test_every_stroke_stays_inside_its_class_and_together_they_are_brief(shapes):
+def test_strokes_stay_inside_their_class_and_are_brief(shapes):
     strokes = robot_strokes(shapes)
     lines = drawn(strokes, shapes)
     on = lines != NOTHING
@@ -42,7 +42,7 @@ def test_every_stroke_stays_inside_its_class_and_together_they_are_brief(shapes)
     assert robot_strokes(shapes) == strokes
 
 
-def test_every_class_comes_first_and_then_every_other_component_by_area(shapes):
+def test_components_come_by_class_then_by_area(shapes):
     # The ground has three components: above the band, below it and inside the ring.
     assert classes(robot_strokes(shapes)) == [0, 1, 3, 2, 4, 0, 0, 3]
     assert classes(robot_strokes(shapes, most=5)) == [0, 1, 3, 2, 4]

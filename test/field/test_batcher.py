@@ -134,7 +134,7 @@ def test_fields_get_more_classes_and_frames_at_different_times() -> None:
     _assert_follows(together, alone, 20)
 
 
-def test_steps_before_the_first_class_of_a_field_do_not_count_for_its_class_head() -> None:
+def test_early_steps_in_a_batch_skip_the_class_head() -> None:
     engines = _engines(Batcher(wait_for=2).join, numbers=(0, 1))
     _annotate(engines[0], 2)
     _step(engines, 10)
@@ -144,7 +144,7 @@ def test_steps_before_the_first_class_of_a_field_do_not_count_for_its_class_head
     assert counted == [13, 3]
 
 
-def test_what_a_field_learns_does_not_depend_on_who_else_is_in_the_batch() -> None:
+def test_a_field_learns_the_same_in_any_batch() -> None:
     def fitted(numbers: Sequence[int], place: int) -> Engine:
         engines = _engines(Batcher(wait_for=2).join, numbers=numbers)
         _annotate(engines[place], 2)
@@ -156,7 +156,7 @@ def test_what_a_field_learns_does_not_depend_on_who_else_is_in_the_batch() -> No
     _assert_same(fitted((1, 0), 1), one)
 
 
-def test_one_that_waits_alone_is_bit_by_bit_what_it_is_without_a_batcher() -> None:
+def test_a_batch_of_one_is_bit_exact() -> None:
     (engine,), (single,) = _engines(Batcher().join, numbers=(1,)), _engines(numbers=(1,))
     for each in (engine, single):
         _annotate(each, 2)

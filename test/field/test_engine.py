@@ -88,13 +88,13 @@ def test_class_loss_is_the_weighted_entropy_written_out(kind: str) -> None:
     assert class_loss(logits, target, weights, kind).item() == pytest.approx(expected / 4, rel=1e-5)
 
 
-def test_consistency_mask_is_one_where_annotated_and_lambda_elsewhere() -> None:
+def test_consistency_mask_is_one_or_lambda() -> None:
     weights = torch.tensor([[1.0, 0.0], [0.1, 0.0]])
     mask = consistency_mask(weights, 0.001, out=torch.empty(2, 2))
     assert torch.allclose(mask, torch.tensor([[1.0, 0.001], [0.1, 0.001]]))
 
 
-def test_consistency_target_is_the_hardened_prediction_under_the_annotations() -> None:
+def test_consistency_target_is_the_hardened_prediction() -> None:
     previous = torch.tensor([[[[3.0, 0.0]], [[1.0, 2.0]]]])
     labels, annotated = torch.tensor([[[1, 0]]]), torch.tensor([[[True, False]]])
     out = torch.zeros(1, 1, 2, dtype=torch.int64)
@@ -145,7 +145,7 @@ def test_without_annotations_only_the_image_is_fitted() -> None:
     assert losses.steps == 5
 
 
-def test_a_new_frame_empties_the_annotations_but_keeps_the_consistency() -> None:
+def test_a_new_frame_drops_annotations_keeps_consistency() -> None:
     engine = Engine(TINY, 24, 32, CPU)
     engine.set_target(_picture())
     _one_pixel_each(engine, classes=2)

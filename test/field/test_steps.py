@@ -81,7 +81,7 @@ def test_classes_that_are_not_in_use_get_nothing() -> None:
     assert engine.prediction().shape[0] == 2 < FIRST_CLASSES
 
 
-def test_steps_before_the_first_class_do_not_count_for_the_class_head() -> None:
+def test_early_steps_do_not_count_for_the_class_head() -> None:
     engine = Engine(TINY, 40, 40, CPU)
     engine.set_target(torch.full((40, 40, 3), 90, dtype=torch.uint8))
     engine.step(10)
@@ -125,7 +125,7 @@ def test_replays_add_up_to_the_steps_asked_for() -> None:
 
 
 @needs_cuda
-def test_a_captured_step_follows_the_eager_loss_through_frames_clicks_and_undo() -> None:
+def test_a_captured_step_follows_the_eager_loss() -> None:
     device = torch.device("cuda")
     config = dataclasses.replace(TINY, precision="fp32")
     captured, eager = _engine(config, device), _engine(config, device)

@@ -53,7 +53,7 @@ def test_a_frame_is_reduced_on_a_device_as_on_the_host(device: torch.device, siz
     assert torch.equal(intake.reduced(other.to(device)), intake.reduced(other.contiguous().to(device)))
 
 
-def test_on_a_cpu_a_frame_is_the_one_that_the_session_always_made() -> None:
+def test_the_cpu_downscales_as_the_session_always_did() -> None:
     for size in ((480, 640), (24, 32), (17, 200), (20, 30)):
         frame = _frame(*size)
         assert np.array_equal(_intake(24, 32, CPU).take(frame), resize_image(frame.numpy(), 24, 32))

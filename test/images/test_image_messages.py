@@ -147,7 +147,7 @@ def test_every_accepted_encoding_is_in_this_table() -> None:
 
 
 @pytest.mark.parametrize("big", [False, True])
-def test_depth_is_spread_over_gray_and_what_was_not_measured_is_black(big: bool) -> None:
+def test_depth_is_spread_over_gray_missing_depth_is_black(big: bool) -> None:
     meters = np.linspace(0.5, 4.0, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, WIDTH)
     meters[3, 3:7] = np.nan, np.inf, -np.inf, 1e30  # the last one is an outlier, not missing
     millimeters = np.linspace(500, 4000, HEIGHT * WIDTH).astype(np.uint16).reshape(HEIGHT, WIDTH)

@@ -128,7 +128,7 @@ def test_arguments_are_described(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_usage_in_the_first_lines_names_arguments_that_there_are(path: Path) -> None:
+def test_usage_lines_name_existing_arguments(path: Path) -> None:
     usage = ast.get_docstring(ast.parse(path.read_text()))
     assert usage is not None
     assert f"ros2 launch neural_seg_ros {path.name}" in usage

@@ -28,7 +28,7 @@ def rig() -> Iterator[Rig]:
     made.live.close()
 
 
-def test_a_frame_is_fitted_in_slices_and_every_slice_is_published(rig: Rig) -> None:
+def test_every_slice_of_a_fit_is_published(rig: Rig) -> None:
     rig.frame(1.0)
     rig.until_fitted()
     assert rig.session.steps == CONFIG.fit.first_steps
@@ -36,7 +36,7 @@ def test_a_frame_is_fitted_in_slices_and_every_slice_is_published(rig: Rig) -> N
     assert set(rig.tokens()) == {"frame 1"}
 
 
-def test_a_frame_replaced_before_it_is_taken_is_dropped_and_never_fitted(rig: Rig) -> None:
+def test_a_replaced_frame_is_dropped_and_never_fitted(rig: Rig) -> None:
     rig.session.gate.clear()
     rig.frame(1.0)
     assert rig.session.fitting.wait(SECONDS)
@@ -69,7 +69,7 @@ def test_a_frame_that_waited_too_long_is_refused() -> None:
         rig.live.close()
 
 
-def test_a_still_scene_is_published_for_each_frame_without_a_fit(rig: Rig) -> None:
+def test_a_still_scene_is_published_without_a_fit(rig: Rig) -> None:
     rig.frame(1.0, gray=100)
     rig.until_fitted()
     steps = rig.session.steps
@@ -102,7 +102,7 @@ def test_a_click_without_a_stamp_goes_to_the_newest_frame(rig: Rig) -> None:
     assert rig.live.status().click_latency[0] > 0
 
 
-def test_results_say_whether_they_answer_annotations_that_came_or_went(rig: Rig) -> None:
+def test_results_tell_whether_they_answer_annotations(rig: Rig) -> None:
     rig.frame(1.0)
     rig.until_fitted()
     assert not any(output.reannotated for output in rig.outputs)
@@ -122,7 +122,7 @@ def test_results_say_whether_they_answer_annotations_that_came_or_went(rig: Rig)
     assert rig.outputs[before].reannotated
 
 
-def test_a_click_on_a_past_frame_is_answered_with_that_frame_before_the_newest(rig: Rig) -> None:
+def test_a_click_on_a_past_frame_is_answered_first(rig: Rig) -> None:
     for stamp in (1.0, 2.0, 3.0):
         rig.frame(stamp)
         rig.until(lambda stamp=stamp: f"frame {stamp:g}" in rig.tokens())
@@ -139,7 +139,7 @@ def test_a_click_on_a_past_frame_is_answered_with_that_frame_before_the_newest(r
     assert not rig.notices
 
 
-def test_an_instant_answer_does_not_wait_for_the_fit_and_is_given_once() -> None:
+def test_an_instant_answer_is_published_once_before_the_fit() -> None:
     rig = Rig(answer="fused")
     try:
         rig.frame(1.0)
@@ -154,7 +154,7 @@ def test_an_instant_answer_does_not_wait_for_the_fit_and_is_given_once() -> None
         rig.live.close()
 
 
-def test_a_click_on_a_frame_that_is_gone_goes_to_the_nearest_and_says_so() -> None:
+def test_a_click_on_a_dropped_frame_goes_to_the_nearest() -> None:
     rig = Rig(ring=2)
     try:
         for stamp in (1.0, 2.0, 3.0):
@@ -169,7 +169,7 @@ def test_a_click_on_a_frame_that_is_gone_goes_to_the_nearest_and_says_so() -> No
         rig.live.close()
 
 
-def test_a_frame_that_was_recent_when_the_click_came_is_kept_until_it_is_answered() -> None:
+def test_a_clicked_recent_frame_is_kept_until_answered() -> None:
     rig = Rig(ring=2)
     try:
         rig.frame(1.0)
@@ -220,7 +220,7 @@ def test_a_frame_that_was_asked_for_stays_in_reach(rig: Rig) -> None:
     assert not rig.notices
 
 
-def test_a_drawing_taken_back_has_the_frame_of_its_stamp_answered_again(rig: Rig) -> None:
+def test_a_removed_drawing_reanswers_its_frame(rig: Rig) -> None:
     rig.frame(1.0)
     done(rig.live.draw(7, (Click(1, 4, 1),), stamp=1.0))
     rig.until_fitted()
@@ -234,7 +234,7 @@ def test_a_drawing_taken_back_has_the_frame_of_its_stamp_answered_again(rig: Rig
     assert "0.5" in rig.notices[-1]
 
 
-def test_a_drawing_below_annotations_of_another_frame_stays_and_says_so(rig: Rig) -> None:
+def test_a_drawing_below_another_frames_annotations_stays(rig: Rig) -> None:
     rig.frame(1.0)
     done(rig.live.draw(7, (Click(1, 4, 1),)))
     rig.until_fitted()
@@ -269,7 +269,7 @@ def test_frames_of_equal_stamps_do_not_share_annotations(rig: Rig) -> None:
     assert rig.outputs[-1].annotations == ()
 
 
-def test_a_click_with_a_stamp_of_after_the_newest_frame_goes_to_that_without_a_word(rig: Rig) -> None:
+def test_a_click_with_a_future_stamp_goes_to_the_newest_frame(rig: Rig) -> None:
     for stamp in (1.0, 2.0):
         rig.frame(stamp)
         rig.until(lambda stamp=stamp: f"frame {stamp:g}" in rig.tokens())
@@ -296,7 +296,7 @@ def test_a_click_before_the_first_frame_is_refused(rig: Rig) -> None:
     assert not rig.errors
 
 
-def test_a_click_outside_the_frame_is_refused_and_the_next_one_counts(rig: Rig) -> None:
+def test_a_click_outside_the_frame_is_refused(rig: Rig) -> None:
     rig.frame(1.0)
     with pytest.raises(AnnotationError):
         done(rig.live.annotate(Click(300, 4, 1)))
@@ -304,7 +304,7 @@ def test_a_click_outside_the_frame_is_refused_and_the_next_one_counts(rig: Rig) 
     rig.until(lambda: any(output.result.annotations for output in rig.outputs))
 
 
-def test_a_frame_that_cannot_be_decoded_is_reported_and_the_next_is_fitted(rig: Rig) -> None:
+def test_an_undecodable_frame_is_reported_and_skipped(rig: Rig) -> None:
     def decode() -> Any:
         raise ImageError("encoding: got 'nonsense'")
 
@@ -318,7 +318,7 @@ def test_a_frame_that_cannot_be_decoded_is_reported_and_the_next_is_fitted(rig: 
     assert "nonsense" in status.last_error
 
 
-def test_a_fit_that_fails_is_reported_once_and_tried_again_with_the_next_frame(rig: Rig) -> None:
+def test_a_failed_fit_is_reported_once_and_retried(rig: Rig) -> None:
     rig.session.fails = RuntimeError("out of memory")
     rig.frame(1.0)
     rig.until(lambda: rig.errors)
@@ -330,7 +330,7 @@ def test_a_fit_that_fails_is_reported_once_and_tried_again_with_the_next_frame(r
     assert len(rig.errors) <= 2
 
 
-def test_an_answer_that_improves_is_given_again_before_the_next_frame() -> None:
+def test_a_better_answer_is_published_before_the_next_frame() -> None:
     rig = Rig(answer="fused")
     try:
         rig.frame(1.0)
@@ -346,7 +346,7 @@ def test_an_answer_that_improves_is_given_again_before_the_next_frame() -> None:
         rig.live.close()
 
 
-def test_disabled_it_neither_takes_frames_nor_fits_but_executes_commands(rig: Rig) -> None:
+def test_a_disabled_session_executes_commands_only(rig: Rig) -> None:
     rig.frame(1.0)
     rig.until_fitted()
     rig.live.enable(False)
@@ -411,7 +411,7 @@ def test_what_is_lost_is_told_again_where_telling_it_failed(rig: Rig, monkeypatc
     assert rig.outputs[0].lost == (2,)
 
 
-def test_time_may_jump_back_and_a_click_goes_to_the_newest_of_equal_stamps(rig: Rig) -> None:
+def test_stamps_may_jump_back_or_repeat(rig: Rig) -> None:
     for stamp, gray in ((1.0, 10), (2.0, 60), (1.0, 110), (2.0, 160), (0.5, 210)):
         rig.frame(stamp, gray)
         rig.until(lambda gray=gray: rig.outputs and rig.outputs[-1].image[0, 0, 0] == gray)
@@ -419,7 +419,7 @@ def test_time_may_jump_back_and_a_click_goes_to_the_newest_of_equal_stamps(rig: 
     assert rig.session.frame[0, 0, 0] == 110
 
 
-def test_a_resolution_change_is_observed_even_when_the_scene_looks_still(rig: Rig) -> None:
+def test_a_new_resolution_of_a_still_scene_is_observed(rig: Rig) -> None:
     rig.frame(1.0, gray=100)
     rig.until_fitted()
     rig.frame(2.0, gray=100, size=(96, 128))
@@ -465,7 +465,7 @@ def test_after_reset_the_frame_in_view_is_fitted_again(rig: Rig) -> None:
     assert not rig.session.placed
 
 
-def test_reset_succeeds_though_the_frame_in_view_cannot_be_decoded(rig: Rig) -> None:
+def test_reset_succeeds_with_an_undecodable_frame(rig: Rig) -> None:
     def decode() -> Any:
         raise ImageError("encoding: got 'nonsense'")
 
@@ -478,7 +478,7 @@ def test_reset_succeeds_though_the_frame_in_view_cannot_be_decoded(rig: Rig) -> 
     assert rig.session.observed == [2.0]
 
 
-def test_masks_keep_their_period_and_the_last_state_is_published() -> None:
+def test_masks_keep_their_period_and_end_with_the_newest() -> None:
     rig = Rig(publish_period=0.2)
     try:
         rig.frame(1.0)

@@ -59,7 +59,7 @@ def test_every_frame_is_fitted_to_the_end_and_answered_once(rig: Rig) -> None:
     assert (status.frames_in, status.processed, status.dropped, status.masks_out) == (8, 8, 0, 8)
 
 
-def test_handing_a_frame_over_waits_until_the_one_before_is_taken(rig: Rig) -> None:
+def test_put_frame_waits_until_the_last_one_is_taken(rig: Rig) -> None:
     rig.session.gate.clear()
     rig.frame(1.0)
     assert rig.session.fitting.wait(SECONDS)
@@ -72,7 +72,7 @@ def test_handing_a_frame_over_waits_until_the_one_before_is_taken(rig: Rig) -> N
 
 
 @pytest.mark.parametrize("end", ["close", "disable"])
-def test_a_frame_that_waits_to_be_handed_over_is_let_go_at_the_end(rig: Rig, end: str) -> None:
+def test_a_waiting_frame_is_released_at_the_end(rig: Rig, end: str) -> None:
     rig.session.gate.clear()
     rig.frame(1.0)
     assert rig.session.fitting.wait(SECONDS)
@@ -128,7 +128,7 @@ def test_an_annotation_without_a_stamp_goes_to_the_newest_frame(rig: Rig) -> Non
     assert until_masks(rig, 5)[3:] == ["frame 1", "frame 2"]
 
 
-def test_a_late_annotation_has_its_frame_answered_again_and_the_stream_goes_on(rig: Rig) -> None:
+def test_a_late_annotation_reanswers_its_frame(rig: Rig) -> None:
     rig.frame(1.0)
     rig.frame(2.0)
     until_masks(rig, 2)
@@ -147,7 +147,7 @@ def test_a_late_annotation_has_its_frame_answered_again_and_the_stream_goes_on(r
     assert not rig.notices
 
 
-def test_an_annotation_that_is_refused_when_its_frame_comes_is_reported_and_the_others_count(rig: Rig) -> None:
+def test_a_late_refusal_is_reported_and_the_others_count(rig: Rig) -> None:
     done(rig.live.annotate(Click(300, 4, 1), stamp=1.0))
     done(rig.live.annotate(CLICK, stamp=1.0))
     rig.frame(1.0)
@@ -156,7 +156,7 @@ def test_an_annotation_that_is_refused_when_its_frame_comes_is_reported_and_the_
     assert [str(error) for error in rig.errors] == ["click: outside"]
 
 
-def test_a_drawing_that_waits_is_replaced_by_its_key_and_taken_back(rig: Rig) -> None:
+def test_a_waiting_drawing_is_replaced_by_its_key(rig: Rig) -> None:
     first, second, other = (Click(x, 4, 1) for x in (1, 2, 3))
     for key, annotation in ((7, first), (7, second), (8, other)):
         done(rig.live.draw(key, (annotation,), stamp=2.0))
@@ -171,7 +171,7 @@ def test_a_drawing_that_waits_is_replaced_by_its_key_and_taken_back(rig: Rig) ->
     assert [output.annotations for output in rig.outputs[2:]] == [(), (other,)]
 
 
-def test_the_annotations_of_a_frame_that_cannot_be_decoded_go_to_the_next(rig: Rig) -> None:
+def test_annotations_of_an_undecodable_frame_go_to_the_next(rig: Rig) -> None:
     def decode() -> Any:
         raise ImageError("encoding: got 'nonsense'")
 

@@ -56,7 +56,7 @@ def test_the_fit_never_stands_still_and_makes_no_step_too_many() -> None:
     assert budget.steps(60.0, due=2) == 2
 
 
-def test_others_have_the_time_that_turns_leave_and_a_turn_now_and_then() -> None:
+def test_others_get_the_spare_time_and_more_now_and_then() -> None:
     clock = Clock()
     budget = Budget(clock)
 

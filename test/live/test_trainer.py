@@ -68,7 +68,7 @@ def test_nothing_is_made_before_go_and_all_that_is_due_after_it(steps: Steps, tr
     steps.until(lambda: steps.made == 5)
 
 
-def test_a_failure_is_told_and_training_goes_on_at_the_next_call(steps: Steps, trainer: Trainer) -> None:
+def test_a_failure_is_reported_and_training_resumes(steps: Steps, trainer: Trainer) -> None:
     steps.fails = RuntimeError("out of memory")
     trainer.go()
     steps.until(lambda: steps.errors == [steps.fails])
@@ -92,7 +92,7 @@ def threads_of_a_new_thread() -> int:
         return pool.submit(torch.get_num_threads).result()
 
 
-def test_it_shares_the_cores_with_who_made_it_and_with_nobody_else() -> None:
+def test_the_trainer_shares_cores_with_its_worker_only() -> None:
     threads, asked = torch.get_num_threads(), []
     half = max(1, threads // 2)
 
@@ -111,7 +111,7 @@ def test_it_shares_the_cores_with_who_made_it_and_with_nobody_else() -> None:
     assert torch.get_num_threads() == threads
 
 
-def test_of_several_in_one_process_whichever_ends_first_all_threads_come_back() -> None:
+def test_trainers_give_their_threads_back_in_any_order() -> None:
     threads, both, ended = torch.get_num_threads(), threading.Barrier(2), threading.Event()
 
     def camera(ends_first: bool) -> int:

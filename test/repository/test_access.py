@@ -47,7 +47,7 @@ def test_nothing_that_is_read_is_executed(path: Path) -> None:
             assert not any(word.arg == "shell" for word in node.keywords), f"line {node.lineno}"
 
 
-def test_a_pickle_in_the_place_of_a_session_or_of_pixels_is_refused(tmp_path: Path) -> None:
+def test_pickles_are_refused(tmp_path: Path) -> None:
     import pickle
 
     from neural_seg_ros.errors import SessionFileError

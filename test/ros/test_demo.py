@@ -54,7 +54,7 @@ def test_clicks_follow_the_size_that_is_played(clip: Path) -> None:
     assert scene.clicks == (Click(324.5, 244.5, 3), Click(4.5, 4.5, 0))
 
 
-def test_video_without_clicks_is_clicked_in_the_middle_and_in_corners(clip: Path) -> None:
+def test_a_video_is_clicked_in_the_middle_and_corners(clip: Path) -> None:
     middle, *corners = choose_scene(clip, []).clicks
     assert (middle.x, middle.y) == pytest.approx((320, 240), abs=10)
     assert middle.class_id == 1

@@ -228,7 +228,7 @@ def is_flush(message: Any) -> bool:
 
 
 @pytest.mark.parametrize("transport", ["raw", "compressed"])
-def test_after_a_thousand_malformed_messages_a_click_is_answered(probe: Any, tmp_path: Path, transport: str) -> None:
+def test_a_click_after_malformed_messages_is_answered(probe: Any, tmp_path: Path, transport: str) -> None:
     topic = {"raw": "/image", "compressed": "/image/compressed"}[transport]
     # No message is lost, so that every one of them is heard.
     lossless = {"reliability": "reliable", "history": "keep_all"}

@@ -150,7 +150,7 @@ class _Camera:
             self._told.notify_all()
 
 
-def test_two_cameras_share_a_batch_and_one_that_fails_does_not_stop_the_other() -> None:
+def test_a_failing_camera_does_not_stop_its_batch() -> None:
     batcher, told = Batcher(), threading.Condition()
 
     def make(config: SessionConfig) -> Session:

@@ -102,7 +102,7 @@ def test_every_kind_of_annotation_labels_its_class(annotation: Annotation) -> No
     assert iou(session.result().labels == 1, disc_image()[1]) > 0.7
 
 
-def test_a_bounding_box_alone_finds_what_is_inside_and_nothing_outside(session: Session) -> None:
+def test_a_bounding_box_alone_finds_its_object(session: Session) -> None:
     _, disc = disc_image()
     session.annotate(Box(99, 79, 31, 15, 1, bounding=True))
     session.fit()
@@ -128,7 +128,7 @@ def test_clicks_go_before_a_bounding_box(session: Session) -> None:
     assert (labels[80:] == 1).sum() == 1
 
 
-def test_an_object_is_in_any_of_its_bounding_boxes_and_outside_of_all_objects_boxes_is_background(
+def test_objects_are_inside_their_boxes_background_outside(
     session: Session,
 ) -> None:
     session.annotate(Box(31, 15, 63, 79, 1, bounding=True))
@@ -145,7 +145,7 @@ def test_an_object_is_in_any_of_its_bounding_boxes_and_outside_of_all_objects_bo
     assert (result.labels[85:] == 0).all()
 
 
-def test_a_bounding_box_of_the_whole_frame_and_one_beside_a_clicked_object_are_answered(session: Session) -> None:
+def test_box_of_the_whole_frame_and_box_beside_a_click(session: Session) -> None:
     session.annotate(Box(-5, -5, 500, 500, 1, bounding=True))
     session.fit()
     assert set(np.unique(session.result().labels)) <= {0, 1}
@@ -167,7 +167,7 @@ def test_a_bounding_box_survives_a_file(session: Session, tmp_path: Path) -> Non
     assert np.array_equal(loaded.result().probabilities, session.result().probabilities)
 
 
-def test_a_suggestion_is_an_uncertain_pixel_that_nobody_annotated(session: Session) -> None:
+def test_a_suggestion_is_an_uncertain_unannotated_pixel(session: Session) -> None:
     assert session.suggest() is None
     session.annotate(Click(64, 48, 1))
     session.fit()
@@ -290,7 +290,7 @@ def test_undo_without_a_kept_state_takes_the_class_back() -> None:
     assert iou(labels == 1, disc) > 0.8
 
 
-def test_undo_after_loading_on_a_later_frame_keeps_the_other_classes(session: Session, tmp_path: Path) -> None:
+def test_undo_after_loading_keeps_the_other_classes(session: Session, tmp_path: Path) -> None:
     session.annotate(Click(64, 48, 7))
     session.annotate(Click(10, 10, 0))
     session.fit(60)
@@ -657,13 +657,13 @@ def test_what_is_tracked_survives_other_options(followed: Session, change: dict[
     assert min(follow(followed, range(5, 8))) > 0.9
 
 
-def test_an_undo_on_a_frame_that_was_left_keeps_what_is_still_annotated_there(followed: Session) -> None:
+def test_undo_on_an_earlier_frame_keeps_its_other_annotations(followed: Session) -> None:
     followed.undo()
     assert [placed.annotation for placed in followed.annotations] == [Click(64, 48, 1)]
     assert min(follow(followed, range(5, 8))) > 0.9
 
 
-def test_the_answer_of_the_field_is_not_taught_by_what_was_tracked_before(followed: Session) -> None:
+def test_the_field_answer_ignores_earlier_tracking(followed: Session) -> None:
     image, _ = disc_image(shift=4)
     followed.observe(image, 4.0)
     followed.annotate(Click(3, 90, 0))

@@ -121,9 +121,7 @@ def test_preparing_is_optional_and_changes_nothing(frame: NDArray[np.uint8]) -> 
     assert np.array_equal(*answers)
 
 
-def test_a_preview_of_a_frame_that_was_not_prepared_comes_first_and_the_result_is_as_without(
-    session: Session, frame: NDArray[np.uint8]
-) -> None:
+def test_a_preview_does_not_change_the_result(session: Session, frame: NDArray[np.uint8]) -> None:
     other = Session(CONFIG)
     other.observe(frame)
     for click in (Click(25, 25, 1), Click(95, 50, 2), Click(60, 45, 0)):

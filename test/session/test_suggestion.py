@@ -26,7 +26,7 @@ def test_the_middle_of_the_uncertain_region(size: tuple[int, int]) -> None:
     assert suggest(sure) == pytest.approx((width * 0.6, height * 0.4), abs=height / 30)
 
 
-def test_a_compact_region_goes_before_a_thin_band_however_uncertain() -> None:
+def test_a_compact_part_comes_before_a_thin_band() -> None:
     sure = confidence()
     sure[100:106] = 0.5
     sure[300:380, 200:280] = 0.7

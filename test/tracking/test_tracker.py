@@ -247,7 +247,7 @@ def test_a_real_sequence(data_root: Path) -> None:
     assert np.mean(scores) > 0.85
 
 
-def test_what_surely_moves_with_its_class_is_held_to_it_whatever_its_colors() -> None:
+def test_motion_holds_pixels_to_their_class() -> None:
     shape = (2, 9, 9)
     before, color, motion = (np.zeros(shape, np.float32) for _ in range(3))
     before[1], before[0] = 0.9, 0.1

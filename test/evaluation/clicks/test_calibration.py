@@ -8,7 +8,7 @@ from neural_seg_ros.evaluation.labelers import Labeling
 from neural_seg_ros.metrics import IGNORE
 
 
-def test_calibration_error_is_the_gap_between_confidence_and_success():
+def test_calibration_error_is_the_gap_to_the_success_rate():
     assert Calibration.of(np.full(10, 0.8), np.arange(10) < 8).expected_error() == pytest.approx(0.0)
     assert Calibration.of(np.full(10, 1.0), np.arange(10) < 6).expected_error() == pytest.approx(0.4)
     opposite = Calibration.of(np.array([0.1, 0.1, 0.9, 0.9]), np.array([1, 1, 0, 0], bool))
@@ -53,7 +53,7 @@ def test_area_under_risk_prefers_errors_with_low_confidence():
     assert bad.area_under_risk() > 0.9
 
 
-def test_ignored_pixels_do_not_count_and_without_confidence_there_is_none():
+def test_calibration_needs_confidence_and_judged_pixels():
     labels, truth = np.array([[1, 0, 1]], np.uint8), np.array([[1, 1, IGNORE]], np.uint8)
     assert calibration_of(Labeling(labels), truth) is None
     found = calibration_of(Labeling(labels, np.array([[1.0, 0.5, 0.2]], np.float32)), truth)

@@ -64,7 +64,7 @@ def regions(tmp_path: Path) -> Path:
     return root
 
 
-def test_objects_are_read_with_ignored_pixels_and_shrunk_for_everybody(objects):
+def test_objects_are_read_with_ignored_pixels_and_shrunk(objects):
     items = object_items(objects)
     assert [item.name for item in items] == ["a", "b"]
     sample = items[0].load()
@@ -118,7 +118,7 @@ def test_labelers_are_chosen_by_name():
         choose("none", "none", OBJECT_PEERS, config, "cpu")
 
 
-def test_the_random_robot_is_the_same_for_all_and_changes_with_the_seed(objects):
+def test_the_random_robot_depends_on_the_seed_only(objects):
     contestants = tuple(Contestant(name, OBJECT_PEERS[name]) for name in ("watershed", "random_walker"))
     items = tuple(object_items(objects))
 
@@ -157,7 +157,7 @@ def test_figures_of_runs_that_end_early_or_get_worse():
     assert (cells["clicks lowering IoU"], cells["by > .02"], cells["AURC"]) == ("33.3 %", "16.7 %", "-")
 
 
-def test_regions_start_with_all_classes_and_stop_when_nothing_is_wrong(regions):
+def test_region_clicks_start_with_all_classes_and_stop(regions):
     walker = (Contestant("random_walker", REGION_PEERS["random_walker"]),)
     plan = Plan(tuple(region_items(regions)), walker, (regions_game("clicks"),), clicks=9)
     found = play(plan.tasks()[0])

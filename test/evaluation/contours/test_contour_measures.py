@@ -46,7 +46,7 @@ def random_counts(images: int, thresholds: int) -> np.ndarray:
     return np.stack([np.minimum(2 * hits, wanted), wanted, hits, found], axis=-1)
 
 
-def test_a_perfect_map_and_one_within_the_tolerance_score_1_and_one_beyond_0():
+def test_maps_within_the_tolerance_score_1_beyond_0():
     assert scores(line(100), line(100)) == (1, 1)
     assert scores(line(102), line(100)) == (1, 1)
     assert scores(line(103), line(100)) == (1, 1)
@@ -65,7 +65,7 @@ def test_of_equal_numbers_of_pairs_the_nearest_are_matched():
     assert np.array_equal(Matcher(found, line(103)).matched(found), line(102))
 
 
-def test_a_pixel_is_right_if_any_annotator_has_it_and_each_annotator_is_to_be_found():
+def test_precision_and_recall_over_several_annotators():
     recall, precision = scores(line(100), line(100), line(200), line(101, bottom=120))
     assert precision == 1
     assert recall == pytest.approx(300 / 500)
@@ -177,7 +177,7 @@ def entropy(ids: np.ndarray) -> float:
     return float(-(shares * np.log2(shares)).sum())
 
 
-def test_one_threshold_for_all_images_one_for_each_and_one_for_each_segment():
+def test_covering_with_one_threshold_or_the_best_of_each():
     truth = np.zeros((10, 20), np.int32)
     truth[:, 10:] = 1
     halves, whole = truth, np.zeros_like(truth)

@@ -43,7 +43,7 @@ def test_a_peer_finds_patches_of_different_color(name, sample, monkeypatch):
         assert run.agreement.pri.max() > 0.9
 
 
-def test_segments_of_a_hierarchy_grow_fewer_and_have_the_borders_of_their_threshold(sample):
+def test_segments_of_a_hierarchy_follow_their_threshold(sample):
     generator = np.random.default_rng(1)
     image = np.repeat(np.repeat(generator.integers(0, 255, (6, 8, 3), dtype=np.uint8), 16, 0), 16, 1)
     contours = PEERS["slic_rag"]()(image)
@@ -55,7 +55,7 @@ def test_segments_of_a_hierarchy_grow_fewer_and_have_the_borders_of_their_thresh
         assert contours.thin[inside].max() < threshold + 0.051
 
 
-def test_canny_keeps_a_weak_line_that_hangs_together_with_a_strong_one():
+def test_canny_keeps_a_weak_line_joined_to_a_strong_one():
     image = np.full((60, 80, 3), 100, np.uint8)
     image[30:, :40] = 160  # strong on the left,
     image[30:, 40:] = 130  # half as strong on the right

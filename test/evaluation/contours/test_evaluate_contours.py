@@ -39,7 +39,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_an_item_has_the_contours_and_segments_of_every_annotator(root):
+def test_an_item_has_every_annotators_contours_and_segments(root):
     first, second = contour_items(root)
     sample = first.load()
     assert (first.name, second.name, sample.image.shape) == ("0", "1", (80, 100, 3))
@@ -51,7 +51,7 @@ def test_an_item_has_the_contours_and_segments_of_every_annotator(root):
     assert len(contour_items(root, limit=1)) == 1
 
 
-def test_folders_and_files_that_cannot_be_measured_are_refused_by_name(root):
+def test_unusable_folders_and_files_are_refused_by_name(root):
     write_image(root / "images" / "1.png", np.zeros((80, 90, 3), np.uint8))
     with pytest.raises(SourceError, match=r"1\.png: got 90x80 for a truth of 100x80, accepted: equal sizes"):
         contour_items(root)[1].load()
@@ -71,7 +71,7 @@ def test_detectors_are_chosen_by_name():
         choose("none", "none")
 
 
-def test_a_detector_that_knows_the_truth_and_one_that_finds_nothing(root):
+def test_a_perfect_detector_and_one_that_finds_nothing(root):
     def knowing(image):
         ids = (image[..., 0] > 100).astype(np.int32)
         thin = borders_of(ids).astype(np.float32)

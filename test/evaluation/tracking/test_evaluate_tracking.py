@@ -124,7 +124,7 @@ def test_a_run_is_measured_on_every_frame_and_object(root):
     assert set(found.pictures) == {0, 1, 2, 3, 4}
 
 
-def test_from_the_mask_the_truth_is_drawn_from_clicks_three_an_object(root):
+def test_the_first_frame_has_the_mask_or_three_clicks(root):
     nothing = [np.zeros((60, 80), np.uint8)] * 6
     drawn = {}
     for name in ("one", "two"):

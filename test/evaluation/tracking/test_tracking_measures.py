@@ -59,7 +59,7 @@ def test_the_side_of_the_image_is_no_contour():
     assert contour_accuracy(np.ones(SIZE, np.uint8), half) == 0.0
 
 
-def test_each_object_is_measured_alone_and_ignored_pixels_belong_to_none():
+def test_objects_are_measured_without_ignored_pixels():
     truth = square(100) + 2 * square(250)
     labels = square(100) + 2 * square(50, top=5, side=40)
     assert contour_accuracy(labels, truth, class_id=1) == 1.0

@@ -84,7 +84,7 @@ def test_a_moved_box_moves_and_scales_its_mask():
     assert moved.sum() == pytest.approx(20 * 20, abs=45)
 
 
-def test_from_clicks_a_peer_carries_what_a_labeler_makes_of_them(scene):
+def test_from_clicks_a_peer_carries_a_labelers_mask(scene):
     images, _ = scene
     tracker = FromClicks(available_peers()["copy"], Watershed)
     tracker.start(images[0])

@@ -302,7 +302,7 @@ def test_a_session_file_that_was_loaded_is_what_is_taken_up(node: Node, folder: 
     third.live.close()
 
 
-def test_what_ended_as_told_is_begun_anew_unless_asked_otherwise(folder: Path) -> None:
+def test_after_a_clean_shutdown_a_node_starts_over(folder: Path) -> None:
     for restore, taken_up in (("crash", []), ("always", [20])):
         node = again(folder, restore=restore)
         node.live.reset().result(SECONDS)
@@ -425,9 +425,7 @@ def test_the_oldest_frames_are_let_go_beyond_the_limit(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("megabytes", "state"), [(512, 2), (1, 1)])
-def test_what_has_yet_to_be_taken_up_outlives_a_command_that_is_taken_back(
-    folder: Path, megabytes: int, state: int
-) -> None:
+def test_a_pending_restore_survives_an_undone_command(folder: Path, megabytes: int, state: int) -> None:
     big = np.random.default_rng(0).integers(0, 256, (400, 500, 3)).astype(np.uint8)
     store = AutosaveFolder(folder)
     frames = [AutosavedFrame(float(at), store.write_pixels(big + np.uint8(at))) for at in range(2)]

@@ -231,9 +231,7 @@ def kill(process: int) -> None:
         time.sleep(0.001)
 
 
-def test_a_node_killed_20_times_has_all_annotations_but_those_of_the_last_100_ms(
-    ros_domain: int, tmp_path: Path
-) -> None:
+def test_20_kills_lose_at_most_100_ms_of_annotations(ros_domain: int, tmp_path: Path) -> None:
     draw = random.Random(0)
     given = {**PARAMETERS, "session_directory": str(tmp_path)}
     arguments = ["--ros-args", *(item for name, value in given.items() for item in ("-p", f"{name}:={value}"))]

@@ -226,7 +226,7 @@ def test_what_the_mouse_draws_gives_the_masks_that_pixels_give(probe: Any, tmp_p
 # -- freezing ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_frozen_frame_is_labeled_long_after_the_camera_went_on(rig: Rig) -> None:
+def test_a_frozen_frame_is_labeled_much_later(rig: Rig) -> None:
     rig.segmenter.set_parameters(parameters(**{"live.ring": 2}))
     rviz = rig.open(1.0)
     rviz.choose("freeze")
@@ -249,7 +249,7 @@ def test_a_frozen_frame_is_labeled_long_after_the_camera_went_on(rig: Rig) -> No
     rig.probe.until(lambda: rviz.control != control, what="a newer frame")
 
 
-def test_nothing_is_drawn_on_a_frame_that_the_segmenter_has_let_go(probe: Any, tmp_path: Path) -> None:
+def test_nothing_is_drawn_on_a_frame_the_segmenter_dropped(probe: Any, tmp_path: Path) -> None:
     rig = Rig(probe, tmp_path, patience=0.5)
     rviz = rig.open(1.0)
     rig.segmenter.set_parameters(parameters(**{"live.ring": 1}))
@@ -263,7 +263,7 @@ def test_nothing_is_drawn_on_a_frame_that_the_segmenter_has_let_go(probe: Any, t
     rig.until_text("waits for the segmenter")
 
 
-def test_a_segmenter_that_was_started_again_gets_nothing_for_a_frame_it_never_had(probe: Any, tmp_path: Path) -> None:
+def test_a_restarted_segmenter_gets_nothing_for_old_frames(probe: Any, tmp_path: Path) -> None:
     rig = Rig(probe, tmp_path, patience=0.5)
     rviz = rig.open(1.0)
     rviz.drag(SIZE, (20.0, 15.0))
@@ -287,9 +287,7 @@ def process_of_a_segmenter(folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def test_a_segmenter_that_was_killed_and_started_again_gets_clicks_on_frames_that_it_has_alone(
-    probe: Any, tmp_path: Path
-) -> None:
+def test_a_restarted_segmenter_gets_only_clicks_it_can_place(probe: Any, tmp_path: Path) -> None:
     canvas = probe.add(Canvas(parameter_overrides=parameters(rate=20.0, patience=2.0)))
     camera = probe.node.create_publisher(Image, "/image", 10)
     masks = probe.listen(Image, "/segmenter/mask")
@@ -361,7 +359,7 @@ def test_a_press_on_a_frame_that_is_gone_is_refused(rig: Rig) -> None:
     assert (rig.annotations(), rig.canvas._board.frozen) == ((), False)
 
 
-def test_feedback_that_makes_no_sense_is_refused_and_the_canvas_lives_on(rig: Rig) -> None:
+def test_senseless_feedback_is_refused(rig: Rig) -> None:
     rviz = rig.open()
     point = rviz.point((20.0, 15.0), SIZE)
     header_of_map = Header(frame_id="map")
@@ -424,7 +422,7 @@ def test_two_rviz_draw_on_one_canvas(rig: Rig) -> None:
     assert [(box[0], box[2]) for box in boxes] == [((18, 14), (30, 22)), ((4, 8), (10, 12))]
 
 
-def test_a_canvas_that_nobody_touches_does_not_fill_the_memory_of_rviz(rig: Rig) -> None:
+def test_an_idle_canvas_does_not_fill_the_memory_of_rviz(rig: Rig) -> None:
     rviz = rig.open()
     rig.canvas._touched -= 1000.0
     rig.until_text("resting: press to wake")
@@ -446,9 +444,7 @@ def test_frames_without_a_stamp_cannot_be_drawn_on(rig: Rig) -> None:
 # -- beside the mouse --------------------------------------------------------------------------------------------------
 
 
-def test_publish_point_on_the_canvas_is_a_click_and_the_segmenter_leaves_it_alone(
-    rig: Rig, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_publish_point_on_the_canvas_is_one_click(rig: Rig, capfd: pytest.CaptureFixture[str]) -> None:
     points = rig.probe.node.create_publisher(PointStamped, "/clicked_point", 10)
     rig.probe.until(lambda: points.get_subscription_count() == 2)
     rviz = rig.open()
@@ -465,7 +461,7 @@ def test_publish_point_on_the_canvas_is_a_click_and_the_segmenter_leaves_it_alon
     assert rig.annotations() == (Click(20, 15, 1),)
 
 
-def test_the_suggestion_is_ringed_and_the_menu_saves_clears_and_loads(rig: Rig) -> None:
+def test_the_suggestion_ring_and_the_menu_commands(rig: Rig) -> None:
     rviz = rig.open()
     rviz.choose("suggest")
     rig.until_text("no suggestion for this frame")
@@ -497,7 +493,7 @@ def test_names_of_classes_come_and_nonsense_leaves_them(rig: Rig) -> None:
     assert rig.canvas._feed.class_names == {7: "cup"}
 
 
-def test_without_a_segmenter_the_camera_is_shown_and_the_menu_says_what_is_missing(probe: Any) -> None:
+def test_without_a_segmenter_the_camera_is_shown(probe: Any) -> None:
     canvas = probe.add(Canvas(parameter_overrides=parameters(patience=0.3)))
     camera = probe.node.create_publisher(Image, "/image", 10)
     probe.until(camera.get_subscription_count)
@@ -557,9 +553,7 @@ def test_where_the_package_is_installed_its_server_is_used(probe: Any, monkeypat
     assert calls[-1][0] == "shutdown"
 
 
-def test_an_overlay_that_does_not_match_is_named_with_the_remedy_which_helps(
-    probe: Any, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_remedy_of_a_mismatched_overlay_helps(probe: Any, capfd: pytest.CaptureFixture[str]) -> None:
     overlay = probe.node.create_publisher(Image, "/segmenter/overlay", BEST_EFFORT)
     probe.listen(InteractiveMarkerUpdate, "/canvas/update", qos.LATCHED)
     canvas = probe.add(Canvas())

@@ -80,7 +80,7 @@ def test_what_is_no_point_of_the_plane_is_no_pixel() -> None:
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(1, 1), (4, 3)])
-def test_triangles_cover_the_frame_face_up_and_the_texture_lies_as_the_frame_does(columns: int, rows: int) -> None:
+def test_triangles_cover_the_frame_face_up(columns: int, rows: int) -> None:
     shape = triangles(SIZE, columns, rows)
     assert len(shape.corners) == len(shape.textures) == 6 * columns * rows
     np.testing.assert_allclose((shape.corners + 0.5) / (64, 48), shape.textures)
@@ -91,7 +91,7 @@ def test_triangles_cover_the_frame_face_up_and_the_texture_lies_as_the_frame_doe
     np.testing.assert_allclose(normals[:, :2], 0)
 
 
-def test_pictures_are_encoded_as_they_are_and_cells_are_their_means() -> None:
+def test_pictures_are_encoded_and_cells_are_means() -> None:
     picture = np.zeros((*SIZE, 3), np.uint8)
     picture[:24, :32] = 255, 100, 0
     decoded = cv2.imdecode(np.frombuffer(texture(picture, 1280, "png"), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
@@ -153,7 +153,7 @@ def said(actions: list[Action]) -> str:
     return action.text
 
 
-def test_the_first_press_freezes_and_a_click_is_where_it_was_pressed() -> None:
+def test_the_first_press_freezes_and_places_the_click() -> None:
     mouse = Mouse()
     assert mouse.press((20.0, 15.0)) == [Freeze()]
     assert mouse.board.frozen
@@ -195,7 +195,7 @@ def test_points_told_in_between_are_points_of_a_stroke() -> None:
     assert drawn(mouse.release((3.0, 12.0))) == [Stroke(((3, 4), (9, 4), (9, 12), (3, 12)), 1, 3)]
 
 
-def test_a_stroke_that_begins_at_the_end_of_the_last_goes_on_with_it() -> None:
+def test_a_stroke_continues_where_the_last_one_ended() -> None:
     mouse = frozen(tool=Tool.STROKE)
     assert mouse.drag((3.0, 4.0), (20.0, 4.0)) == [Draw(1, Stroke(((3, 4), (20, 4)), 1, 3))]
     assert mouse.drag((21.0, 5.0), (20.0, 30.0)) == [Draw(1, Stroke(((3, 4), (20, 4), (21, 5), (20, 30)), 1, 3))]
@@ -227,7 +227,7 @@ def test_a_gesture_without_end_is_dropped_after_a_while() -> None:
     assert mouse.press((10.0, 10.0)) == []
 
 
-def test_a_double_click_is_one_click_and_a_release_of_nothing_is_nothing() -> None:
+def test_double_click_and_release_without_press() -> None:
     mouse = frozen()
     assert mouse.release((20.0, 15.0)) == []
     assert len(drawn(mouse.drag((20.0, 15.0)))) == 1
@@ -245,7 +245,7 @@ def test_one_of_the_two_messages_of_a_release_is_enough(which: int) -> None:
     assert drawn(actions) == [Click(20, 15, 1)]
 
 
-def test_two_clients_draw_side_by_side_each_with_the_pen_it_began_with() -> None:
+def test_two_clients_draw_with_their_own_pens() -> None:
     mouse = frozen(tool=Tool.BOX)
     mouse.press((1.0, 1.0), client="a")
     mouse.press((5.0, 5.0), client="b")
@@ -264,7 +264,7 @@ def test_no_number_of_clients_fills_the_memory() -> None:
     assert len(drawn(mouse.release((1.0, 1.0), client=str(3 * MAX_CLIENTS - 1)))) == 1
 
 
-def test_what_is_drawn_on_a_frame_that_is_gone_counts_for_nothing() -> None:
+def test_drawing_on_a_dropped_frame_has_no_effect() -> None:
     mouse = Mouse()
     assert "frame 7" in said(mouse.press((20.0, 15.0), frame=7))
     assert not mouse.board.frozen
@@ -274,7 +274,7 @@ def test_what_is_drawn_on_a_frame_that_is_gone_counts_for_nothing() -> None:
     assert Board().point(0, Pointer("rviz", Event.PRESS, (1.0, 1.0), 0.0)) != [], "no frame yet"
 
 
-def test_beside_the_picture_nothing_begins_and_a_drag_ends_at_the_border() -> None:
+def test_a_drag_starts_inside_and_ends_at_the_border() -> None:
     mouse = frozen(tool=Tool.BOX)
     for pixel in ((-3.0, 4.0), (64.0, 4.0), None):
         assert "beside" in said(mouse.press(pixel))
@@ -363,7 +363,7 @@ def test_the_menu_freezes_and_asks_for_commands() -> None:
     assert "no frame" in said(choose(FREEZE, Board()))
 
 
-def test_a_published_point_is_a_click_of_the_class_whatever_the_tool() -> None:
+def test_a_published_point_is_a_click_with_any_tool() -> None:
     mouse = Mouse(tool=Tool.BOX, class_id=5)
     assert mouse.board.click((3.0, 4.0)) == [Freeze(), Draw(1, Click(3, 4, 5))]
     assert "beside" in said(mouse.board.click((-3.0, 4.0)))
@@ -414,7 +414,7 @@ def test_a_segmenter_that_comes_back_is_asked_again() -> None:
     assert question.answered() == [draw(1)]
 
 
-def test_what_was_sent_to_nobody_is_sent_to_who_comes_in_the_place_or_said_to_be_dropped() -> None:
+def test_unconfirmed_drawings_are_resent_or_reported_lost() -> None:
     question = FrameCheck(patience=10.0)
     question.ask(0.0)
     question.draw(draw(1), 1.0)
@@ -437,7 +437,7 @@ def test_what_was_sent_to_nobody_is_sent_to_who_comes_in_the_place_or_said_to_be
     assert question.answered() == [], "drawn on the frame before"
 
 
-def test_a_segmenter_of_another_session_is_noticed_and_one_that_falls_silent() -> None:
+def test_another_session_or_silence_is_noticed() -> None:
     pulse = Liveness()
     assert not pulse.silent(100.0), "it may give no signs at all"
     assert [pulse.beat(began, now) for now, began in enumerate((None, 5.5, 5.5, None, 5.5, 7.5, 7.5), 1)] == [

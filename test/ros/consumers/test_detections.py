@@ -92,7 +92,7 @@ def test_whole_classes_picked_by_id_while_it_runs(rig: Rig) -> None:
     assert rig.regions[2] == [RegionOfInterest(x_offset=2, y_offset=14, height=8, width=28, do_rectify=True)]
 
 
-def test_confidence_of_the_same_stamp_is_waited_for_and_malformed_messages_are_survived(rig: Rig) -> None:
+def test_a_mask_waits_for_its_confidence(rig: Rig) -> None:
     rig.named(1)
     rig.mask(1.0)
     rig.confidence(2.0)

@@ -164,7 +164,7 @@ def test_label_info_as_vision_msgs_defines_it(monkeypatch: pytest.MonkeyPatch) -
     assert (back.threshold, back.header.stamp.sec) == (0.0, 2)
 
 
-def test_a_class_that_comes_into_use_is_named_at_once_and_names_win(probe: Any) -> None:
+def test_a_new_class_is_named_at_once_and_names_win(probe: Any) -> None:
     if have_vision_msgs():
         pytest.skip("labels are vision_msgs/LabelInfo here")
     rig = SegmenterRig(probe, active_class=3).connected()

@@ -131,7 +131,7 @@ def test_points_are_those_of_a_loop_over_the_pixels(lens: list[float], selected:
     assert packed.tolist() == np.array(there, cloud.POINT).tolist()
 
 
-def test_points_without_confidence_are_sure_and_labels_may_have_16_bits() -> None:
+def test_points_without_confidence_and_with_16_bit_labels() -> None:
     millimeters, labels, _ = scene()
     rays = camera_rays(info(), (HEIGHT, WIDTH), rectified=False)
     points = cloud.organised(depth.meters(millimeters), rays, labels.astype(np.uint16) + 1000)

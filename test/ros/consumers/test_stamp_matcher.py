@@ -33,7 +33,7 @@ def test_a_nanosecond_apart_is_another_frame() -> None:
     assert made.put("mask", 1_000_000_000, "m", 10, 0.0) is None
 
 
-def test_depth_serves_every_mask_of_its_frame_and_confidence_one() -> None:
+def test_depth_serves_every_mask_confidence_one() -> None:
     made = matcher()
     made.put("depth", 7, "depth", 10, 0.0)
     for answer in ("first", "second"):
@@ -78,7 +78,7 @@ def test_a_late_mask_finds_its_depth_until_that_is_too_old() -> None:
     assert made.give_up(14.1) == [Unmatched(3, ("mask",), ("depth",))]
 
 
-def test_a_mask_that_finds_no_partner_is_given_up_and_depth_without_mask_is_no_loss() -> None:
+def test_an_unmatched_mask_is_dropped_but_depth_is_no_loss() -> None:
     made = matcher(seconds=1.0)
     made.put("depth", 1, "d", 10, 0.0)
     made.put("mask", 2, "m", 10, 0.5)

@@ -79,7 +79,7 @@ def test_levels() -> None:
     assert said(report(status=status(lost=(1, 3)))) == (DiagnosticStatus.WARN, "lost: dog, 3")
 
 
-def test_the_worst_comes_first_and_a_mismatch_counts_in_any_state() -> None:
+def test_problems_are_sorted_and_mismatches_always_count() -> None:
     worse = report(status=status(silent=90.0, lost=(1,)), mismatches=(MISMATCH,), limits=HealthConfig())
     assert said(worse) == (DiagnosticStatus.ERROR, f"no frames for 90 s; {MISMATCH.text}; lost: dog")
     inactive = report(state="inactive", mismatches=(MISMATCH,))
@@ -123,9 +123,7 @@ def test_a_limit_changes_while_the_node_runs(probe: Any) -> None:
     probe.until(lambda: rig.status().level == DiagnosticStatus.OK, what="no error")
 
 
-def test_the_status_comes_in_any_state_and_costs_nothing_without_a_subscriber(
-    probe: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_status_comes_in_any_state_for_subscribers_only(probe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
 
     def counted(report: Report, stamp: Any) -> str:

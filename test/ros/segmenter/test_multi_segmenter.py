@@ -117,9 +117,7 @@ def arguments_for(folder: Path, *more: str, file: str = "") -> list[str]:
     return ["--ros-args", "--params-file", str(path), "-p", f"session_directory:={folder}", *more]
 
 
-def test_each_camera_has_masks_with_its_own_headers_and_answers_its_own_clicks(
-    probe: Any, arguments: list[str], tmp_path: Path
-) -> None:
+def test_each_camera_answers_its_own_clicks(probe: Any, arguments: list[str], tmp_path: Path) -> None:
     rig = Rig(probe, arguments)
     assert rig.names() == ["/front/segmenter", "/rear/segmenter"]
     front, rear = rig.cameras
@@ -147,7 +145,7 @@ def test_each_camera_has_masks_with_its_own_headers_and_answers_its_own_clicks(
         ("device: nonsense", "nonsense", ["/front/segmenter", "/rear/segmenter"]),
     ],
 )
-def test_a_camera_whose_parameters_are_not_accepted_leaves_the_other_alive(
+def test_bad_parameters_of_one_camera_spare_the_other(
     probe: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], parameter: str, named: str, made: list[str]
 ) -> None:
     own = f"/front/segmenter:\n  ros__parameters:\n    {parameter}\n"
@@ -182,7 +180,7 @@ def test_a_launch_file_may_name_the_node_and_its_namespace(probe: Any, tmp_path:
     rear.show()
 
 
-def test_a_segmenter_that_cannot_be_destroyed_keeps_no_other_alive(
+def test_a_failing_destroy_keeps_no_other_segmenter_alive(
     probe: Any, arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = Rig(probe, arguments)
@@ -224,7 +222,7 @@ def test_what_names_the_node_of_the_process_names_no_camera() -> None:
     assert ros_arguments(["prog"]) == []
 
 
-def test_the_cores_are_shared_unless_the_user_has_a_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cores_are_shared_unless_threads_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     share_cores(2)
@@ -235,7 +233,7 @@ def test_the_cores_are_shared_unless_the_user_has_a_number_of_threads(monkeypatc
         assert os.environ["OMP_NUM_THREADS"] == threads
 
 
-def test_neither_camera_starves_and_sigint_ends_the_process_with_0(probe: Any, arguments: list[str]) -> None:
+def test_no_camera_starves_and_sigint_exits_with_0(probe: Any, arguments: list[str]) -> None:
     process = subprocess.Popen(
         [
             sys.executable,

@@ -79,7 +79,7 @@ def test_every_option_is_a_described_parameter_with_its_range(rig: Rig) -> None:
             assert all(choice in described.additional_constraints for choice in option.choices)
 
 
-def test_the_preset_gives_the_defaults_and_what_is_set_goes_before_it(ros: Any) -> None:
+def test_the_preset_gives_defaults_that_parameters_override(ros: Any) -> None:
     rig = Rig(ros, preset="thesis", **{"field.size": 128})
     expected = SessionConfig.preset("thesis", **{"field.size": 128})
     assert rig.parameters.settings.session == expected
@@ -117,7 +117,7 @@ def test_a_change_takes_effect(rig: Rig) -> None:
         ("session_directory", "/", "read-only"),
     ],
 )
-def test_a_change_that_is_not_accepted_is_refused_with_the_reason(rig: Rig, name: str, value: Any, reason: str) -> None:
+def test_a_bad_change_is_refused_with_the_reason(rig: Rig, name: str, value: Any, reason: str) -> None:
     before, settings = rig.node.get_parameter(name).value, rig.parameters.settings
     result = rig.set(name, value)
     assert not result.successful
@@ -169,7 +169,7 @@ def test_the_parameters_of_a_loaded_session_are_adopted(rig: Rig) -> None:
     assert {name: rig.node.get_parameter(name).value for name in to_flat(loaded)} == to_flat(loaded)
 
 
-def test_a_loaded_session_that_the_other_parameters_bar_is_not_accepted(ros: Any) -> None:
+def test_a_loaded_session_must_fit_the_parameters(ros: Any) -> None:
     rig = Rig(ros, label_bits=16, active_class=300)
     with pytest.raises(ConfigError, match="active_class"):
         rig.parameters.with_session(SessionConfig())
@@ -189,7 +189,7 @@ def test_the_parameters_file_is_up_to_date() -> None:
     assert CONFIG_FILE.read_text() == parameters_file(), "python -m neural_seg_ros.ros.generated.parameters_yaml"
 
 
-def test_the_parameters_file_lists_every_parameter_with_its_default(rig: Rig) -> None:
+def test_the_parameters_file_lists_every_default(rig: Rig) -> None:
     text = parameters_file()
     # The values of the session are commented out, so that the preset has the word.
     whole = "\n".join(line.replace("# ", "", 1) if _is_option(line) else line for line in text.splitlines())

@@ -36,7 +36,7 @@ def rig(probe: Any, tmp_path: Path) -> Rig:
     return Rig(probe, session_directory=str(tmp_path)).connected()
 
 
-def test_a_click_labels_its_frame_and_the_mask_has_the_frames_header(rig: Rig) -> None:
+def test_the_mask_of_a_click_has_the_frames_header(rig: Rig) -> None:
     before = rig.show(100.25)
     assert set(before.data) == {255}
     rig.click(20, 15, 100.25)
@@ -92,7 +92,7 @@ def test_a_marker_may_be_a_bounding_box(rig: Rig) -> None:
     assert (x.min() >= 12, x.max() <= 36, y.min() >= 8, y.max() <= 28) == (True,) * 4
 
 
-def test_a_suggestion_comes_with_the_mask_that_answers_an_annotation(rig: Rig) -> None:
+def test_a_suggestion_comes_with_the_answering_mask(rig: Rig) -> None:
     suggestions = rig.probe.listen(PointStamped, "/segmenter/suggestion")
     rig.probe.until(lambda: rig.node._outputs._suggestion.get_subscription_count())
     rig.show(100.25)
@@ -173,7 +173,7 @@ def test_services(rig: Rig, tmp_path: Path) -> None:
     rig.until_empty()
 
 
-def test_a_damaged_session_file_is_refused_and_the_session_goes_on(rig: Rig, tmp_path: Path) -> None:
+def test_a_damaged_session_file_is_refused(rig: Rig, tmp_path: Path) -> None:
     (tmp_path / "broken.safetensors").write_bytes(b"nonsense")
     rig.show(5.0)
     rig.click(20, 15)
@@ -204,7 +204,7 @@ def test_disabled_no_masks_come_and_enabled_they_do(rig: Rig) -> None:
     rig.show(3.0)
 
 
-def test_an_unknown_encoding_is_named_once_and_the_next_frame_is_taken(rig: Rig) -> None:
+def test_an_unknown_encoding_is_reported_once(rig: Rig) -> None:
     bad = from_array(picture(), "rgb8", header(1.0))
     bad.encoding = "nonsense"
     rig.camera.publish(bad)
@@ -267,7 +267,7 @@ def test_all_pictures_have_the_frames_header(rig: Rig) -> None:
         assert heard[name][-1].encoding == encoding
 
 
-def test_contours_and_segments_come_with_the_frames_header_and_without_annotations(rig: Rig) -> None:
+def test_contours_need_no_annotations_and_keep_the_header(rig: Rig) -> None:
     contours = rig.probe.listen(Image, "/segmenter/contours")
     segments = rig.probe.listen(Image, "/segmenter/segments")
     rig.probe.until(rig.node._outputs.contours_wanted)
@@ -310,7 +310,7 @@ def test_a_class_that_is_forgotten_is_named_no_more(rig: Rig, forgets: str) -> N
     rig.probe.until(lambda: named({"0": "background"}), 10, "names without it")
 
 
-def test_what_is_lost_is_told_when_it_changes_and_to_who_comes_late(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_classes_are_published_on_change_and_late(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     lost: tuple[int, ...] = ()
     monkeypatch.setattr("neural_seg_ros.session.Session.lost", property(lambda session: lost))
     assert rig.node.set_parameters([Parameter("class_names", value=["dog", "5:cat"])])[0].successful
@@ -335,7 +335,7 @@ def test_what_is_lost_is_told_when_it_changes_and_to_who_comes_late(rig: Rig, mo
     assert rig.status().message == "running"
 
 
-def test_inactive_it_publishes_nothing_and_active_again_it_remembers(rig: Rig) -> None:
+def test_an_inactive_node_is_silent_and_remembers(rig: Rig) -> None:
     rig.show(1.0)
     rig.click(20, 15)
     rig.until_labeled(1.0)
@@ -373,7 +373,7 @@ def test_without_autostart_it_waits_for_its_manager(probe: Any) -> None:
     rig.connected().show(1.0)
 
 
-def test_a_session_that_cannot_be_made_leaves_the_node_unconfigured(probe: Any) -> None:
+def test_a_failing_session_leaves_the_node_unconfigured(probe: Any) -> None:
     rig = Rig(probe, device="nonsense")
     assert rig.state() == "unconfigured"
 

@@ -113,7 +113,7 @@ def test_every_node_has_an_enclave() -> None:
 
 @pytest.mark.parametrize("namespace", ["/", "/left"])
 @pytest.mark.parametrize(("interface", "start"), BY_DEFAULT, ids=[start.__name__ for _, start in BY_DEFAULT])
-def test_a_node_needs_nothing_that_the_policy_does_not_allow_and_uses_all_that_it_allows(
+def test_the_policy_allows_what_a_node_uses_and_no_more(
     probe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interface: Interface, start: Start, namespace: str
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -139,9 +139,7 @@ def test_a_node_needs_nothing_that_the_policy_does_not_allow_and_uses_all_that_i
     probe.until(settled, 10, "that all is used that is allowed")
 
 
-def test_several_cameras_of_a_process_need_nothing_that_its_enclave_does_not_allow(
-    probe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_several_cameras_stay_within_their_enclave(probe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     gc.collect()
     start = next(start for interface, start in RUNNING if interface.node == "multi_segmenter")
