@@ -125,7 +125,7 @@ class Engine:
         for parameter in self.network.heads["classes"].parameters():
             self._set_moments(parameter, {})
         self.class_count = 0
-        self._buffers.closed.fill_(CLOSED)
+        self._buffers.inactive_class_bias.fill_(CLOSED)
         self._previous_is_known = False
         self._buffers.annotated.zero_()
         self._buffers.mask.zero_()
@@ -165,7 +165,7 @@ class Engine:
         if with_classes and not self._previous_is_known:
             of = self._buffers
             with torch.no_grad():
-                logits = outputs_of(self.network, of.code)["classes"] + of.closed
+                logits = outputs_of(self.network, of.code)["classes"] + of.inactive_class_bias
             consistency_target(logits, of.labels, of.annotated, out=of.target)
             self._previous_is_known = True
         field = Field(self.network, self.optimizer, self._buffers, self.config, self.seed, with_classes)
@@ -236,8 +236,8 @@ class Engine:
         for name, tensor in self._buffers.kept().items():
             tensor.copy_(snapshot[name])
         self.steps, self.class_count, self._previous_is_known = steps, class_count, bool(known)
-        self._buffers.closed.fill_(CLOSED)
-        self._buffers.closed[:, :class_count] = 0
+        self._buffers.inactive_class_bias.fill_(CLOSED)
+        self._buffers.inactive_class_bias[:, :class_count] = 0
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -258,7 +258,7 @@ class Engine:
             capacity *= 2
         self._grow_head(capacity)
         self.class_count = max(count, self.class_count)
-        self._buffers.closed[:, : self.class_count] = 0
+        self._buffers.inactive_class_bias[:, : self.class_count] = 0
 
     @torch.no_grad()
     def _grow_head(self, capacity: int) -> None:
@@ -280,8 +280,8 @@ class Engine:
                     key: value if key == "step" else _padded(value, parameter) for key, value in moments.items()
                 }
         self.network.heads["classes"] = new
-        self._buffers.closed = torch.full((1, capacity, 1, 1), CLOSED, device=self.device)
-        self._buffers.closed[:, : self.class_count] = 0
+        self._buffers.inactive_class_bias = torch.full((1, capacity, 1, 1), CLOSED, device=self.device)
+        self._buffers.inactive_class_bias[:, : self.class_count] = 0
         self._steps.reset()
         self.optimizer.param_groups[1]["params"] = list(new.parameters())
 

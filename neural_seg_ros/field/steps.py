@@ -44,7 +44,7 @@ class Buffers:
     annotated: Tensor
     mask: Tensor
     target: Tensor
-    closed: Tensor
+    inactive_class_bias: Tensor
     total: Tensor
     squared_error: Tensor
 
@@ -59,7 +59,7 @@ class Buffers:
             annotated=torch.zeros(pixels, dtype=torch.bool, device=device),
             mask=torch.zeros(pixels, device=device),
             target=torch.zeros(pixels, dtype=torch.int64, device=device),
-            closed=torch.full((1, classes, 1, 1), CLOSED, device=device),
+            inactive_class_bias=torch.full((1, classes, 1, 1), CLOSED, device=device),
             total=torch.zeros(1, device=device),
             squared_error=torch.zeros(1, device=device),
         )
@@ -69,13 +69,16 @@ class Buffers:
         """Join copies of the buffers of several fields, with room for the classes of each; a single one is itself."""
         if len(parts) == 1:
             return parts[0]
-        classes = max(part.closed.shape[1] for part in parts)
-        closed = [
-            functional.pad(of.closed, (0, 0, 0, 0, 0, classes - of.closed.shape[1]), value=CLOSED) for of in parts
+        classes = max(part.inactive_class_bias.shape[1] for part in parts)
+        inactive_class_bias = [
+            functional.pad(
+                of.inactive_class_bias, (0, 0, 0, 0, 0, classes - of.inactive_class_bias.shape[1]), value=CLOSED
+            )
+            for of in parts
         ]
         names = ("rgb", "labels", "annotated", "mask", "target", "total", "squared_error")
         tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
-        return Buffers(code=parts[0].code, closed=torch.cat(closed), **tensors)
+        return Buffers(code=parts[0].code, inactive_class_bias=torch.cat(inactive_class_bias), **tensors)
 
     def show(self, image: Tensor) -> None:
         """Take a new frame (H, W, 3) uint8 on the device."""
@@ -156,11 +159,11 @@ class Step:
         outputs = outputs_of(networks[0] if len(networks) == 1 else BatchNetwork(networks), of.code)
         total = reconstruction = rgb_loss(outputs["rgb"], of.rgb)
         if any(self.with_classes):
-            logits = outputs["classes"] + of.closed
+            logits = outputs["classes"] + of.inactive_class_bias
             entropy = class_loss(logits, of.target, of.mask, config.class_loss)
             if not all(self.with_classes):
                 # Those without classes get no gradient of it. Read on the device: a copy from here cannot be captured.
-                entropy = entropy * (of.closed == 0).flatten(1).any(1)
+                entropy = entropy * (of.inactive_class_bias == 0).flatten(1).any(1)
             total = total + config.class_weight * entropy
         for field in self.fields:
             field.optimizer.zero_grad(set_to_none=True)

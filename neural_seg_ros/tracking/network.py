@@ -92,7 +92,7 @@ class Learner:
                 after[name] = old
         self.restore(after)
 
-    def step(self, samples: Sequence[Sample], rate: float, keep: float, surround: int) -> None:
+    def step(self, samples: Sequence[Sample], rate: float, keep: float, background_channel: int) -> None:
         """Make one step of size ``rate``; the averaged network keeps ``keep`` of its old value."""
         inputs = self._tensor(np.stack([sample.inputs for sample in samples]))
         labels = self._tensor(np.stack([sample.labels for sample in samples]))
@@ -102,7 +102,7 @@ class Learner:
         self._optimizer.zero_grad()
         with self._computing():
             logits = self._network(inputs)
-        loss = objective(logits.float(), labels, weights, surround)
+        loss = objective(logits.float(), labels, weights, background_channel)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
         with torch.no_grad():
@@ -162,7 +162,7 @@ class Learner:
         return torch.autocast(self.device.type, torch.bfloat16, self._bfloat16)
 
 
-def objective(logits: Tensor, labels: Tensor, weights: Tensor, surround: int) -> Tensor:
+def objective(logits: Tensor, labels: Tensor, weights: Tensor, background_channel: int) -> Tensor:
     """Compute weighted cross entropy + DICE (1 - soft Dice), Dice of every class except the background channel.
 
     logits (B, C, h, w); labels (B, h, w) int64; weights (B, h, w) float32 at least 0.
@@ -174,5 +174,5 @@ def objective(logits: Tensor, labels: Tensor, weights: Tensor, surround: int) ->
     both, either = (probabilities * truth).sum((2, 3)), (probabilities + truth).sum((2, 3))
     missed = 1 - (2 * both + 1) / (either + 1)
     there = truth.sum((2, 3)) > 0
-    there[:, surround] = False
+    there[:, background_channel] = False
     return entropy + DICE * (missed * there).sum() / there.sum().clamp(min=1)

@@ -36,14 +36,14 @@ STRIDE, LEAST = 4, 30
 
 
 class Colors:
-    """A histogram of Lab colours for every class: of the annotated frames; that of ``surround`` follows the camera."""
+    """A histogram of Lab colors for every class, from the annotated frames; that of the background channel follows the camera."""
 
     def __init__(self) -> None:
         self.histograms = np.zeros((0, BINS[0] * BINS[1] * BINS[2]), np.float32)
 
-    def learn(self, annotated: Sequence[TrainingFrame], count: int, surround: int) -> None:
+    def learn(self, annotated: Sequence[TrainingFrame], count: int, background_channel: int) -> None:
         """Collect the colors of ``count`` classes in all annotated frames; half of the followed background stays."""
-        followed = self.histograms[surround].copy() if surround < len(self.histograms) else 0
+        followed = self.histograms[background_channel].copy() if background_channel < len(self.histograms) else 0
         self.histograms = np.zeros((count, self.histograms.shape[1]), np.float32)
         found = np.concatenate([color_bins(known.image).ravel() for known in annotated])
         labels = np.concatenate([known.labels.ravel() for known in annotated])
@@ -53,19 +53,19 @@ class Colors:
             if here.any():
                 self.histograms[channel] = _histogram(found[here], weights[here])
         if np.any(followed):
-            self.histograms[surround] = (self.histograms[surround] + followed) / 2
+            self.histograms[background_channel] = (self.histograms[background_channel] + followed) / 2
 
-    def follow(self, found: NDArray[np.int64], probabilities: NDArray[np.float32], surround: int) -> None:
+    def follow(self, found: NDArray[np.int64], probabilities: NDArray[np.float32], background_channel: int) -> None:
         """Add the colors of sure background pixels of a new frame (C, h, w)."""
-        sure = probabilities[surround] > SURE
+        sure = probabilities[background_channel] > SURE
         if sure.any():
             new = _histogram(found, sure.astype(np.float32))
-            self.histograms[surround] += FOLLOWED * (new - self.histograms[surround])
+            self.histograms[background_channel] += FOLLOWED * (new - self.histograms[background_channel])
 
-    def evidence(self, found: NDArray[np.int64], surround: int) -> NDArray[np.float32]:
+    def evidence(self, found: NDArray[np.int64], background_channel: int) -> NDArray[np.float32]:
         """Log-likelihoods (C, h, w) of every class, the likeliest 0, none below FLOOR."""
         unseen = np.full((len(self.histograms), 1), UNSEEN, np.float32)
-        unseen[surround] = UNSEEN_AROUND
+        unseen[background_channel] = UNSEEN_AROUND
         table = np.log((1 - unseen) * self.histograms + unseen / SPREAD)
         return _limited(table)[:, found]
 
@@ -91,7 +91,7 @@ def _histogram(found: NDArray[np.int64], weights: NDArray[np.float32]) -> NDArra
 
 
 def motion_evidence(
-    flow: NDArray[np.float32], probabilities: NDArray[np.float32], surround: int
+    flow: NDArray[np.float32], probabilities: NDArray[np.float32], background_channel: int
 ) -> NDArray[np.float32]:
     """Log-likelihoods (C, h, w) of every class, the likeliest 0, none below FLOOR: does a pixel move as its class does?
 
@@ -104,12 +104,12 @@ def motion_evidence(
     here = np.stack([x, y], -1)
     labels, _ = likeliest(probabilities)
     spread = SPREAD_OF_MOTION * max(height, width)
-    camera = _camera(here, flow, labels == surround, spread)
+    camera = _camera(here, flow, labels == background_channel, spread)
     if camera is None:
         return np.zeros(probabilities.shape, np.float32)
     out = np.empty(probabilities.shape, np.float32)
     for channel in range(len(probabilities)):
-        own = None if channel == surround else _affine(here, flow, labels == channel, spread)
+        own = None if channel == background_channel else _affine(here, flow, labels == channel, spread)
         distance = flow - (camera if own is None else own)
         x_off, y_off = distance[..., 0], distance[..., 1]
         out[channel] = -np.log1p((x_off**2 + y_off**2) / np.float32(spread**2))
@@ -155,8 +155,8 @@ def _limited(log: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.maximum(log - log.max(0), FLOOR), np.float32)
 
 
-def weighed(
-    color: NDArray[np.float32], motion: NDArray[np.float32], before: NDArray[np.float32], surround: int
+def combine_evidence(
+    color: NDArray[np.float32], motion: NDArray[np.float32], before: NDArray[np.float32], background_channel: int
 ) -> NDArray[np.float32]:
     """Combine color and motion evidence (C, h, w) of every class against the background, for the network's odds.
 
@@ -166,14 +166,14 @@ def weighed(
     known: where motion is sure of it, colour does not speak against it.
     """
     size = (COLOR_BLUR, COLOR_BLUR)
-    by_color = np.stack([cv2.blur(channel, size) for channel in color - color[surround]]) * np.float32(COLOR)
-    by_motion = (motion - motion[surround]) * np.float32(MOTION)
+    by_color = np.stack([cv2.blur(channel, size) for channel in color - color[background_channel]]) * np.float32(COLOR)
+    by_motion = (motion - motion[background_channel]) * np.float32(MOTION)
     was = before > 0.5
     both = by_color + by_motion
     grown = np.where(was, both, np.minimum(both, np.float32(GROWN) * both))
     against = np.minimum(by_color, 0) + np.minimum(by_motion, 0)
     held = was & (by_motion > HELD)
-    held[surround] = False
+    held[background_channel] = False
     free = np.where(was | (by_color > 0), grown, against)
     return np.asarray(np.where(held, HOLD * by_motion + np.maximum(by_color, 0), free), np.float32)
 

@@ -19,7 +19,14 @@ from neural_seg_ros.images.arrays import check_image, likeliest, resize_image
 from neural_seg_ros.torch_setup import part_of
 from neural_seg_ros.tracking.frame_memory import Memory, windows_of_tensor, windows_to_tensor
 from neural_seg_ros.tracking.network import Learner
-from neural_seg_ros.tracking.pixel_evidence import Colors, backward_flow, color_bins, motion_evidence, moved, weighed
+from neural_seg_ros.tracking.pixel_evidence import (
+    Colors,
+    backward_flow,
+    color_bins,
+    combine_evidence,
+    motion_evidence,
+    moved,
+)
 from neural_seg_ros.tracking.training_samples import TrainingFrame, inputs_of, sample
 from neural_seg_ros.tracking.visibility import Presence, far_or_small_components, place_of_colors, smaller_components
 from neural_seg_ros.tracking.windows import Window, merged, paste, view, windows_of
@@ -67,7 +74,7 @@ class Tracker:
         # Around the objects in the frame observed last, and around lost ones where they would be.
         self._windows: dict[int, Window] = {}
         # The channel around the objects: it has no window.
-        self._surround = 0
+        self._background_channel = 0
         self._steps = self._fit_left = self._frame_left = self._ready_at = 0
         self._counting = Lock()
 
@@ -92,14 +99,14 @@ class Tracker:
         weights = np.ones(labels.shape, np.float32)
         if trusted is not None:
             weights = _at_size(np.asarray(trusted, np.float32)[None], frame.shape[:2])[0]
-        self._surround = int(np.bincount(labels.ravel(), minlength=count).argmax())
-        windows = windows_of(labels, [channel for channel in range(count) if channel != self._surround], {})
+        self._background_channel = int(np.bincount(labels.ravel(), minlength=count).argmax())
+        windows = windows_of(labels, [channel for channel in range(count) if channel != self._background_channel], {})
         self._windows = {**self._windows, **windows}
-        self._windows.pop(self._surround, None)
+        self._windows.pop(self._background_channel, None)
         # Channels that the network was to find before: a class of which nothing was to be seen is not among them.
         taught = {channel for known in self._memory.annotated for channel in known.windows}
         self._memory.learn(TrainingFrame(frame, labels, weights, windows))
-        self._colors.learn(self._memory.annotated, count, self._surround)
+        self._colors.learn(self._memory.annotated, count, self._background_channel)
         if count > self._learner.classes:
             self._doubt_older(range(self._learner.classes, count))
         self._presence.learn(labels, probabilities)
@@ -118,14 +125,18 @@ class Tracker:
         flow = backward_flow(before, frame)
         answer = moved(answer, flow)
         found = color_bins(frame)
-        color = self._colors.evidence(found, self._surround)
-        motion = motion_evidence(flow, answer, self._surround)
-        evidence = weighed(color, motion, answer, self._surround) if self.ready else ALONE * (color + motion)
+        color = self._colors.evidence(found, self._background_channel)
+        motion = motion_evidence(flow, answer, self._background_channel)
+        evidence = (
+            combine_evidence(color, motion, answer, self._background_channel)
+            if self.ready
+            else ALONE * (color + motion)
+        )
         windows = self._windows_in_sight(answer, flow)
         searched = self._windows_to_search(color)
         probabilities = _together(self._seen(frame, answer, [*merged(list(windows.values())), *searched]), evidence)
         self._settle(probabilities, answer, found)
-        self._colors.follow(found, probabilities, self._surround)
+        self._colors.follow(found, probabilities, self._background_channel)
         labels, share = likeliest(probabilities)
         weights = (share > SURE).astype(np.float32)
         self._memory.observe(TrainingFrame(frame, labels, weights, windows))
@@ -143,8 +154,10 @@ class Tracker:
             # Counted from the start, so that steps are the same however they are sliced.
             rng = np.random.default_rng([self.seed, self._steps])
             count, memory = self._learner.classes, self._memory
-            batch = [sample(rng, memory.annotated, memory.recent, count, self._surround) for _ in range(BATCH)]
-            self._learner.step(batch, *how, self._surround)
+            batch = [
+                sample(rng, memory.annotated, memory.recent, count, self._background_channel) for _ in range(BATCH)
+            ]
+            self._learner.step(batch, *how, self._background_channel)
             self._steps += 1
         return steps
 
@@ -180,7 +193,7 @@ class Tracker:
 
     def snapshot(self) -> dict[str, Tensor]:
         """Copy all state to the CPU; a tracker restored from it continues bit for bit like this one."""
-        counts = [self._steps, self._fit_left, self._frame_left, self._ready_at, self._surround]
+        counts = [self._steps, self._fit_left, self._frame_left, self._ready_at, self._background_channel]
         state = {"counts": torch.tensor(counts), "windows": windows_to_tensor(self._windows)}
         if self._frame is not None:
             state["frame"] = torch.from_numpy(self._frame.copy())
@@ -193,7 +206,7 @@ class Tracker:
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
         """Return to a ``snapshot()`` of a tracker with the same configuration and seed."""
         counts = snapshot["counts"].tolist()
-        self._steps, self._fit_left, self._frame_left, self._ready_at, self._surround = counts
+        self._steps, self._fit_left, self._frame_left, self._ready_at, self._background_channel = counts
         self._windows = windows_of_tensor(snapshot["windows"])
         self._frame, self._probabilities = None, np.zeros((0, 0, 0), np.float32)
         self._colors = Colors()
@@ -242,7 +255,7 @@ class Tracker:
     def _doubt_older(self, new: range) -> None:
         """Stop teaching older annotated frames where they have the colors of a class that came later."""
         for number, known in enumerate(self._memory.annotated[:-1]):
-            color = self._colors.evidence(color_bins(known.image), self._surround)
+            color = self._colors.evidence(color_bins(known.image), self._background_channel)
             for channel in new:
                 self._memory.doubt(channel, color[channel] == 0, number)
 
@@ -275,7 +288,7 @@ class Tracker:
         if not self.ready:
             return np.maximum(answer, OPEN)
         seen = np.full_like(answer, NOWHERE)
-        seen[self._surround] = 1
+        seen[self._background_channel] = 1
         for window in sorted(windows, key=lambda window: -window.side):
             to_frame = window.to_frame
             prior = np.stack([view(channel, to_frame) for channel in answer]).astype(np.float32)
@@ -298,16 +311,16 @@ class Tracker:
                 drop = far_or_small_components(mask, before == channel, window.side)
             mask &= ~drop
             likeness = self._colors.likeness(found, mask, channel) if mask.any() else 0.0
-            if not self._presence.judge(channel, probabilities[channel], mask, likeness):
+            if not self._presence.update_visibility(channel, probabilities[channel], mask, likeness):
                 probabilities[channel] *= LEFT
                 continue
             probabilities[channel][drop] *= LEFT
             if lost:
                 self._windows.update(windows_of(np.where(mask, channel, -1), [channel], {}))
         probabilities /= probabilities.sum(0)
-        around = likeliest(probabilities)[0] == self._surround
+        around = likeliest(probabilities)[0] == self._background_channel
         if around.any():
-            self._presence.confidence[self._surround] = probabilities[self._surround][around].mean()
+            self._presence.confidence[self._background_channel] = probabilities[self._background_channel][around].mean()
 
 
 def _together(seen: NDArray[np.float32], evidence: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -67,13 +67,13 @@ def sample(
     annotated: Sequence[TrainingFrame],
     recent: Sequence[TrainingFrame],
     count: int,
-    surround: int,
+    background_channel: int,
 ) -> Sample:
     """Draw one sample of ``count`` channels; half of them come from the newest annotated frame."""
     newest = len(annotated) == 1 or rng.random() < 0.5
     known = annotated[-1] if newest else _one_of(rng, annotated[:-1])
     channels = sorted(known.windows)
-    target = _one_of(rng, channels) if channels else surround
+    target = _one_of(rng, channels) if channels else background_channel
     kind = rng.random()
     if not channels or kind < IN_PLACE:
         views = _views(known, _moved(rng, known.windows.get(target, whole(known.labels.shape))))
@@ -81,7 +81,7 @@ def sample(
         views = _pasted(rng, known, target, known.plates[target])
     else:
         views = _pasted(rng, known, target, _ground(_one_of(rng, recent), target))
-    return _finished(rng, views, count, surround)
+    return _finished(rng, views, count, background_channel)
 
 
 def inputs_of(image: NDArray[np.uint8], answer: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -92,10 +92,12 @@ def inputs_of(image: NDArray[np.uint8], answer: NDArray[np.float32]) -> NDArray[
     return np.ascontiguousarray(np.concatenate([color.transpose(2, 0, 1), np.stack(blurred)]), np.float32)
 
 
-def degraded(rng: np.random.Generator, labels: NDArray[np.int16], count: int, surround: int) -> NDArray[np.float32]:
+def degraded(
+    rng: np.random.Generator, labels: NDArray[np.int16], count: int, background_channel: int
+) -> NDArray[np.float32]:
     """Degrade an answer (count, SIDE, SIDE) like one carried from the frame before: shifted, bent, incomplete.
 
-    What it takes from or leaves to the other classes is ``surround``'s.
+    What it takes from or leaves to the other classes is ``background_channel``'s.
     """
     bend = rng.normal(0, PRIOR_BEND * SIDE, (2, 5, 5)).astype(np.float32)
     bent_x, bent_y = (cv2.resize(each, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for each in bend)
@@ -103,7 +105,7 @@ def degraded(rng: np.random.Generator, labels: NDArray[np.int16], count: int, su
     y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32) - np.float32(middle)
     answer = np.zeros((count, SIDE, SIDE), np.float32)
     for channel in np.unique(labels):
-        if channel == surround or rng.random() < DROPPED:
+        if channel == background_channel or rng.random() < DROPPED:
             continue
         turn = _turned(np.deg2rad(rng.normal(0, PRIOR_TURN))) * np.exp(rng.normal(0, PRIOR_SCALE))
         across, down = middle + rng.normal(0, PRIOR_SHIFT * SIDE, 2)
@@ -114,7 +116,7 @@ def degraded(rng: np.random.Generator, labels: NDArray[np.int16], count: int, su
         _spotted(rng, mask)
         answer[channel] = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.5, 3.0))
     answer /= np.maximum(answer.sum(0), 1)
-    answer[surround] = 1 - answer.sum(0)
+    answer[background_channel] = 1 - answer.sum(0)
     return answer
 
 
@@ -193,11 +195,11 @@ def _without(known: TrainingFrame, channel: int) -> TrainingFrame:
     return replace(known, image=np.asarray(filled, np.uint8), labels=np.where(outside, known.labels, label_of[nearest]))
 
 
-def _finished(rng: np.random.Generator, views: Views, count: int, surround: int) -> Sample:
+def _finished(rng: np.random.Generator, views: Views, count: int, background_channel: int) -> Sample:
     image, labels, weights = views
     if rng.random() < BLURRED:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.5)), np.uint8)
-    inputs = inputs_of(image, degraded(rng, labels, count, surround))
+    inputs = inputs_of(image, degraded(rng, labels, count, background_channel))
     inputs[0] *= 1 + rng.uniform(-CONTRAST, CONTRAST)
     inputs[0] += rng.uniform(-LIGHT, LIGHT)
     return Sample(inputs, labels.astype(np.int64), weights.astype(np.float32))

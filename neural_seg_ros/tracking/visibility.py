@@ -32,7 +32,7 @@ class Presence:
 
     def __init__(self) -> None:
         self.areas = np.zeros(0, np.float32)
-        self.usual = np.zeros(0, np.float32)
+        self.typical_confidence = np.zeros(0, np.float32)
         self.confidence = np.zeros(0, np.float32)
         self.searches = np.full(0, -1, np.int64)
 
@@ -45,28 +45,30 @@ class Presence:
         """Learn an annotated frame: its classes are in view."""
         more = len(probabilities) - len(self.areas)
         self.areas = np.pad(self.areas, (0, more))
-        self.usual = np.pad(self.usual, (0, more), constant_values=1)
+        self.typical_confidence = np.pad(self.typical_confidence, (0, more), constant_values=1)
         self.confidence = np.pad(self.confidence, (0, more))
         self.searches = np.pad(self.searches, (0, more), constant_values=-1)
         for channel, probability in enumerate(probabilities):
             where = labels == channel
             if where.any():
                 self.areas[channel] = where.sum()
-                self.confidence[channel] = self.usual[channel] = probability[where].mean()
+                self.confidence[channel] = self.typical_confidence[channel] = probability[where].mean()
                 self.searches[channel] = -1
 
-    def judge(self, channel: int, probability: NDArray[np.float32], where: NDArray[np.bool_], likeness: float) -> bool:
+    def update_visibility(
+        self, channel: int, probability: NDArray[np.float32], where: NDArray[np.bool_], likeness: float
+    ) -> bool:
         """Judge whether a class is in view, from its probability (h, w), its pixels and their colors."""
         area = float(where.sum())
         sure = float(probability[where].mean()) if area else 0.0
         share = area / max(float(self.areas[channel]), 1.0)
         confidence = sure * likeness * min(1.0, share / WHOLE)
-        there = confidence >= float(self.usual[channel]) * (LOST if self.searches[channel] < 0 else FOUND)
+        there = confidence >= float(self.typical_confidence[channel]) * (LOST if self.searches[channel] < 0 else FOUND)
         self.confidence[channel] = confidence if there else 0.0
         if there:
             self.searches[channel] = -1
             self.areas[channel] += FOLLOWED * (area - self.areas[channel])
-            self.usual[channel] += FOLLOWED * (confidence - self.usual[channel])
+            self.typical_confidence[channel] += FOLLOWED * (confidence - self.typical_confidence[channel])
         else:
             self.searches[channel] += 1
         return there
@@ -75,7 +77,7 @@ class Presence:
         """Copy all state."""
         return {
             "areas": torch.from_numpy(self.areas.copy()),
-            "usual": torch.from_numpy(self.usual.copy()),
+            "usual": torch.from_numpy(self.typical_confidence.copy()),
             "confidence": torch.from_numpy(self.confidence.copy()),
             "searches": torch.from_numpy(self.searches.copy()),
         }
@@ -83,7 +85,7 @@ class Presence:
     def restore(self, snapshot: Mapping[str, Tensor]) -> None:
         """Return to the state of ``snapshot()``."""
         self.areas = snapshot["areas"].numpy().copy()
-        self.usual = snapshot["usual"].numpy().copy()
+        self.typical_confidence = snapshot["usual"].numpy().copy()
         self.confidence = snapshot["confidence"].numpy().copy()
         self.searches = snapshot["searches"].numpy().copy()
 

@@ -186,7 +186,7 @@ def _eager_step(config: FieldConfig, scene: Scene, device: torch.device) -> Step
         mask=consistency_mask(weights, config.consistency, out=torch.empty_like(weights)),
         # A class head that has learnt nothing says class 0.
         target=torch.where(weights > 0, labels, 0),
-        closed=closed,
+        inactive_class_bias=closed,
         total=torch.zeros(1, device=device),
         squared_error=torch.zeros(1, device=device),
     )
