@@ -13,16 +13,31 @@ from scipy.sparse.linalg import eigsh
 
 from neural_seg_ros.regions.pixel_features import lab_of, nearest, palette
 
-RADIUS = 16
-OFFSETS = 80
-# Pairs of pixels whose looks are counted.
-SAMPLES = 400_000
-NEAREST, FARTHEST = 2.0, 16.0
-POWER = 1.25
-FADING = 0.15
-DEVIATION_SIGMA = 2.0
-# Sums over pairs of so many regions are faster made in a full matrix of theirs; of more, it would take much memory.
-MOST_DENSE = 2048
+
+@dataclass(frozen=True)
+class AffinityTuning:
+    """Constants of the affinities."""
+
+    # Radius of pixel pairs, and the number of offsets in it.
+    radius_px: int = 16
+    offsets: int = 80
+    # Pixel pairs of the co-occurrence, and their distances.
+    pairs: int = 400_000
+    min_pair_px: float = 2.0
+    max_pair_px: float = 16.0
+    # Power of the joint probability.
+    joint_power: float = 1.25
+    # Decay of an affinity with the contour between two pixels.
+    contour_decay: float = 0.15
+    deviation_sigma_px: float = 2.0
+    # More superpixels than this are summed in a sparse matrix, which takes longer and less memory.
+    max_dense_superpixels: int = 2048
+    # Eigenvectors of the normalized cut, and their least eigenvalue.
+    eigenvectors: int = 24
+    min_eigenvalue: float = 1e-3
+
+
+TUNING = AffinityTuning()
 
 
 @dataclass(frozen=True)
@@ -47,8 +62,8 @@ def appearance_histograms(image: NDArray[np.uint8], look: Look) -> NDArray[np.fl
     """Compute features (h*w, C) float32 of the pixels of an (h, w, 3) uint8 RGB image: whitened Lab and deviation."""
     lab = lab_of(image)
     smooth = cv2.GaussianBlur(lab, (0, 0), look.blur)
-    mean = cv2.GaussianBlur(lab, (0, 0), DEVIATION_SIGMA)
-    variance = cv2.GaussianBlur(lab * lab, (0, 0), DEVIATION_SIGMA) - mean * mean
+    mean = cv2.GaussianBlur(lab, (0, 0), TUNING.deviation_sigma_px)
+    variance = cv2.GaussianBlur(lab * lab, (0, 0), TUNING.deviation_sigma_px) - mean * mean
     parts = [smooth]
     if look.texture:
         parts.append(look.texture * np.sqrt(np.maximum(variance, 0)))
@@ -79,15 +94,18 @@ def information(
     joint = kernel @ (counted + counted.T) @ kernel.T
     joint /= joint.sum()
     single = joint.sum(1)
-    return np.asarray(joint**POWER / (single[:, None] * single[None] + 1e-12), np.float32)
+    return np.asarray(joint**TUNING.joint_power / (single[:, None] * single[None] + 1e-12), np.float32)
 
 
 @lru_cache(maxsize=2)
 def _neighbors(height: int, width: int, seed: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Sample SAMPLES pairs of pixels NEAREST to FARTHEST px apart, as flat indices, the same for all frames."""
     generator = np.random.default_rng(seed)
-    angle, distance = generator.uniform(0, 2 * np.pi, SAMPLES), generator.uniform(NEAREST, FARTHEST, SAMPLES)
-    y, x = generator.integers(height, size=SAMPLES), generator.integers(width, size=SAMPLES)
+    angle, distance = (
+        generator.uniform(0, 2 * np.pi, TUNING.pairs),
+        generator.uniform(TUNING.min_pair_px, TUNING.max_pair_px, TUNING.pairs),
+    )
+    y, x = generator.integers(height, size=TUNING.pairs), generator.integers(width, size=TUNING.pairs)
     to_y, to_x = y + np.rint(distance * np.sin(angle)).astype(int), x + np.rint(distance * np.cos(angle)).astype(int)
     inside = (to_y >= 0) & (to_x >= 0) & (to_y < height) & (to_x < width)
     first, second = (y * width + x)[inside], (to_y * width + to_x)[inside]
@@ -111,7 +129,7 @@ def coded(image: NDArray[np.uint8], look: Look, seed: int = 0) -> Coded:
 
 
 def affinities(ids: NDArray[np.int32], count: int, look: Coded, contour: NDArray[np.float32]) -> csr_matrix:
-    """Compute symmetric affinities (R, R) of superpixels (h, w), summed over pixel pairs within RADIUS.
+    """Compute symmetric affinities (R, R) of superpixels (h, w), summed over pixel pairs within a radius.
 
     Two pixels belong together as their codes do, and less the stronger the contour (h, w) in [0, 1] between them
     (intervening contour; Arbelaez et al. 2011, equation 4).
@@ -124,7 +142,7 @@ def affinities(ids: NDArray[np.int32], count: int, look: Coded, contour: NDArray
         # A quarter of the pixels, another with every offset, says as much.
         phase = slice(turn % 2, None, 2), slice(turn // 2 % 2, None, 2)
         here, there = _shifted(dy, dx)
-        passed = np.exp(_strongest_between(contour, dy, dx, phase) / -FADING)
+        passed = np.exp(_strongest_between(contour, dy, dx, phase) / -TUNING.contour_decay)
         weights.append((passed * together.take(rows[here][phase] + look.codes[there][phase])).ravel())
         heads.append(ids[here][phase].ravel())
         tails.append(ids[there][phase].ravel())
@@ -134,7 +152,7 @@ def affinities(ids: NDArray[np.int32], count: int, look: Coded, contour: NDArray
 
 def _summed(heads: NDArray[np.int32], tails: NDArray[np.int32], weights: NDArray[np.float32], count: int) -> csr_matrix:
     """Return the sums (count, count) of weights (N,) that go from one to another."""
-    if count > MOST_DENSE:
+    if count > TUNING.max_dense_superpixels:
         return coo_matrix((weights.astype(np.float64), (heads, tails)), shape=(count, count)).tocsr()
     sums = np.bincount(heads.astype(np.int64) * count + tails, weights, minlength=count * count)
     filled = np.flatnonzero(sums != 0)
@@ -145,12 +163,15 @@ def _summed(heads: NDArray[np.int32], tails: NDArray[np.int32], weights: NDArray
 @lru_cache(maxsize=1)
 def _offsets() -> tuple[tuple[int, int], ...]:
     """Choose OFFSETS different (dy, dx) of a half disc, denser near the center."""
-    reach = np.arange(-RADIUS, RADIUS + 1)
+    reach = np.arange(-TUNING.radius_px, TUNING.radius_px + 1)
     everything = [
-        (int(y), int(x)) for y in reach[RADIUS:] for x in reach if (y, x) > (0, 0) and np.hypot(y, x) <= RADIUS
+        (int(y), int(x))
+        for y in reach[TUNING.radius_px :]
+        for x in reach
+        if (y, x) > (0, 0) and np.hypot(y, x) <= TUNING.radius_px
     ]
     generator = np.random.default_rng(0)
-    chosen = generator.permutation(len(everything))[:OFFSETS]
+    chosen = generator.permutation(len(everything))[: TUNING.offsets]
     return tuple(everything[i] for i in sorted(chosen))
 
 
@@ -175,10 +196,6 @@ def _strongest_between(contour: NDArray[np.float32], dy: int, dx: int, phase: Sl
     return strongest
 
 
-VECTORS = 24
-LEAST = 1e-3
-
-
 def spectral_strength(affinities: csr_matrix, edges: NDArray[np.int64]) -> NDArray[np.float64]:
     """Compute the strength (E,) by which the normalized cuts divide the superpixels of each edge (E, 2).
 
@@ -191,11 +208,11 @@ def spectral_strength(affinities: csr_matrix, edges: NDArray[np.int64]) -> NDArr
     root = 1 / np.sqrt(np.asarray(affinities.sum(1)).ravel() + 1e-12)
     normalized = diags(root) @ affinities @ diags(root)
     start = np.random.default_rng(0).normal(size=count)
-    number = min(VECTORS + 1, count - 1)
+    number = min(TUNING.eigenvectors + 1, count - 1)
     values, vectors = eigsh(normalized, number, which="LA", v0=start, tol=1e-4)
     # The first is constant.
     order = np.argsort(-values)[1:]
     shown = vectors[:, order] * root[:, None]
     shown /= np.maximum(np.ptp(shown, axis=0), 1e-12)
-    weights = 1 / np.sqrt(np.maximum(1 - values[order], LEAST))
+    weights = 1 / np.sqrt(np.maximum(1 - values[order], TUNING.min_eigenvalue))
     return np.asarray(np.abs(shown[edges[:, 0]] - shown[edges[:, 1]]) @ weights)

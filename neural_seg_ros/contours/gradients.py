@@ -12,17 +12,31 @@ from numpy.typing import NDArray
 
 from neural_seg_ros.regions.pixel_features import lab_of, nearest, palette
 
-LIGHT_BINS, COLOR_BINS, TEXTONS = 16, 24, 32
-COLOR_RANGE = 70.0
-# Standard deviations in pixels of the windows that are compared.
-SCALES = (1.5, 3.0, 6.0)
-TEXTON_SCALES = (3.0, 6.0, 12.0)
-ANGLES = 6
-FILTER_SCALES = (1.0, 2.0)
-TEXTURE_STEP = 0.02  # units of L
-LEAST_SHARE = 1e-3
-# A window this wide is as well compared on a picture of half the size.
-COARSE = 3.0
+
+@dataclass(frozen=True)
+class GradientTuning:
+    """Constants of the gradients."""
+
+    light_bins: int = 16
+    color_bins: int = 24
+    textons: int = 32
+    # Range of a and b.
+    color_range: float = 70.0
+    # Windows that are compared, and those of textons.
+    window_sigmas_px: tuple[float, ...] = (1.5, 3.0, 6.0)
+    texton_sigmas_px: tuple[float, ...] = (3.0, 6.0, 12.0)
+    # Filters of the textons.
+    angles: int = 6
+    filter_sigmas_px: tuple[float, ...] = (1.0, 2.0)
+    # In units of L.
+    texture_step: float = 0.02
+    min_share: float = 1e-3
+    # Windows from this size on are compared at half the image size.
+    half_size_from_sigma_px: float = 3.0
+
+
+TUNING = GradientTuning()
+
 
 Stack = NDArray[np.float32]
 Plane = NDArray[np.float32]
@@ -61,28 +75,33 @@ def gradients(image: NDArray[np.uint8]) -> Gradients:
     n^T J n needs no more than the tensor J = sum d d^T / (4 m).
     """
     lab = lab_of(image)
-    tensors = _tensors(_soft_bins(lab[..., 0], 0, 100, LIGHT_BINS), SCALES)
+    tensors = _tensors(_soft_bins(lab[..., 0], 0, 100, TUNING.light_bins), TUNING.window_sigmas_px)
     for channel in (1, 2):
-        tensors += _tensors(_soft_bins(lab[..., channel], -COLOR_RANGE, COLOR_RANGE, COLOR_BINS), SCALES)
-    return Gradients(np.stack(tensors + _tensors(_one_hot(texton_ids(lab)), TEXTON_SCALES)))
+        tensors += _tensors(
+            _soft_bins(lab[..., channel], -TUNING.color_range, TUNING.color_range, TUNING.color_bins),
+            TUNING.window_sigmas_px,
+        )
+    return Gradients(np.stack(tensors + _tensors(_one_hot(texton_ids(lab)), TUNING.texton_sigmas_px)))
 
 
 def texton_ids(lab: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Classify texture (h, w) in [0, TEXTONS): k-means on responses of even and odd filters at ANGLES angles."""
+    """Classify texture (h, w) as textons: k-means on responses of even and odd filters at several angles."""
     light = np.ascontiguousarray(lab[..., 0])
     responses = [cv2.filter2D(light, cv2.CV_32F, kernel) for kernel in _filters()]
     # What is less than a step is rounding, not texture.
-    values = np.rint(np.stack(responses, axis=-1).reshape(light.size, -1) / TEXTURE_STEP) * np.float32(TEXTURE_STEP)
-    return nearest(values, palette(values, TEXTONS)).reshape(light.shape)
+    values = np.rint(np.stack(responses, axis=-1).reshape(light.size, -1) / TUNING.texture_step) * np.float32(
+        TUNING.texture_step
+    )
+    return nearest(values, palette(values, TUNING.textons)).reshape(light.shape)
 
 
 def _filters() -> list[NDArray[np.float32]]:
     """Make derivatives of elongated Gaussians and a center-surround filter, each of sum 0 and norm 1."""
     kernels = []
-    for sigma in FILTER_SCALES:
+    for sigma in TUNING.filter_sigmas_px:
         reach = round(6 * sigma)
         y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float32)
-        for angle in np.arange(ANGLES) * np.pi / ANGLES:
+        for angle in np.arange(TUNING.angles) * np.pi / TUNING.angles:
             u, v = (x * np.cos(angle) + y * np.sin(angle)) / sigma, (y * np.cos(angle) - x * np.sin(angle)) / sigma
             window = np.exp(-(u * u + v * v / 4) / 2)
             kernels += [u * window, (u * u - 1) * window]
@@ -112,14 +131,16 @@ def _tensors(shares: Iterable[Plane], sigmas: Sequence[float]) -> list[NDArray[n
     for share in shares:
         sizes: dict[int, Plane] = {1: share}
         for sigma in sigmas:
-            shrink = 1 if sigma < COARSE else 2 if sigma < 2 * COARSE else 4
+            shrink = (
+                1 if sigma < TUNING.half_size_from_sigma_px else 2 if sigma < 2 * TUNING.half_size_from_sigma_px else 4
+            )
             if shrink not in sizes:
                 sizes[shrink] = _shrunk(share, shrink)
             small = sizes[shrink]
             mean = cv2.GaussianBlur(small, (0, 0), sigma / shrink)
             gain = np.float32(sigma / shrink * np.sqrt(2 * np.pi))
             x, y = (cv2.Sobel(mean, cv2.CV_32F, dx, 1 - dx, ksize=1, scale=0.5) * gain for dx in (1, 0))
-            weight = 1 / (4 * (mean + LEAST_SHARE))
+            weight = 1 / (4 * (mean + TUNING.min_share))
             total = sums.setdefault(sigma, np.zeros((3, *small.shape), np.float32))
             for part, product in zip(total, (x * x, x * y, y * y), strict=True):
                 product *= weight

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -12,34 +13,51 @@ from scipy.ndimage import gaussian_filter
 from neural_seg_ros.images.arrays import likeliest
 from neural_seg_ros.tracking.training_samples import TrainingFrame
 
-# 8-bit Lab, bins of 2^SHIFTS steps each.
-SHIFTS = (4, 3, 3)
-BINS = (16, 32, 32)
-SMOOTHING = 1.0
-# The share of a class's colours that nobody has seen yet: more of what is around the objects, into which the camera
-# looks further and further. Such colours are as likely as one bin of SPREAD.
-UNSEEN, UNSEEN_AROUND, SPREAD = 0.02, 0.1, 1000
-# How much of the colours of what is around the objects is that of the newest frame.
-FOLLOWED = 0.1
-SURE = 0.8
-# No class is held to be less likely than exp(FLOOR) times the likeliest.
-FLOOR = -3.0
-# What colour, averaged over so many pixels across, and motion weigh beside the network; less where a class was not.
-COLOR, COLOR_BLUR, MOTION, GROWN = 0.5, 5, 1.0, 0.5
-# What was a class, and moves with it by odds of more than exp(HELD) against what is around it, is held to it: by HOLD
-# times that motion, whatever its colours have become.
-HELD, HOLD = 2.0, 1.5
-# How far a pixel's motion is from that of its class, as a share of the frame's longer side.
-SPREAD_OF_MOTION = 0.0025
-# Motion is fitted to every so many pixels across and down, of at least LEAST.
-STRIDE, LEAST = 4, 30
+
+@dataclass(frozen=True)
+class EvidenceTuning:
+    """Constants of the color and motion evidence."""
+
+    # 8-bit Lab in bins of 2^bin_shifts steps each, and their number.
+    bin_shifts: tuple[int, ...] = (4, 3, 3)
+    bins: tuple[int, ...] = (16, 32, 32)
+    # Gaussian over the bins.
+    smoothing_sigma_bins: float = 1.0
+    # Share of a class's colors that were never seen; more for the background, as the camera moves on.
+    unseen_share: float = 0.02
+    unseen_background_share: float = 0.1
+    # Unseen colors are as likely as one bin of this many.
+    unseen_bins: int = 1000
+    # Share of the newest frame in the background's colors.
+    background_update: float = 0.1
+    # Least probability of a pixel whose color is learned.
+    min_probability: float = 0.8
+    # Bound of a class's log-likelihood against the likeliest class.
+    min_log_likelihood: float = -3.0
+    # Weights beside the network; color is averaged over color_blur_px pixels.
+    color_weight: float = 0.5
+    color_blur_px: int = 5
+    motion_weight: float = 1.0
+    # Factor of the evidence where a class was not before.
+    growth_weight: float = 0.5
+    # Pixels of a class that move with it by more than these log-odds are held to it, by hold_weight times these.
+    min_motion_log_odds: float = 2.0
+    hold_weight: float = 1.5
+    # Deviation of a pixel's motion from its class's, as a share of the longer side.
+    motion_sigma_share: float = 0.0025
+    # Grid on which motion is fitted, and the fewest points of it.
+    motion_stride_px: int = 4
+    min_motion_points: int = 30
+
+
+TUNING = EvidenceTuning()
 
 
 class Colors:
-    """A histogram of Lab colors for every class, from the annotated frames; that of the background channel follows the camera."""
+    """Histograms of Lab colors of every class in the annotated frames; the background channel follows the camera."""
 
     def __init__(self) -> None:
-        self.histograms = np.zeros((0, BINS[0] * BINS[1] * BINS[2]), np.float32)
+        self.histograms = np.zeros((0, TUNING.bins[0] * TUNING.bins[1] * TUNING.bins[2]), np.float32)
 
     def learn(self, annotated: Sequence[TrainingFrame], count: int, background_channel: int) -> None:
         """Collect the colors of ``count`` classes in all annotated frames; half of the followed background stays."""
@@ -57,16 +75,18 @@ class Colors:
 
     def follow(self, found: NDArray[np.int64], probabilities: NDArray[np.float32], background_channel: int) -> None:
         """Add the colors of sure background pixels of a new frame (C, h, w)."""
-        sure = probabilities[background_channel] > SURE
+        sure = probabilities[background_channel] > TUNING.min_probability
         if sure.any():
             new = _histogram(found, sure.astype(np.float32))
-            self.histograms[background_channel] += FOLLOWED * (new - self.histograms[background_channel])
+            self.histograms[background_channel] += TUNING.background_update * (
+                new - self.histograms[background_channel]
+            )
 
     def evidence(self, found: NDArray[np.int64], background_channel: int) -> NDArray[np.float32]:
-        """Log-likelihoods (C, h, w) of every class, the likeliest 0, none below FLOOR."""
-        unseen = np.full((len(self.histograms), 1), UNSEEN, np.float32)
-        unseen[background_channel] = UNSEEN_AROUND
-        table = np.log((1 - unseen) * self.histograms + unseen / SPREAD)
+        """Log-likelihoods (C, h, w) of every class, the likeliest 0, none below ``TUNING.min_log_likelihood``."""
+        unseen = np.full((len(self.histograms), 1), TUNING.unseen_share, np.float32)
+        unseen[background_channel] = TUNING.unseen_background_share
+        table = np.log((1 - unseen) * self.histograms + unseen / TUNING.unseen_bins)
         return _limited(table)[:, found]
 
     def likeness(self, found: NDArray[np.int64], where: NDArray[np.bool_], channel: int) -> float:
@@ -79,21 +99,21 @@ def color_bins(image: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return the bin (h, w) of every pixel's colour. image: (h, w, 3) uint8 RGB."""
     lightness, a, b = (
         channel.astype(np.int64) >> shift
-        for channel, shift in zip(cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2Lab)), SHIFTS, strict=True)
+        for channel, shift in zip(cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2Lab)), TUNING.bin_shifts, strict=True)
     )
-    return np.asarray((lightness * BINS[1] + a) * BINS[2] + b, np.int64)
+    return np.asarray((lightness * TUNING.bins[1] + a) * TUNING.bins[2] + b, np.int64)
 
 
 def _histogram(found: NDArray[np.int64], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    counts = np.bincount(found.ravel(), weights.ravel(), minlength=BINS[0] * BINS[1] * BINS[2])
-    smooth = gaussian_filter(counts.reshape(BINS), SMOOTHING, mode="constant").ravel()
+    counts = np.bincount(found.ravel(), weights.ravel(), minlength=TUNING.bins[0] * TUNING.bins[1] * TUNING.bins[2])
+    smooth = gaussian_filter(counts.reshape(TUNING.bins), TUNING.smoothing_sigma_bins, mode="constant").ravel()
     return np.asarray(smooth / max(float(smooth.sum()), 1e-9), np.float32)
 
 
 def motion_evidence(
     flow: NDArray[np.float32], probabilities: NDArray[np.float32], background_channel: int
 ) -> NDArray[np.float32]:
-    """Log-likelihoods (C, h, w) of every class, the likeliest 0, none below FLOOR: does a pixel move as its class does?
+    """Log-likelihoods (C, h, w) of every class, the likeliest 0, none below ``TUNING.min_log_likelihood``: does a pixel move as its class does?
 
     flow (h, w, 2): where every pixel came from; probabilities (C, h, w): the answer moved along it. Around the objects
     the camera's motion, a homography; each of them an affine motion; both by RANSAC. A pixel's distance to it has a
@@ -103,7 +123,7 @@ def motion_evidence(
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     here = np.stack([x, y], -1)
     labels, _ = likeliest(probabilities)
-    spread = SPREAD_OF_MOTION * max(height, width)
+    spread = TUNING.motion_sigma_share * max(height, width)
     camera = _camera(here, flow, labels == background_channel, spread)
     if camera is None:
         return np.zeros(probabilities.shape, np.float32)
@@ -121,7 +141,7 @@ def _camera(
 ) -> NDArray[np.float32] | None:
     """Return the flow (h, w, 2) of a homography through that of some pixels; None where there are too few."""
     start, end = _pairs(here, flow, where)
-    if len(start) < LEAST:
+    if len(start) < TUNING.min_motion_points:
         return None
     matrix, _ = cv2.findHomography(start, end, cv2.RANSAC, 2 * spread)
     if matrix is None:
@@ -133,7 +153,7 @@ def _affine(
     here: NDArray[np.float32], flow: NDArray[np.float32], where: NDArray[np.bool_], spread: float
 ) -> NDArray[np.float32] | None:
     start, end = _pairs(here, flow, where)
-    if len(start) < LEAST:
+    if len(start) < TUNING.min_motion_points:
         return None
     matrix, _ = cv2.estimateAffine2D(start, end, method=cv2.RANSAC, ransacReprojThreshold=2 * spread)
     if matrix is None:
@@ -144,15 +164,17 @@ def _affine(
 def _pairs(
     here: NDArray[np.float32], flow: NDArray[np.float32], where: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Sample points (N, 2) and their origins: on a grid of STRIDE, or all of a small object."""
+    """Sample points (N, 2) and their origins: on a grid, or all of a small object."""
     sparse = np.zeros_like(where)
-    sparse[::STRIDE, ::STRIDE] = where[::STRIDE, ::STRIDE]
-    chosen = sparse if sparse.sum() >= LEAST else where
+    sparse[:: TUNING.motion_stride_px, :: TUNING.motion_stride_px] = where[
+        :: TUNING.motion_stride_px, :: TUNING.motion_stride_px
+    ]
+    chosen = sparse if sparse.sum() >= TUNING.min_motion_points else where
     return here[chosen], (here + flow)[chosen]
 
 
 def _limited(log: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(np.maximum(log - log.max(0), FLOOR), np.float32)
+    return np.asarray(np.maximum(log - log.max(0), TUNING.min_log_likelihood), np.float32)
 
 
 def combine_evidence(
@@ -165,17 +187,19 @@ def combine_evidence(
     objects, and shadows and reflections move with them. A class that goes into the sun has colours of which nothing was
     known: where motion is sure of it, colour does not speak against it.
     """
-    size = (COLOR_BLUR, COLOR_BLUR)
-    by_color = np.stack([cv2.blur(channel, size) for channel in color - color[background_channel]]) * np.float32(COLOR)
-    by_motion = (motion - motion[background_channel]) * np.float32(MOTION)
+    size = (TUNING.color_blur_px, TUNING.color_blur_px)
+    by_color = np.stack([cv2.blur(channel, size) for channel in color - color[background_channel]]) * np.float32(
+        TUNING.color_weight
+    )
+    by_motion = (motion - motion[background_channel]) * np.float32(TUNING.motion_weight)
     was = before > 0.5
     both = by_color + by_motion
-    grown = np.where(was, both, np.minimum(both, np.float32(GROWN) * both))
+    grown = np.where(was, both, np.minimum(both, np.float32(TUNING.growth_weight) * both))
     against = np.minimum(by_color, 0) + np.minimum(by_motion, 0)
-    held = was & (by_motion > HELD)
+    held = was & (by_motion > TUNING.min_motion_log_odds)
     held[background_channel] = False
     free = np.where(was | (by_color > 0), grown, against)
-    return np.asarray(np.where(held, HOLD * by_motion + np.maximum(by_color, 0), free), np.float32)
+    return np.asarray(np.where(held, TUNING.hold_weight * by_motion + np.maximum(by_color, 0), free), np.float32)
 
 
 def backward_flow(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> NDArray[np.float32]:

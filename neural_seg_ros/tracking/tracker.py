@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from threading import Lock
 
 import cv2
@@ -31,23 +32,38 @@ from neural_seg_ros.tracking.training_samples import TrainingFrame, inputs_of, s
 from neural_seg_ros.tracking.visibility import Presence, far_or_small_components, place_of_colors, smaller_components
 from neural_seg_ros.tracking.windows import Window, merged, paste, view, windows_of
 
-# Step sizes: of the first step after an annotation, falling as a cosine to LEAST_SHARE of it; and on later frames.
-RATE, LEAST_SHARE, FRAME_RATE = 4e-3, 0.1, 1.5e-3
-BATCH = 2
-# What the mean of the weights keeps at every step of a fit, and on later frames.
-KEEP, KEEP_FRAME = 0.98, 0.9
-# Odds of the network beyond exp(CLIP) say no more.
-CLIP = 3.0
-# What colour and motion weigh without the network.
-ALONE = 0.5
-# What is left of the odds of a class where it cannot be.
-LEFT = 1e-2
-# Share of the first fit after which the network is asked.
-READY = 0.03
-# The probability of an object outside of all windows, and the least that a moved answer has where there is no network.
-NOWHERE, OPEN = 1e-3, 0.02
-# Our own answers are taught where they are at least this sure.
-SURE = 0.65
+
+@dataclass(frozen=True)
+class TrackerTuning:
+    """Constants of the tracker's training and answers."""
+
+    # Step size after an annotation; it falls as a cosine to this share of it.
+    first_step_size: float = 4e-3
+    last_step_share: float = 0.1
+    # Step size on later frames.
+    frame_step_size: float = 1.5e-3
+    # Samples of a step.
+    batch: int = 2
+    # Decay of the averaged weights, in the fit and on later frames.
+    average_decay: float = 0.98
+    frame_average_decay: float = 0.9
+    # Bound of the network's log-odds.
+    max_network_log_odds: float = 3.0
+    # Weight of color and motion without the network.
+    evidence_weight_alone: float = 0.5
+    # Factor applied to the odds of a class where it is ruled out.
+    ruled_out_odds_factor: float = 1e-2
+    # Share of the first fit after which the network answers.
+    ready_share: float = 0.03
+    # Probability of an object outside of all windows.
+    outside_probability: float = 1e-3
+    # Least probability of a warped answer without the network.
+    min_warped_probability: float = 0.02
+    # Least probability at which the tracker's own answers are taught.
+    min_taught_probability: float = 0.65
+
+
+TUNING = TrackerTuning()
 
 
 class Tracker:
@@ -130,7 +146,7 @@ class Tracker:
         evidence = (
             combine_evidence(color, motion, answer, self._background_channel)
             if self.ready
-            else ALONE * (color + motion)
+            else TUNING.evidence_weight_alone * (color + motion)
         )
         windows = self._windows_in_sight(answer, flow)
         searched = self._windows_to_search(color)
@@ -138,7 +154,7 @@ class Tracker:
         self._settle(probabilities, answer, found)
         self._colors.follow(found, probabilities, self._background_channel)
         labels, share = likeliest(probabilities)
-        weights = (share > SURE).astype(np.float32)
+        weights = (share > TUNING.min_taught_probability).astype(np.float32)
         self._memory.observe(TrainingFrame(frame, labels, weights, windows))
         self._frame, self._probabilities = frame, probabilities
         with self._counting:
@@ -155,7 +171,8 @@ class Tracker:
             rng = np.random.default_rng([self.seed, self._steps])
             count, memory = self._learner.classes, self._memory
             batch = [
-                sample(rng, memory.annotated, memory.recent, count, self._background_channel) for _ in range(BATCH)
+                sample(rng, memory.annotated, memory.recent, count, self._background_channel)
+                for _ in range(TUNING.batch)
             ]
             self._learner.step(batch, *how, self._background_channel)
             self._steps += 1
@@ -230,7 +247,7 @@ class Tracker:
             self._fit_left = 0
         elif added:
             self._fit_left = self.config.first_steps
-            self._ready_at = self._steps + round(READY * self._fit_left)
+            self._ready_at = self._steps + round(TUNING.ready_share * self._fit_left)
         else:
             self._fit_left = max(self._fit_left, self.config.correction_steps)
 
@@ -242,15 +259,17 @@ class Tracker:
             if left:
                 done = max(0, self.config.first_steps - left)
                 # Early weights are not worth keeping.
-                return self._rate(left), min(KEEP, (1 + done) / (10 + done))
+                return self._rate(left), min(TUNING.average_decay, (1 + done) / (10 + done))
             if not self._frame_left:
                 return None
             self._frame_left -= 1
-            return FRAME_RATE, KEEP_FRAME
+            return TUNING.frame_step_size, TUNING.frame_average_decay
 
     def _rate(self, left: int) -> float:
         done = 1 - min(1.0, left / self.config.first_steps)
-        return RATE * (LEAST_SHARE + (1 - LEAST_SHARE) * (1 + math.cos(math.pi * done)) / 2)
+        return TUNING.first_step_size * (
+            TUNING.last_step_share + (1 - TUNING.last_step_share) * (1 + math.cos(math.pi * done)) / 2
+        )
 
     def _doubt_older(self, new: range) -> None:
         """Stop teaching older annotated frames where they have the colors of a class that came later."""
@@ -286,15 +305,15 @@ class Tracker:
     ) -> NDArray[np.float32]:
         """Compute the network's answer (C, h, w); before it is ready, the warped answer."""
         if not self.ready:
-            return np.maximum(answer, OPEN)
-        seen = np.full_like(answer, NOWHERE)
+            return np.maximum(answer, TUNING.min_warped_probability)
+        seen = np.full_like(answer, TUNING.outside_probability)
         seen[self._background_channel] = 1
         for window in sorted(windows, key=lambda window: -window.side):
             to_frame = window.to_frame
             prior = np.stack([view(channel, to_frame) for channel in answer]).astype(np.float32)
             inputs = inputs_of(np.asarray(view(frame, to_frame), np.uint8), prior)
             logits = self._learner.answer(inputs[None])[0]
-            paste(seen, np.exp(np.maximum(logits - logits.max(0), -CLIP)), window)
+            paste(seen, np.exp(np.maximum(logits - logits.max(0), -TUNING.max_network_log_odds)), window)
         return seen
 
     def _settle(
@@ -312,9 +331,9 @@ class Tracker:
             mask &= ~drop
             likeness = self._colors.likeness(found, mask, channel) if mask.any() else 0.0
             if not self._presence.update_visibility(channel, probabilities[channel], mask, likeness):
-                probabilities[channel] *= LEFT
+                probabilities[channel] *= TUNING.ruled_out_odds_factor
                 continue
-            probabilities[channel][drop] *= LEFT
+            probabilities[channel][drop] *= TUNING.ruled_out_odds_factor
             if lost:
                 self._windows.update(windows_of(np.where(mask, channel, -1), [channel], {}))
         probabilities /= probabilities.sum(0)

@@ -14,21 +14,44 @@ from numpy.typing import NDArray
 from neural_seg_ros.regions.pixel_features import lab_of
 from neural_seg_ros.tracking.windows import SIDE, Window, view, whole
 
-# Shares of the samples: a frame as it is; an object on its own frame without it; the rest: an object on a recent frame.
-IN_PLACE, ON_PLATE = 0.4, 0.3
-# Standard deviations of how a window is moved: shift (of its side), degrees, log scale, log aspect.
-SHIFT, TURN, SCALE, ASPECT = 0.12, 12.0, 0.22, 0.08
-# The same of the answer beside it, and how it is bent (of the side); how often a class is missing from it.
-PRIOR_SHIFT, PRIOR_TURN, PRIOR_SCALE, PRIOR_BEND, DROPPED = 0.04, 5.0, 0.06, 0.03, 0.08
-# Discs are put to or taken from it, this large (of the side), no more than HOLES of them.
-HOLES, SMALLEST, LARGEST = 3, 0.03, 0.12
-BLURRED, PRIOR_BLUR = 0.3, 1.0
-# Lightness is changed by up to this factor and offset, in the units of the network's input.
-CONTRAST, LIGHT = 0.15, 0.2
-# So many pixels around a class in a recent frame are not used as ground for that class.
-NEAR = 7
-
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SampleTuning:
+    """Constants of the training samples. Shares of a length are of the window's side."""
+
+    # Shares of the samples: a frame as it is; an object on its own inpainted frame; the rest: on a recent frame.
+    in_place_share: float = 0.4
+    inpainted_share: float = 0.3
+    # Deviations of the window's motion: shift, degrees, log scale, log aspect.
+    shift_sigma: float = 0.12
+    turn_sigma_degrees: float = 12.0
+    log_scale_sigma: float = 0.22
+    log_aspect_sigma: float = 0.08
+    # The same for the degraded answer; its bend, and how often it lacks a class.
+    prior_shift_sigma: float = 0.04
+    prior_turn_sigma_degrees: float = 5.0
+    prior_log_scale_sigma: float = 0.06
+    prior_bend_sigma: float = 0.03
+    prior_missing_share: float = 0.08
+    # Discs added to or removed from the degraded answer, and their radii.
+    max_discs: int = 3
+    min_disc_radius: float = 0.03
+    max_disc_radius: float = 0.12
+    # Share of blurred samples, and the blur of the degraded answer.
+    blurred_share: float = 0.3
+    prior_blur_sigma_px: float = 1.0
+    # Largest change of lightness: factor, and offset in units of the network's input.
+    max_contrast_change: float = 0.15
+    max_light_offset: float = 0.2
+    # Pixels around a class in a recent frame that are not used as its ground.
+    exclude_radius_px: int = 7
+
+
+TUNING = SampleTuning()
+
+
 Views = tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.float32]]
 
 
@@ -75,9 +98,9 @@ def sample(
     channels = sorted(known.windows)
     target = _one_of(rng, channels) if channels else background_channel
     kind = rng.random()
-    if not channels or kind < IN_PLACE:
+    if not channels or kind < TUNING.in_place_share:
         views = _views(known, _moved(rng, known.windows.get(target, whole(known.labels.shape))))
-    elif kind < IN_PLACE + ON_PLATE or not recent:
+    elif kind < TUNING.in_place_share + TUNING.inpainted_share or not recent:
         views = _pasted(rng, known, target, known.plates[target])
     else:
         views = _pasted(rng, known, target, _ground(_one_of(rng, recent), target))
@@ -88,7 +111,7 @@ def inputs_of(image: NDArray[np.uint8], answer: NDArray[np.float32]) -> NDArray[
     """Build the network's input (3 + C, h, w): (L - 50)/25, a/15, b/15 of an RGB image, and an answer (C, h, w) from
     -1 to 1."""
     color = (lab_of(image) - np.array([50, 0, 0], np.float32)) / np.array([25, 15, 15], np.float32)
-    blurred = [2 * cv2.GaussianBlur(channel, (0, 0), PRIOR_BLUR) - 1 for channel in answer]
+    blurred = [2 * cv2.GaussianBlur(channel, (0, 0), TUNING.prior_blur_sigma_px) - 1 for channel in answer]
     return np.ascontiguousarray(np.concatenate([color.transpose(2, 0, 1), np.stack(blurred)]), np.float32)
 
 
@@ -99,16 +122,18 @@ def degraded(
 
     What it takes from or leaves to the other classes is ``background_channel``'s.
     """
-    bend = rng.normal(0, PRIOR_BEND * SIDE, (2, 5, 5)).astype(np.float32)
+    bend = rng.normal(0, TUNING.prior_bend_sigma * SIDE, (2, 5, 5)).astype(np.float32)
     bent_x, bent_y = (cv2.resize(each, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for each in bend)
     middle = (SIDE - 1) / 2
     y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32) - np.float32(middle)
     answer = np.zeros((count, SIDE, SIDE), np.float32)
     for channel in np.unique(labels):
-        if channel == background_channel or rng.random() < DROPPED:
+        if channel == background_channel or rng.random() < TUNING.prior_missing_share:
             continue
-        turn = _turned(np.deg2rad(rng.normal(0, PRIOR_TURN))) * np.exp(rng.normal(0, PRIOR_SCALE))
-        across, down = middle + rng.normal(0, PRIOR_SHIFT * SIDE, 2)
+        turn = _turned(np.deg2rad(rng.normal(0, TUNING.prior_turn_sigma_degrees))) * np.exp(
+            rng.normal(0, TUNING.prior_log_scale_sigma)
+        )
+        across, down = middle + rng.normal(0, TUNING.prior_shift_sigma * SIDE, 2)
         from_x = (turn[0, 0] * x + turn[0, 1] * y + across + bent_x).astype(np.float32)
         from_y = (turn[1, 0] * x + turn[1, 1] * y + down + bent_y).astype(np.float32)
         mask = (labels == channel).astype(np.float32)
@@ -122,10 +147,16 @@ def degraded(
 
 def _spotted(rng: np.random.Generator, mask: NDArray[np.float32]) -> None:
     y, x = np.nonzero(mask > 0.5)
-    for _ in range(rng.integers(HOLES + 1) if len(y) else 0):
+    for _ in range(rng.integers(TUNING.max_discs + 1) if len(y) else 0):
         at = rng.integers(len(y))
         center = int(x[at] + rng.normal(0, 8)), int(y[at] + rng.normal(0, 8))
-        cv2.circle(mask, center, int(rng.uniform(SMALLEST, LARGEST) * SIDE), float(rng.random() < 0.5), -1)
+        cv2.circle(
+            mask,
+            center,
+            int(rng.uniform(TUNING.min_disc_radius, TUNING.max_disc_radius) * SIDE),
+            float(rng.random() < 0.5),
+            -1,
+        )
 
 
 def _one_of(rng: np.random.Generator, choices: Sequence[T]) -> T:
@@ -138,11 +169,16 @@ def _turned(angle: float) -> NDArray[np.float64]:
 
 def _moved(rng: np.random.Generator, window: Window) -> NDArray[np.float64]:
     """Draw a (2, 3) map from a view to the frame, around a randomly moved, turned, scaled, mirrored window."""
-    side = window.side * np.exp(rng.normal(0, SCALE))
-    shift = rng.normal(0, SHIFT * window.side, 2)
-    stretch = np.exp(rng.normal(0, ASPECT) / 2)
+    side = window.side * np.exp(rng.normal(0, TUNING.log_scale_sigma))
+    shift = rng.normal(0, TUNING.shift_sigma * window.side, 2)
+    stretch = np.exp(rng.normal(0, TUNING.log_aspect_sigma) / 2)
     mirror = -1 if rng.random() < 0.5 else 1
-    linear = _turned(np.deg2rad(rng.normal(0, TURN))) @ np.diag([mirror * stretch, 1 / stretch]) * side / SIDE
+    linear = (
+        _turned(np.deg2rad(rng.normal(0, TUNING.turn_sigma_degrees)))
+        @ np.diag([mirror * stretch, 1 / stretch])
+        * side
+        / SIDE
+    )
     center = np.array([window.x, window.y]) + shift
     return np.column_stack([linear, center - linear @ np.full(2, (SIDE - 1) / 2)])
 
@@ -167,7 +203,7 @@ def _pasted(rng: np.random.Generator, known: TrainingFrame, target: int, ground:
 
 def _place(rng: np.random.Generator, side: float, shape: tuple[int, ...]) -> NDArray[np.float64]:
     height, width = shape
-    side = min(side * np.exp(rng.normal(0, SCALE)), max(height, width))
+    side = min(side * np.exp(rng.normal(0, TUNING.log_scale_sigma)), max(height, width))
     x, y = (rng.uniform(min(side, size) / 2, size - min(side, size) / 2) - 0.5 for size in (width, height))
     to_frame = Window(x, y, side).to_frame
     if rng.random() < 0.5:
@@ -177,7 +213,7 @@ def _place(rng: np.random.Generator, side: float, shape: tuple[int, ...]) -> NDA
 
 def _ground(known: TrainingFrame, target: int) -> TrainingFrame:
     """Return a recent frame, with weight 0 around its own ``target``."""
-    kernel = np.ones((2 * NEAR + 1, 2 * NEAR + 1), np.uint8)
+    kernel = np.ones((2 * TUNING.exclude_radius_px + 1, 2 * TUNING.exclude_radius_px + 1), np.uint8)
     near = cv2.dilate((known.labels == target).astype(np.uint8), kernel) > 0
     return replace(known, weights=np.where(near, np.float32(0), known.weights))
 
@@ -197,9 +233,9 @@ def _without(known: TrainingFrame, channel: int) -> TrainingFrame:
 
 def _finished(rng: np.random.Generator, views: Views, count: int, background_channel: int) -> Sample:
     image, labels, weights = views
-    if rng.random() < BLURRED:
+    if rng.random() < TUNING.blurred_share:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.5)), np.uint8)
     inputs = inputs_of(image, degraded(rng, labels, count, background_channel))
-    inputs[0] *= 1 + rng.uniform(-CONTRAST, CONTRAST)
-    inputs[0] += rng.uniform(-LIGHT, LIGHT)
+    inputs[0] *= 1 + rng.uniform(-TUNING.max_contrast_change, TUNING.max_contrast_change)
+    inputs[0] += rng.uniform(-TUNING.max_light_offset, TUNING.max_light_offset)
     return Sample(inputs, labels.astype(np.int64), weights.astype(np.float32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -10,17 +11,32 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from neural_seg_ros.tracking.windows import ROOM, Window
+from neural_seg_ros.tracking.windows import TUNING as WINDOW_TUNING
+from neural_seg_ros.tracking.windows import Window
 
-# A class is lost when the confidence in it falls below the first share of what is usual, and found again above the
-# second: with less, what hides it and moves as it did is taken for it; with more its other sides are not known again.
-LOST, FOUND = 0.5, 0.85
-# Less than this share of its usual area lowers the confidence.
-WHOLE = 0.15
-# How much of the usual confidence and area is that of the newest frame.
-FOLLOWED = 0.1
-# A lost class is searched at so many places of its colours in turn, found on a map this many times smaller.
-PLACES, COARSE = 6, 4
+
+@dataclass(frozen=True)
+class VisibilityTuning:
+    """Constants of the visibility of classes."""
+
+    # Shares of the typical confidence below which a class is lost, and above which it is found.
+    lost_below: float = 0.5
+    # With a lower value an occluder that moves alike is taken for it; with a higher one a new side is not recognized.
+    found_above: float = 0.85
+    # Less than this share of the typical area lowers the confidence.
+    min_area_share: float = 0.15
+    # Share of the newest frame in typical confidence and area.
+    update: float = 0.1
+    # A lost class is searched at this many places of its colors in turn, on a map this many times smaller.
+    places: int = 6
+    map_shrink: int = 4
+    # A component farther than this share of the window from the class's last place is dropped,
+    max_distance_share: float = 0.15
+    # and one smaller than this share of the largest.
+    min_component_share: float = 0.01
+
+
+TUNING = VisibilityTuning()
 
 
 class Presence:
@@ -62,13 +78,15 @@ class Presence:
         area = float(where.sum())
         sure = float(probability[where].mean()) if area else 0.0
         share = area / max(float(self.areas[channel]), 1.0)
-        confidence = sure * likeness * min(1.0, share / WHOLE)
-        there = confidence >= float(self.typical_confidence[channel]) * (LOST if self.searches[channel] < 0 else FOUND)
+        confidence = sure * likeness * min(1.0, share / TUNING.min_area_share)
+        there = confidence >= float(self.typical_confidence[channel]) * (
+            TUNING.lost_below if self.searches[channel] < 0 else TUNING.found_above
+        )
         self.confidence[channel] = confidence if there else 0.0
         if there:
             self.searches[channel] = -1
-            self.areas[channel] += FOLLOWED * (area - self.areas[channel])
-            self.typical_confidence[channel] += FOLLOWED * (confidence - self.typical_confidence[channel])
+            self.areas[channel] += TUNING.update * (area - self.areas[channel])
+            self.typical_confidence[channel] += TUNING.update * (confidence - self.typical_confidence[channel])
         else:
             self.searches[channel] += 1
         return there
@@ -96,18 +114,15 @@ def place_of_colors(side: float, likely: NDArray[np.float32], searches: int) -> 
     side: of its window; likely (h, w) in [0, 1]: how like its colours every pixel is; searches: how many there were.
     """
     height, width = likely.shape
-    small = cv2.resize(likely, (max(1, width // COARSE), max(1, height // COARSE)), interpolation=cv2.INTER_AREA)
-    width_of_object = max(1, round(side / ROOM / COARSE))
+    small = cv2.resize(
+        likely, (max(1, width // TUNING.map_shrink), max(1, height // TUNING.map_shrink)), interpolation=cv2.INTER_AREA
+    )
+    width_of_object = max(1, round(side / WINDOW_TUNING.width_factor / TUNING.map_shrink))
     dense = cv2.blur(small, (width_of_object, width_of_object), borderType=cv2.BORDER_CONSTANT)
-    for _ in range(searches % PLACES + 1):
+    for _ in range(searches % TUNING.places + 1):
         _, _, _, (x, y) = cv2.minMaxLoc(dense)
         cv2.circle(dense, (x, y), width_of_object, 0.0, -1)
-    return Window((x + 0.5) * COARSE, (y + 0.5) * COARSE, side)
-
-
-# A piece of a class is dropped when it is this share of the class's window away from where the class was, or smaller
-# than this share of its largest piece.
-FAR, SPECK = 0.15, 0.01
+    return Window((x + 0.5) * TUNING.map_shrink, (y + 0.5) * TUNING.map_shrink, side)
 
 
 def smaller_components(mask: NDArray[np.bool_], probability: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -126,10 +141,10 @@ def far_or_small_components(mask: NDArray[np.bool_], before: NDArray[np.bool_], 
         return np.zeros(mask.shape, np.bool_)
     areas = stats[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0
-    drop = areas < SPECK * areas.max()
+    drop = areas < TUNING.min_component_share * areas.max()
     if before.any():
         away = cv2.distanceTransform((~before).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-        near = np.unique(ids[away <= FAR * side])
+        near = np.unique(ids[away <= TUNING.max_distance_share * side])
         far = np.ones(count, np.bool_)
         far[near] = False
         drop |= far

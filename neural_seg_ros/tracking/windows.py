@@ -11,17 +11,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Pixels of a window's side as the network sees it.
+
+
+@dataclass(frozen=True)
+class WindowTuning:
+    """Constants of the windows."""
+
+    # A window's side in widths of the object, or in sides of a square of its area; at least min_side_px.
+    width_factor: float = 1.8
+    area_side_factor: float = 2.2
+    min_side_px: float = 36.0
+    # Bounds of the change of the side from frame to frame.
+    max_shrink: float = 0.93
+    max_growth: float = 1.1
+    # Percent of the pixels at either end that do not count for an object's width.
+    ignored_percent: float = 1.0
+    # More objects than this share windows, which bounds the cost.
+    max_windows: int = 3
+    # Share of the side over which a window's answer fades into its surroundings.
+    fade_share: float = 0.06
+
+
+TUNING = WindowTuning()
+
+
 SIDE = 128
-# A window is this many times as wide as the object, or as the side of a square of the object's area; at least LEAST.
-ROOM, ROOM_OF_AREA, LEAST = 1.8, 2.2, 36.0
-# A window's side changes by no more than these factors from frame to frame.
-SHRINK, GROW = 0.93, 1.1
-# Percent of the pixels at either end that do not count for the width of an object.
-TAIL = 1.0
-# More objects than this share windows, so that their number costs nothing.
-MOST = 3
-# The answer of a window fades into what is around it over this share of its side.
-FADE = 0.06
 
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -66,11 +80,15 @@ def windows_of(labels: NDArray[np.integer], channels: list[int], before: Mapping
 
 
 def _around(x: NDArray[np.intp], y: NDArray[np.intp], shape: tuple[int, ...], before: Window | None) -> Window:
-    left, right = np.percentile(x, [TAIL, 100 - TAIL])
-    top, bottom = np.percentile(y, [TAIL, 100 - TAIL])
-    side = max(ROOM * max(right - left + 1, bottom - top + 1), ROOM_OF_AREA * len(y) ** 0.5, LEAST)
+    left, right = np.percentile(x, [TUNING.ignored_percent, 100 - TUNING.ignored_percent])
+    top, bottom = np.percentile(y, [TUNING.ignored_percent, 100 - TUNING.ignored_percent])
+    side = max(
+        TUNING.width_factor * max(right - left + 1, bottom - top + 1),
+        TUNING.area_side_factor * len(y) ** 0.5,
+        TUNING.min_side_px,
+    )
     if before is not None:
-        side = float(np.clip(side, SHRINK * before.side, GROW * before.side))
+        side = float(np.clip(side, TUNING.max_shrink * before.side, TUNING.max_growth * before.side))
     longer = float(max(shape))
     if side >= longer:
         return whole(shape)
@@ -84,9 +102,9 @@ def whole(shape: tuple[int, ...]) -> Window:
 
 
 def merged(windows: list[Window]) -> list[Window]:
-    """Merge windows to at most MOST that cover all of these."""
+    """Merge windows to at most ``max_windows`` that cover all of these."""
     windows = list(windows)
-    while len(windows) > MOST:
+    while len(windows) > TUNING.max_windows:
         pairs = [(a, b) for a in range(len(windows)) for b in range(a)]
         unions = {(a, b): _union(windows[a], windows[b]) for a, b in pairs}
         grown = [unions[a, b].side - max(windows[a].side, windows[b].side) for a, b in pairs]
@@ -134,6 +152,6 @@ def paste(base: NDArray[np.float32], seen: NDArray[np.float32], window: Window) 
 def _share(center: float, half: float, pixels: slice, size: int) -> NDArray[np.float32]:
     """Compute a window's weight along one axis: 1 except near its ends, unless they lie outside of the frame."""
     place = (np.arange(pixels.start, pixels.stop) - center) / half
-    low = 1.0 if center - half <= 0 else (1 + place) / (2 * FADE)
-    high = 1.0 if center + half >= size - 1 else (1 - place) / (2 * FADE)
+    low = 1.0 if center - half <= 0 else (1 + place) / (2 * TUNING.fade_share)
+    high = 1.0 if center + half >= size - 1 else (1 - place) / (2 * TUNING.fade_share)
     return np.broadcast_to(np.clip(np.minimum(low, high), 0, 1), place.shape).astype(np.float32)

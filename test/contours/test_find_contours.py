@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -148,7 +149,7 @@ def test_affinities_of_few_and_of_many_regions_are_the_same(
     look = affinity.coded(scene, affinity.Look())
     contour = np.random.default_rng(0).random(ids.shape, np.float32)
     few = affinity.affinities(ids, 108, look, contour).toarray()
-    monkeypatch.setattr(affinity, "MOST_DENSE", 0)
+    monkeypatch.setattr(affinity, "TUNING", replace(affinity.TUNING, max_dense_superpixels=0))
     assert np.allclose(affinity.affinities(ids, 108, look, contour).toarray(), few)
     assert np.array_equal(few, few.T)
 

@@ -13,7 +13,7 @@ from neural_seg_ros.config import TrackConfig
 from neural_seg_ros.errors import ImageError, SessionError
 from neural_seg_ros.images.arrays import resize_image
 from neural_seg_ros.tracking import Tracker
-from neural_seg_ros.tracking.pixel_evidence import COLOR, FLOOR, HELD, HOLD, combine_evidence
+from neural_seg_ros.tracking.pixel_evidence import TUNING, combine_evidence
 
 HEIGHT, WIDTH = 72, 128
 QUICK = TrackConfig(first_steps=40, correction_steps=20, frame_steps=1)
@@ -251,13 +251,19 @@ def test_motion_holds_pixels_to_their_class() -> None:
     shape = (2, 9, 9)
     before, color, motion = (np.zeros(shape, np.float32) for _ in range(3))
     before[1], before[0] = 0.9, 0.1
-    color[1] = FLOOR  # nothing like it was seen on the object
-    motion[0] = -(HELD + 0.5)  # which moves, where what is around it stands still
-    assert combine_evidence(color, motion, before, 0)[1, 4, 4] == pytest.approx(HOLD * (HELD + 0.5))
-    motion[0] = -(HELD - 0.5)
-    assert combine_evidence(color, motion, before, 0)[1, 4, 4] == pytest.approx(COLOR * FLOOR + HELD - 0.5)
+    color[1] = TUNING.min_log_likelihood  # nothing like it was seen on the object
+    motion[0] = -(TUNING.min_motion_log_odds + 0.5)  # which moves, where what is around it stands still
+    assert combine_evidence(color, motion, before, 0)[1, 4, 4] == pytest.approx(
+        TUNING.hold_weight * (TUNING.min_motion_log_odds + 0.5)
+    )
+    motion[0] = -(TUNING.min_motion_log_odds - 0.5)
+    assert combine_evidence(color, motion, before, 0)[1, 4, 4] == pytest.approx(
+        TUNING.color_weight * TUNING.min_log_likelihood + TUNING.min_motion_log_odds - 0.5
+    )
     # Where it was not before, it takes colours of its own as well.
-    motion[0] = -(HELD + 0.5)
-    assert combine_evidence(color, motion, 1 - before, 0)[1, 4, 4] == pytest.approx(COLOR * FLOOR)
+    motion[0] = -(TUNING.min_motion_log_odds + 0.5)
+    assert combine_evidence(color, motion, 1 - before, 0)[1, 4, 4] == pytest.approx(
+        TUNING.color_weight * TUNING.min_log_likelihood
+    )
     # What is around the objects has no say in its own favour.
     assert not combine_evidence(color, motion, before, 0)[0].any()
