@@ -22,6 +22,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={f"{NAME}.offline.outputs": ["*.j2"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
@@ -32,6 +33,7 @@ setup(
     python_requires=">=3.10",
     install_requires=[
         "higra>=0.6",
+        "jinja2>=3.0",
         "joblib>=1.3",
         "numpy>=1.26",
         "opencv-python-headless>=4.8",
@@ -39,7 +41,8 @@ setup(
         "psutil>=5.9",
         "pyyaml>=6.0",
         "rich>=13",
-        "rosbags>=0.11",
+        # The readers of damaged bags (offline/bags/damaged) use private classes of rosbags: test before raising this.
+        "rosbags>=0.11,<0.12",
         "rosbags-image>=0.10",
         "safetensors>=0.4",
         "scikit-image>=0.22",

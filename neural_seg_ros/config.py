@@ -65,7 +65,7 @@ class FieldConfig:
 
 @dataclass(frozen=True)
 class FitConfig:
-    """The steps that are due for a new frame or annotation, which ``Session.fit()`` makes."""
+    """The steps due for a new frame or annotation, which ``Session.fit()`` runs."""
 
     first_steps: int = option(
         100, "steps on the first frame, before and after which clicks are answered", low=1, high=100_000
@@ -79,7 +79,7 @@ class FitConfig:
 
 @dataclass(frozen=True)
 class TrackConfig:
-    """The tracking of an answer from an annotated frame to those that follow."""
+    """The tracking of an answer from an annotated frame to later frames."""
 
     size: int = option(427, "longer side in pixels at which frames are tracked", low=32, high=2048)
     first_steps: int = option(1000, "steps after the first annotation of a class", low=1, high=100_000)
@@ -108,7 +108,7 @@ class ContourConfig:
 
 @dataclass(frozen=True)
 class SessionConfig:
-    """Everything a Session needs to know; ``SessionConfig.preset(name)`` gives the starting points in PRESETS."""
+    """The configuration of a session; ``SessionConfig.preset(name)`` returns one of PRESETS."""
 
     answer: str = option("fused", "how labels are found", choices=("fused", "field"))
     label_bits: int = option(
@@ -156,7 +156,7 @@ class SessionConfig:
 
     @property
     def answers_at_once(self) -> bool:
-        """Whether the region graph answers annotations before the fit (``answer: fused``)."""
+        """True if the region graph answers annotations before the fit (``answer: fused``)."""
         return self.answer == "fused"
 
     @property
@@ -168,7 +168,7 @@ class SessionConfig:
 PRESETS: dict[str, SessionConfig] = {
     "cpu": SessionConfig(),
     "gpu": SessionConfig(field=FieldConfig(size=256, width=128)),
-    # As published; only the border prior is ours, without which clicks of one class alone would take the whole frame.
+    # As published, except the border prior: without it clicks of a single class would label the whole frame.
     "thesis": SessionConfig(
         answer="field",
         fit=FitConfig(frame_steps=3),

@@ -1,4 +1,4 @@
-"""Pictures for people: class colours, overlays with contours and annotations, contact sheets."""
+"""Pictures for people: class colors, overlays with contours and annotations, contact sheets."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Rgb = tuple[int, int, int]
 BACKGROUND: Rgb = (0, 0, 0)
 UNLABELLED: Rgb = (96, 96, 96)
 _WHITE: Rgb = (255, 255, 255)
-# Ordered so that the first classes of a scene, nearly all there are in practice, lie far apart, for colour-blind
+# Ordered so that the first classes of a scene, nearly all there are in practice, lie far apart, for color-blind
 # viewers too; later classes follow the golden angle of hue.
-_FIRST: tuple[Rgb, ...] = (
+_FIRST_COLORS: tuple[Rgb, ...] = (
     (225, 50, 225),
     (0, 114, 255),
     (0, 200, 120),
@@ -32,8 +32,8 @@ _FIRST: tuple[Rgb, ...] = (
     (140, 90, 40),
     (130, 255, 60),
 )
-_CAPTION_HEIGHT = 22
-_THICKEST = 32_767  # what OpenCV draws
+_CAPTION_HEIGHT_PX = 22
+_MAX_THICKNESS_PX = 32_767  # OpenCV's limit
 
 
 def palette(class_id: int) -> Rgb:
@@ -59,7 +59,7 @@ def overlay(
 ) -> RgbImage:
     """Tint a copy of an (H, W, 3) uint8 RGB image by (H, W) class ids, with contours and annotations.
 
-    Background and unlabelled pixels keep the image's colour. Each class has a contour of 1 px, 2 px from 480 px on.
+    Background and unlabeled pixels keep the image's color. Each class has a contour of 1 px, 2 px from 480 px on.
     Clicks are discs with a white rim, those of class 0 black discs with a minus; dense masks are not drawn.
     """
     colors = color_mask(labels, unlabelled)
@@ -96,7 +96,7 @@ def contact_sheet(images: Sequence[RgbImage], columns: int, captions: Sequence[s
     ``images`` must not be empty; ``captions`` may be shorter than ``images``.
     """
     height, width = images[0].shape[:2]
-    strip = _CAPTION_HEIGHT if captions else 0
+    strip = _CAPTION_HEIGHT_PX if captions else 0
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     sheet = np.zeros((rows * (height + strip), columns * width, 3), np.uint8)
@@ -113,7 +113,7 @@ def contact_sheet(images: Sequence[RgbImage], columns: int, captions: Sequence[s
 
 @lru_cache(maxsize=1)
 def _colors() -> NDArray[np.uint8]:
-    """Return (65536, 3) uint8: the colour of every class id."""
+    """Return (65536, 3) uint8: the color of every class id."""
     ids = np.arange(65536)
     hsv = np.empty((len(ids), 1, 3), np.uint8)
     hsv[:, 0, 0] = (ids * 0.618033988749895 % 1.0 * 180).astype(np.uint8)
@@ -121,7 +121,7 @@ def _colors() -> NDArray[np.uint8]:
     hsv[:, 0, 2] = np.array([255, 190], np.uint8)[ids // 21 % 2]
     colors = np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[:, 0], np.uint8)
     colors[0] = BACKGROUND
-    colors[1 : 1 + len(_FIRST)] = _FIRST
+    colors[1 : 1 + len(_FIRST_COLORS)] = _FIRST_COLORS
     colors.setflags(write=False)
     return colors
 
@@ -158,7 +158,7 @@ def _draw(image: RgbImage, annotation: Annotation) -> None:
         thickness = max(thickness, round(annotation.width))
     closed = isinstance(annotation, Box | Region)
     for line_color, line_thickness in ((_WHITE, thickness + 2), (color, thickness)):
-        cv2.polylines(image, [points], closed, line_color, min(line_thickness, _THICKEST), cv2.LINE_AA)
+        cv2.polylines(image, [points], closed, line_color, min(line_thickness, _MAX_THICKNESS_PX), cv2.LINE_AA)
 
 
 def _draw_click(image: RgbImage, click: Click, color: Rgb, radius: int) -> None:

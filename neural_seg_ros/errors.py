@@ -1,4 +1,4 @@
-"""Named errors for everything that comes from outside. Each message says what was given and what is accepted."""
+"""Errors of input from outside; their messages name the field, the given value and the accepted ones."""
 
 from __future__ import annotations
 

@@ -13,17 +13,17 @@ import yaml
 
 from neural_seg_ros.errors import NeuralSegError, one_line
 
-# There is no way but to set it, which is not for a time when other threads make files.
+# The mask can only be read by setting it, so this happens at import, before other threads create files.
 _UMASK = os.umask(0o077)
 os.umask(_UMASK)
 
 
 @contextmanager
 def whole_file(path: str | Path, *, synced: bool = True) -> Iterator[Path]:
-    """Give a temporary path with the same suffix to write to; on success it is synced and renamed to ``path``.
+    """Yield a temporary path with the same suffix to write to; on success it is synced and renamed to ``path``.
 
-    When the body raises, the temporary file is removed and ``path`` stays as it was. Not ``synced`` it survives the end
-    of this process, and that of the machine only after ``sync``.
+    When the body raises, the temporary file is removed and ``path`` stays as it was. Without ``synced`` the file
+    survives the end of this process, but the end of the machine only after ``sync``.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def whole_file(path: str | Path, *, synced: bool = True) -> Iterator[Path]:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Return the path of a file ``name`` in ``folder``. Raises ValueError where that is a link, or leads elsewhere."""
+    """Return the path of a file ``name`` in ``folder``. Raises ValueError if it is a link or outside of the folder."""
     path = folder / name
     if path.is_symlink() or path.resolve().parent != folder.resolve():
         raise ValueError(f"got {path}, which leads to {path.resolve()}, accepted: files of {folder} itself")
@@ -62,7 +62,7 @@ def write_text(path: str | Path, content: str) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have a file, or the names in a folder, on the disk when this returns."""
+    """Flush a file, or the names in a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

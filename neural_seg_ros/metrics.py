@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 from neural_seg_ros.images.arrays import Labels, fill_from_nearest
 
 # Share of the image's diagonal.
-TOLERANCE = 0.008
+TOLERANCE_SHARE = 0.008
 
 
 def contour_accuracy(labels: Labels, truth: Labels, class_id: int = 1) -> float:
     """Compute F of one class, 2 p r / (p + r) in [0, 1], of (H, W) labels against a truth with IGNORE.
 
     p is the share of the contour that lies within .008 of the image's diagonal (rounded up to pixels) of the true one,
-    r the share of the true contour that lies so near to the answer's: the matching by dilation of the official code. 1
-    when neither has a contour, 0 when one of them has none. Pixels not judged belong to no object.
+    r the share of the true contour within that distance of the contour of the labels: the matching by dilation of the
+    official code. 1 when neither has a contour, 0 when one of them has none. Pixels not judged belong to no object.
     """
     found = _contour((labels == class_id) & (truth != IGNORE))
     wanted = _contour(truth == class_id)
     if not found.any() or not wanted.any():
         return float(found.any() == wanted.any())
-    tolerance = np.ceil(TOLERANCE * np.hypot(*truth.shape))
+    tolerance = np.ceil(TOLERANCE_SHARE * np.hypot(*truth.shape))
     precision = float((distance_to(wanted)[found] <= tolerance).mean())
     recall = float((distance_to(found)[wanted] <= tolerance).mean())
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0

@@ -1,4 +1,4 @@
-"""In which numbers a field is computed."""
+"""Set-up of torch: precision, device, random seed, deterministic algorithms, and the keys of snapshots."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from neural_seg_ros.errors import ConfigError
 def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
     """Choose float32 or bfloat16 for ``fp32``, ``bf16``, or ``auto``: bfloat16 where the device computes it natively.
 
-    Weights, moments, losses and the statistics of normalisation are float32 in any case.
+    Weights, moments, losses and the statistics of normalization are float32 in any case.
     """
     if precision == "auto":
         precision = "bf16" if native_bfloat16(device) else "fp32"
@@ -24,7 +24,7 @@ def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 def computing(code: Tensor) -> torch.autocast:
     """Return the context in which a network computes in the dtype of its ``code``."""
-    # The cache would keep weights of one step for the next when steps are captured.
+    # With the cache, captured steps would use the weights of the step before.
     return torch.autocast(code.device.type, torch.bfloat16, code.dtype == torch.bfloat16, cache_enabled=False)
 
 
@@ -58,14 +58,14 @@ _GENERATOR = threading.Lock()
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's one generator inside this context; sessions have many threads."""
+    """Seed torch's global generator inside this context; a lock serializes the threads that use it."""
     with _GENERATOR, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 
 
 def only_deterministic(device: torch.device) -> None:
-    """Have cuDNN choose no algorithm on this device that adds in any order."""
+    """Restrict cuDNN on this device to algorithms that add in a fixed order."""
     if device.type == "cuda":
         torch.backends.cudnn.deterministic = True
 

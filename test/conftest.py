@@ -1,4 +1,4 @@
-"""What tests share: the data folder, a DDS domain of their own, and a probe that waits for messages.
+"""Fixtures of all tests: the data folder, a DDS domain of their own, and a probe that waits for messages.
 
 A ROS test module starts with ``pytest.importorskip("rclpy")``, so that without rclpy it is skipped and not an error.
 """

@@ -18,7 +18,7 @@ from neural_seg_ros.images.arrays import resize_image
 
 @dataclass(frozen=True)
 class AnnotationMark:
-    """One annotation: the channels it names, and the pixel (x, y) of a click, None of anything larger."""
+    """One annotation: the channels it names, and the pixel (x, y) of a click; None for other shapes."""
 
     annotation: Annotation
     channels: tuple[int, ...]
@@ -31,7 +31,7 @@ class BoxTarget:
 
     channel  of the object
     pixels   (rows, columns) of the box
-    rest     channel of what else is in the box, None where that may be anything
+    rest     channel of the other pixels in the box, None if they may be of any class
     """
 
     channel: int
@@ -45,7 +45,7 @@ class AnnotationTargets:
 
     image    (h, w, 3) uint8 RGB: the frame at that size
     labels   (h, w) int64 channel in [0, count), read where weights > 0
-    weights  (h, w) float32: 1 where the user annotated, less where it is only presumed, 0 elsewhere
+    weights  (h, w) float32: 1 where the user annotated, less where a prior applies, 0 elsewhere
     count    N, number of classes
     outside  {channel: (h, w) bool} of the classes that have bounding boxes here: True where the class cannot be
     boxes    these bounding boxes
@@ -61,15 +61,15 @@ class AnnotationTargets:
     marks: tuple[AnnotationMark, ...] = ()
 
 
-# Draws the frame's annotations at a given (height, width).
+# A function that draws the frame's annotations at a given (height, width).
 Draw = Callable[[tuple[int, int]], AnnotationTargets]
 
 
-# Weight of what is presumed, against 1 for what the user drew.
-PRESUMED_WEIGHT = 0.1
-# Share of the frame that is presumed to be something else when only background was clicked.
+# Weight of priors, against 1 for annotations.
+PRIOR_WEIGHT = 0.1
+# Share of the frame that is assumed to be an object when only background was clicked.
 UNLIKE_SHARE = 0.1
-# Share of a bounding box that is presumed to be its object.
+# Share of a bounding box that is assumed to be its object.
 BOX_SHARE = 0.25
 
 
@@ -108,21 +108,21 @@ def box_prior(
 ) -> NDArray[np.int32]:
     """Return the class assumed in bounding boxes in which their object is not annotated.
 
-    It is the quarter of the box least like what is outside of it, or annotated as something else; all of a box in which
-    nothing differs from that, or that leaves nothing outside. Where boxes overlap the smallest holds.
+    It is the quarter of the box least like the pixels outside of the box or annotated as another class. It is the whole
+    box if no pixel in it differs from these, or if the box leaves none outside. Where boxes overlap the smallest holds.
 
     image: (h, w, 3) uint8 RGB; labels: (h, w) int32, ``nothing`` where not annotated; boxes: (class id, (rows,
     columns)) of every open box; outside: {class id: (h, w) bool}. Returns (h, w) int32 class ids, ``nothing`` where
-    none is presumed.
+    no class is assumed.
     """
-    presumed = np.full_like(labels, nothing)
+    prior = np.full_like(labels, nothing)
     for class_id, pixels in sorted(boxes, key=lambda box: -labels[box[1]].size):
         others = (labels != nothing) & (labels != class_id) & ~outside[class_id]
         distance = unlikeness(image, outside[class_id], others)[pixels]
         unlike = (distance > 0) & (distance >= np.quantile(distance, 1 - BOX_SHARE))
-        presumed[pixels][unlike if distance.any() else np.ones_like(unlike)] = class_id
-    presumed[labels != nothing] = nothing
-    return presumed
+        prior[pixels][unlike if distance.any() else np.ones_like(unlike)] = class_id
+    prior[labels != nothing] = nothing
+    return prior
 
 
 def unlikeness(image: NDArray[np.uint8], *known: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -157,11 +157,11 @@ class FrameAnnotation:
     id: int
 
 
-def classes_among(placed: Sequence[FrameAnnotation], unlabelled: int) -> tuple[int, ...]:
+def classes_among(annotations: Sequence[FrameAnnotation], unlabelled: int) -> tuple[int, ...]:
     """Return the annotated class ids, ascending; objects that all have bounding boxes imply the background."""
     ids: set[int] = set()
     bounded: set[int] = set()
-    for each in placed:
+    for each in annotations:
         ids |= classes_of(each.annotation, unlabelled)
         if isinstance(each.annotation, Box) and each.annotation.bounding:
             bounded.add(each.annotation.class_id)
@@ -171,7 +171,7 @@ def classes_among(placed: Sequence[FrameAnnotation], unlabelled: int) -> tuple[i
 
 
 def implied_other_class(classes: tuple[int, ...], unlabelled: int) -> int | None:
-    """Return the class of all that is not the one annotated class, or None with several or no classes.
+    """Return the class of all pixels that are not of the one annotated class; None with several or no classes.
 
     Beside one object it is background, beside background alone it is unlabelled.
     """
@@ -198,10 +198,10 @@ def draw(
     size: tuple[int, int],
     config: SessionConfig,
 ) -> AnnotationTargets:
-    """Draw the annotations of a frame (H, W, 3), with what they imply and the priors, at (height, width).
+    """Draw the annotations of a frame (H, W, 3), the labels they imply and the priors, at (height, width).
 
-    Outside of the bounding boxes of every object is background, as if the user had drawn it. Inside a bounding box in
-    which its class is not annotated a part is presumed to be of it.
+    If every object has bounding boxes, pixels outside of all of them are background, as if the user had drawn it. A
+    prior assumes that part of a bounding box is of its class, unless the class is annotated in it.
 
     classes: annotated so far on any frame; channels: class id of each channel.
     """
@@ -216,12 +216,12 @@ def draw(
         ids[beyond] = BACKGROUND
     weights = (ids != NOTHING).astype(np.float32)
     unanswered = [(class_id, pixels) for class_id, pixels in boxes if not (ids[pixels] == class_id).any()]
-    presumed = box_prior(image, ids, unanswered, outside, NOTHING)
+    prior = box_prior(image, ids, unanswered, outside, NOTHING)
     rest = implied_other_class(classes, config.unlabelled)
     if rest is not None and config.border_prior and (weights.any() or boxes) and not beyond.any():
-        presumed[border_prior(ids, NOTHING) if rest == BACKGROUND else unlike_prior(image, ids, NOTHING)] = rest
-    ids = np.where(presumed == NOTHING, ids, presumed)
-    weights[presumed != NOTHING] = PRESUMED_WEIGHT
+        prior[border_prior(ids, NOTHING) if rest == BACKGROUND else unlike_prior(image, ids, NOTHING)] = rest
+    ids = np.where(prior == NOTHING, ids, prior)
+    weights[prior != NOTHING] = PRIOR_WEIGHT
     numbered = {channels.index(class_id): where for class_id, where in outside.items()}
     inside = channels.index(BACKGROUND) if bounded else None
     outlined = tuple(BoxTarget(channels.index(class_id), pixels, inside) for class_id, pixels in boxes)

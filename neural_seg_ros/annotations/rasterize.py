@@ -23,7 +23,8 @@ def rasterize(
     """Draw annotations, made on a frame of (height, width) pixels, at another (height, width) size.
 
     Every annotation that touches the frame marks at least one pixel; where two overlap the later one holds. Bounding
-    boxes mark none: they say of no pixel what it is. The centre of pixel x of the frame lies at (x + 1/2) scale - 1/2.
+    boxes mark none, because they tell the class of no pixel. The center of pixel x of the frame lies at
+    (x + 1/2) scale - 1/2.
 
     Returns (height, width) int32: class id, or NOTHING (-1).
     """
@@ -50,7 +51,7 @@ def bounding_boxes(
 def outside_boxes(boxes: Iterable[tuple[int, Pixels]], labels: NDArray[np.int32]) -> dict[int, NDArray[np.bool_]]:
     """Return {class id: (h, w) bool} where a class with bounding boxes is ruled out: outside of all, unless annotated.
 
-    labels: (h, w) int32 what ``rasterize`` drew.
+    labels: (h, w) int32 from ``rasterize``.
     """
     outside: dict[int, NDArray[np.bool_]] = {}
     for class_id, pixels in boxes:
@@ -85,14 +86,14 @@ def _draw_shape(canvas: NDArray[np.int32], shape: Click | Stroke | Region, scale
         _draw_line(canvas, shape.points, shape.width, shape.class_id, scale)
     else:
         cv2.fillPoly(canvas, [_fixed_point(shape.points, canvas, scale)], shape.class_id, shift=SHIFT)
-        # A thin polygon can fall between pixel centres; its outline cannot.
+        # A thin polygon can fall between pixel centers; its outline cannot.
         _draw_line(canvas, (*shape.points, shape.points[0]), 1.0, shape.class_id, scale)
 
 
 def _draw_disc(canvas: NDArray[np.int32], click: Click, scale: NDArray[np.float64]) -> None:
     height, width = canvas.shape
     x, y = (np.array([click.x, click.y]) + 0.5) * scale - 0.5
-    # Radius 1 is the pixel under the cursor alone, so the disc reaches radius - 1/2 from its centre.
+    # Radius 1 is the pixel under the cursor alone, so the disc reaches radius - 1/2 from its center.
     reach = (click.radius - 0.5) * scale
     rows = slice(max(0, int(y - reach[1])), min(height, int(y + reach[1]) + 2))
     columns = slice(max(0, int(x - reach[0])), min(width, int(x + reach[0]) + 2))

@@ -16,23 +16,23 @@ from neural_seg_ros.annotations.shapes import Annotation, Box, Click, Region, St
 from neural_seg_ros.errors import AnnotationError, short
 
 MAX_POINTS = 10_000
-# Bytes of a message, with all of these and with colours, which are not looked at.
+# Bytes of a message with that many points and their colors, which are ignored.
 MAX_BYTES = 2**20
-# Characters of what names a class.
+# Characters of the text that names a class.
 MAX_TEXT = 256
-# After the class of a POLYGON it makes a bounding box of it.
+# Suffix after the class of a POLYGON that makes it a bounding box.
 BOUNDING = "bounding"
-# Every point of a POINTS marker is a click, and each click takes memory to be undone.
+# Every point of a POINTS marker is a click, and undo keeps a snapshot for each click.
 MAX_CLICKS = 100
 ClassNames = Mapping[int, str]
-# Of visualization_msgs/msg/ImageMarker: what is drawn, and what is done with it.
+# Constants of visualization_msgs/msg/ImageMarker: types and actions.
 CIRCLE, LINE_STRIP, POLYGON, POINTS = 0, 1, 3, 4
 ADD, REMOVE = 0, 1
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Put the annotations of a marker on the frame, in place of what its id drew before."""
+    """A command to put the annotations of a marker on the frame, in place of the earlier ones of its id."""
 
     marker_id: int
     annotations: tuple[Annotation, ...]
@@ -40,7 +40,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Remove:
-    """Take back what the marker id drew."""
+    """A command to take back the annotations of a marker id."""
 
     marker_id: int
 

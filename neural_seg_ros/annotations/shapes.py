@@ -1,6 +1,6 @@
 """The shapes of annotations: clicks, boxes, strokes, regions and dense masks.
 
-Coordinates are pixels of the frame they were made on, x right, y down; the centre of the upper left pixel is (0, 0),
+Coordinates are pixels of the frame they were made on, x right, y down; the center of the upper left pixel is (0, 0),
 so a frame of width W accepts -0.5 <= x < W - 0.5. Class 0 is background (a negative click).
 """
 
@@ -42,8 +42,8 @@ class Click:
 class Box:
     """All pixels with x0 <= x <= x1 and y0 <= y <= y1; the corners may come in any order.
 
-    Filled, every one of them is of the class. With ``bounding`` the object of the class is inside, and what is outside
-    is not it, as in GrabCut (Rother et al. 2004); with several such boxes it is inside their union.
+    Filled, every one of them is of the class. With ``bounding`` the object of the class is inside, and no pixel outside
+    is of it, as in GrabCut (Rother et al. 2004); with several such boxes it is inside their union.
     """
 
     x0: float
@@ -116,7 +116,7 @@ class Mask:
 
     @cached_property
     def values(self) -> frozenset[int]:
-        """The values that occur in ``labels``, the unlabelled one included; looked for once."""
+        """The values that occur in ``labels``, the unlabelled one included; cached."""
         return frozenset(np.unique(self.labels).tolist())
 
 

@@ -1,4 +1,4 @@
-"""The annotation file: YAML with classes and what is drawn on which frame.
+"""The annotation file: YAML with classes, and annotations with their frames.
 
     classes: {1: dog, 2: grass}
     annotations:
@@ -9,9 +9,9 @@
       - {stamp: 12.5, class: 2, region: [[5, 5], [40, 60], [9, 70]]}
       - {frame: 0, mask: first_frame.png}
 
-A box is filled; with ``bounding`` the object is inside, and what is outside is not it. Class 0 is background. ``frame``
+A box is filled; with ``bounding`` the object is inside, and no pixel outside is of it. Class 0 is background. ``frame``
 is an index from 0; ``stamp`` is in seconds and means the first frame at or after it. The path of a mask is relative to
-the file. A mask holds class ids and 255 (65535 with 16 bits) where nothing is said;
+the file. A mask holds class ids and 255 (65535 with 16 bits) where nothing is annotated;
 one of 0 and 255 only is black and white, its white is class 1.
 """
 
@@ -40,7 +40,7 @@ _EXTRAS = {"click": {"radius"}, "box": {"bounding"}, "stroke": {"width"}}
 
 @dataclass(frozen=True)
 class Entry:
-    """One annotation and where it belongs: either ``frame`` (index from 0) or ``stamp`` (seconds) is given."""
+    """One annotation and its frame: either ``frame`` (index from 0) or ``stamp`` (seconds) is given."""
 
     annotation: Annotation
     frame: int | None = None

@@ -90,7 +90,7 @@ def replay(
         two_pass=two_pass,
         config=settled,
         device=device,
-        continuation=ResumeOptions(checkpoint, resume, from_frame, started=uuid.uuid4().hex),
+        resume_options=ResumeOptions(checkpoint, resume, from_frame, started=uuid.uuid4().hex),
     )
     tasks = plan(bags, image_topic, out)
     where = common.backend_of(backend, scheduler, local_backend(min(jobs, len(tasks))))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from neural_seg_ros.annotations.implied import AnnotationTargets
 from neural_seg_ros.click_answer.estimate import Estimate
-from neural_seg_ros.images.arrays import likeliest
+from neural_seg_ros.images.arrays import likeliest, resize_channels
 
 # Counts as annotated for the region graph, and stays below the user's own annotations.
 CARRIED_SEED_WEIGHT = 0.5
@@ -29,9 +29,7 @@ def recall(drawn: AnnotationTargets, carried: Estimate) -> AnnotationTargets:
     carried: estimate of this frame from before its first annotation, at any size, in the channel order of ``drawn``
     """
     height, width = drawn.labels.shape
-    size = (width, height)
-    full = [cv2.resize(channel, size, interpolation=cv2.INTER_LINEAR) for channel in carried.probabilities]
-    probabilities = np.stack(full)
+    probabilities = resize_channels(carried.probabilities, height, width, cv2.INTER_LINEAR)
     labels, share = likeliest(probabilities)
     grid = np.zeros((height, width), np.bool_)
     grid[SPACING_PX // 2 :: SPACING_PX, SPACING_PX // 2 :: SPACING_PX] = True

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_seg_ros.click_answer.candidates import candidates_of
 from neural_seg_ros.click_answer.vote import PastClick, shares_of
+from neural_seg_ros.images.arrays import fill_from_nearest
 from neural_seg_ros.regions.graph import Regions
 from neural_seg_ros.regions.graph_distances import walk
 from neural_seg_ros.regions.seeds import HARD, Seeds, seeds_of
@@ -104,13 +104,8 @@ def _split_at_annotations(
     """Split superpixels with annotations of several classes between their nearest annotated pixels, in place."""
     if not seeds.split.any():
         return answer
-    drawn = weights >= HARD
-    _, nearest = cv2.distanceTransformWithLabels(
-        (~drawn).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    class_of = np.zeros(int(nearest.max()) + 1, np.int64)
-    class_of[nearest[drawn]] = labels[drawn]
+    nearest = fill_from_nearest(labels, weights < HARD)
     y, x = np.nonzero(seeds.split[regions.ids])
     answer[:, y, x] = (1 - MIN_ANNOTATED_PROBABILITY) / len(answer)
-    answer[class_of[nearest[y, x]], y, x] += MIN_ANNOTATED_PROBABILITY
+    answer[nearest[y, x], y, x] += MIN_ANNOTATED_PROBABILITY
     return answer

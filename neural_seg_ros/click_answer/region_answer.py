@@ -18,7 +18,7 @@ from neural_seg_ros.click_answer.carried_seeds import recall
 from neural_seg_ros.click_answer.estimate import Estimate
 from neural_seg_ros.click_answer.graph import graph_answer
 from neural_seg_ros.click_answer.vote import PastClick
-from neural_seg_ros.images.arrays import MIN_SIDE, field_shape, resize_image
+from neural_seg_ros.images.arrays import MIN_SIDE, field_shape, resize_channels, resize_image
 from neural_seg_ros.regions import FEW_MEMBERS, MEMBERS, RegionFinder, Regions
 
 GRAPH_SIDE_PX = 300
@@ -243,7 +243,6 @@ def _graph_shape(image: NDArray[np.uint8]) -> tuple[int, int]:
 def _labels_at_centroids(regions: Regions, estimate: Estimate) -> NDArray[np.int64]:
     """Return (R,) the most probable channel of ``estimate`` at the center of every superpixel."""
     height, width = regions.ids.shape
-    size = (width, height)
-    full = np.stack([cv2.resize(p, size, interpolation=cv2.INTER_LINEAR) for p in estimate.probabilities])
+    full = resize_channels(estimate.probabilities, height, width, cv2.INTER_LINEAR)
     x, y = np.rint(regions.centroids).astype(int).T
     return np.asarray(full[:, y, x].argmax(0), np.int64)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_seg_ros.images.arrays import resize_channels
 from neural_seg_ros.regions.pixel_features import lab_of, nearest, palette
 
 
@@ -146,10 +147,7 @@ def _tensors(shares: Iterable[Plane], sigmas: Sequence[float]) -> list[NDArray[n
                 product *= weight
                 part += product
     height, width = share.shape
-    return [
-        np.stack([cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR) for part in sums[sigma]])
-        for sigma in sigmas
-    ]
+    return [resize_channels(sums[sigma], height, width, cv2.INTER_LINEAR) for sigma in sigmas]
 
 
 def _shrunk(share: Plane, times: int) -> Plane:

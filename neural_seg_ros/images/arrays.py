@@ -1,7 +1,8 @@
-"""The image boundary: what a frame must look like, and its size inside the field."""
+"""Images and channels as arrays: the checks of a frame, sizes, and the nearest or most probable label."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import cv2
@@ -52,6 +53,13 @@ def resize_image(image: NDArray[np.uint8], height: int, width: int) -> NDArray[n
     return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
 
 
+def resize_channels(
+    channels: Iterable[NDArray[np.float32]], height: int, width: int, method: int
+) -> NDArray[np.float32]:
+    """Resize every channel of (C, h, w) to (C, height, width); ``method``: an interpolation of OpenCV."""
+    return np.stack([cv2.resize(channel, (width, height), interpolation=method) for channel in channels])
+
+
 def likeliest(probabilities: NDArray[np.floating]) -> tuple[NDArray[np.int16], NDArray[np.floating]]:
     """Find the most probable channel and its probability, (h, w) each, of (C, h, w) without NaN.
 
@@ -66,7 +74,10 @@ def likeliest(probabilities: NDArray[np.floating]) -> tuple[NDArray[np.int16], N
 
 
 def fill_from_nearest(values: NDArray[T], empty: NDArray[np.bool_]) -> NDArray[T]:
-    """Fill each ``empty`` pixel of ``values`` (H, W) with the nearest other one's value; 0 if all are empty."""
+    """Fill each ``empty`` pixel of ``values`` (H, W) with the value of the nearest other pixel.
+
+    Distances are approximate (5x5 mask). Returns a new array; zeros if all pixels are empty.
+    """
     if empty.all():
         return np.zeros_like(values)
     _, index = cv2.distanceTransformWithLabels(

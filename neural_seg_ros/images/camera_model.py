@@ -1,8 +1,8 @@
 """The camera model of a ``sensor_msgs/CameraInfo``: image size, rectification, rays.
 
 It describes the full sensor: K and D the image as the lens makes it, P the rectified one; region of interest and
-binning say which part of it is published, at which scale. Which of the two an image is, its topic tells by convention
-(REP 104): ``image_rect*`` is rectified, anything else is not.
+binning give the published part and its scale. The topic tells by convention (REP 104) which of the two an image is:
+``image_rect*`` is rectified, any other is not.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _COEFFICIENTS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), FISHEY
 
 
 def is_rectified(topic: str) -> bool:
-    """Return whether a topic's name says rectified: image_rect, image_rect_color, image_rect/compressed."""
+    """Return whether a topic's name marks rectified images: image_rect, image_rect_color, image_rect/compressed."""
     return any(part.startswith("image_rect") for part in topic.split("/"))
 
 
@@ -36,7 +36,7 @@ def check_calibration(info: Any, frame: tuple[int, int], rectified: bool) -> Non
     """Raise CameraInfoError unless a CameraInfo is the calibration of images of (height, width)."""
     name, focal_lengths = ("p", (info.p[0], info.p[5])) if rectified else ("k", (info.k[0], info.k[4]))
     matrix = np.asarray(info.p if rectified else info.k, np.float64)
-    # Not the other way round, as comparisons with NaN are false.
+    # Negated, because comparisons with NaN are false.
     if not (min(focal_lengths) > 0 and np.isfinite(matrix).all()):
         given = "focal lengths {:g} and {:g}".format(*focal_lengths)
         raise CameraInfoError(f"camera_info {name}: got {given}, accepted: those of a calibrated camera, above 0")
@@ -54,8 +54,8 @@ def check_calibration(info: Any, frame: tuple[int, int], rectified: bool) -> Non
         )
 
 
-# More than this many times as far from the axis as deep, a ray is none that a lens model is good for.
-_STEEPEST = 100.0
+# Lens models are not valid for rays farther from the optical axis than this, relative to their depth.
+_MAX_SLOPE = 100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ def camera_rays(info: Any, size: tuple[int, int], rectified: bool) -> Rays:
     """
     check_calibration(info, size, rectified)
     height, width = size
-    # Pixels of the full sensor: a binned pixel stands where projection.py puts it, at the first of those it is made of.
+    # Pixels of the full sensor: a binned pixel stands for the first of its pixels, as in ros/segmenter/projection.py.
     u = np.arange(width) * max(1, info.binning_x) + float(info.roi.x_offset)
     v = np.arange(height) * max(1, info.binning_y) + float(info.roi.y_offset)
     matrix = np.asarray(info.p, np.float64).reshape(3, 4)[:, :3] if rectified else np.asarray(info.k).reshape(3, 3)
@@ -91,5 +91,5 @@ def camera_rays(info: Any, size: tuple[int, int], rectified: bool) -> Rays:
     pixels = np.stack(np.meshgrid(u, v), -1).reshape(-1, 1, 2)
     undistort = cv2.fisheye.undistortPoints if info.distortion_model == FISHEYE else cv2.undistortPoints
     points = undistort(pixels, matrix, distortion).reshape(height, width, 2)
-    points[~(np.abs(points) < _STEEPEST).all(-1)] = np.nan
+    points[~(np.abs(points) < _MAX_SLOPE).all(-1)] = np.nan
     return Rays(points[..., 0].astype(np.float32), points[..., 1].astype(np.float32), size)

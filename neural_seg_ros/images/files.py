@@ -22,7 +22,7 @@ from neural_seg_ros.images.arrays import Labels
 RgbImage = NDArray[np.uint8]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-DEFAULT_FPS = 25.0  # of a folder of images, and of a video that does not say
+DEFAULT_FPS = 25.0  # of a folder of images, and of a video without a rate
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +140,7 @@ def read_image(path: str | Path) -> RgbImage:
 
 
 def write_image(path: str | Path, image: RgbImage | Labels) -> None:
-    """Write (H, W) grey of 8 or 16 bits or (H, W, 3) RGB, whole or not at all; the suffix names the format."""
+    """Write (H, W) gray of 8 or 16 bits or (H, W, 3) RGB, whole or not at all; the suffix names the format."""
     pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     with whole_file(path) as temporary:
         if not cv2.imwrite(str(temporary), pixels):
@@ -182,7 +182,7 @@ class VideoWriter:
 
     def _open(self, width: int, height: int) -> cv2.VideoWriter:
         temporary = self._stack.enter_context(whole_file(self._path))
-        # MPEG-4 stores colour at half the resolution: players drop or refuse an odd last column or row.
+        # MPEG-4 stores color at half the resolution: players drop or refuse an odd last column or row.
         self._size = (max(2, width - width % 2), max(2, height - height % 2))
         writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, self._size)
         self._stack.callback(writer.release)

@@ -1,4 +1,4 @@
-"""Dense labels in image files: class ids as 8 or 16 bit grey, or as the indices of a palette."""
+"""Dense labels in image files: class ids as 8 or 16 bit gray, or as the indices of a palette."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def read_labels(path: str | Path) -> Labels:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise SourceError(f"{path}: cannot be read as a label image: {one_line(error)}") from None
     if values.ndim != 2 or values.dtype.kind not in "biu" or int(values.min()) < 0 or int(values.max()) > 65535:
-        raise SourceError(f"{path}: got an image of mode {mode}, accepted: 8 or 16 bit grey or palette class ids")
+        raise SourceError(f"{path}: got an image of mode {mode}, accepted: 8 or 16 bit gray or palette class ids")
     return values.astype(np.uint8) if mode in ("1", "L", "P") else values.astype(np.uint16)
 
 
 def write_labels(path: str | Path, labels: Labels) -> None:
-    """Write (H, W) uint8 or uint16 class ids as a grey PNG, whole or not at all."""
+    """Write (H, W) uint8 or uint16 class ids as a gray PNG, whole or not at all."""
     write_image(path, labels)
 
 

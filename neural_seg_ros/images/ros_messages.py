@@ -1,13 +1,13 @@
 """ROS image messages to RGB arrays, for messages of rclpy and of rosbags alike.
 
-Colour conversions are those of cv_bridge where it is installed, else of rosbags-image; row padding, byte order, planar
+Color conversions are those of cv_bridge where it is installed, else of rosbags-image; row padding, byte order, planar
 YUV and depth are handled here because not both of them do. What every encoding becomes:
 
-- 8-bit colour, grey, Bayer and YUV 4:2:2: RGB.
-- 16-bit colour, grey and Bayer: the high byte of every value, then as with 8 bits.
+- 8-bit color, gray, Bayer and YUV 4:2:2: RGB.
+- 16-bit color, gray and Bayer: the high byte of every value, then as with 8 bits.
 - nv12, nv21, nv24: RGB by BT.601 with limited range, as OpenCV has it.
-- 16UC1 and 32FC1 (depth): grey; the 1st to 99th percentile of what was measured is spread over 1 to 255, and what was
-  not measured (0 in 16UC1, NaN and infinite in 32FC1) is 0.
+- 16UC1 and 32FC1 (depth): gray; the 1st to 99th percentile of the measured values is spread over 1 to 255, and pixels
+  without a measurement (0 in 16UC1, NaN and infinite in 32FC1) are 0.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ except (ImportError, AttributeError):  # AttributeError: a cv_bridge built for a
 class Encoding:
     """The memory layout of an image encoding, and its conversion to 8 bits.
 
-    base      8-bit encoding that the colour conversion knows, ``depth``, or a planar ``nv12``, ``nv21``, ``nv24``
+    base      8-bit encoding that the color conversion knows, ``depth``, or a planar ``nv12``, ``nv21``, ``nv24``
     dtype     of one value: ``uint8``, ``uint16`` or ``float32``
     channels  values of one pixel in a row (planar encodings: of the luma rows)
     """
@@ -70,7 +70,7 @@ ENCODINGS: dict[str, Encoding] = {
     "nv21": Encoding("nv21"),
     "nv24": Encoding("nv24"),
 }
-# Height of all planes together, and what width and height must be multiples of for the chroma samples to come out even.
+# Height of all planes together relative to the image, and the (x, y) multiples that chroma subsampling requires.
 _PLANES = {"nv12": 1.5, "nv21": 1.5, "nv24": 3}
 _EVEN = {"yuv422": (2, 1), "yuv422_yuy2": (2, 1), "nv12": (2, 2), "nv21": (2, 2)}
 _BT601 = np.array(  # limited range Y, Cb, Cr, 1 to R, G, B: the coefficients OpenCV uses for NV12
@@ -83,7 +83,7 @@ _BT601 = np.array(  # limited range Y, Cb, Cr, 1 to R, G, B: the coefficients Op
 # Of a message: characters of a text, and bytes of a pixel with padding, planes and all.
 MAX_TEXT = 256
 MAX_PIXEL_BYTES = 16
-# What image transports compress to. Of others nobody would know the size before they are decoded.
+# The formats of image transports. The size of other formats is not known before decoding.
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 _BIG_ENDIAN = sys.byteorder == "big"
 _PERCENTILES = (1, 99)
@@ -224,13 +224,13 @@ def _depth_to_gray(depth: NDArray[Any]) -> NDArray[np.uint8]:
 def _decode(message: Any, max_pixels: int) -> NDArray[np.uint8]:
     given = f"{len(message.data)} bytes of format {short(message.format)}"
     undecodable = ImageError(f"data: got {given} that cannot be decoded, accepted: jpeg, png")
-    # A few bytes may announce a picture that takes all memory.
+    # A few bytes may announce a picture too large for memory, so its size is checked before decoding.
     try:
         with Image.open(io.BytesIO(message.data), formats=_FORMATS) as announced:
             width, height = announced.size
     except Image.DecompressionBombError as error:
         raise ImageError(f"data: {error}, accepted: {_sides(max_pixels)}") from None
-    except Exception:  # of a damaged picture Pillow raises anything
+    except Exception:  # Pillow can raise anything for a damaged picture
         raise undecodable from None
     _check_sides("data: got a picture of", width, height, max_pixels)
     try:
@@ -246,7 +246,7 @@ def _decode(message: Any, max_pixels: int) -> NDArray[np.uint8]:
 def _decoded_encoding(pixels: NDArray[Any], announced: str) -> str:
     """Return the encoding of pixels; ``announced``: ``jpeg`` or, by image_transport, ``rgb8; jpeg compressed bgr8``.
 
-    A grey picture may hold Bayer or depth values, as its first part says. A colour picture is BGR as OpenCV decodes
+    A gray picture may hold Bayer or depth values, as its first part says. A color picture is BGR as OpenCV decodes
     it, unless image_transport says that the channels were not swapped to BGR before compression.
     """
     original, _, compression = (part.strip() for part in announced.partition(";"))

@@ -1,4 +1,4 @@
-"""Items made in a second thread, a few ahead of who takes them."""
+"""Items made in a second thread, a few ahead of the consumer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
-AHEAD = 4
+MAX_AHEAD = 4
 
 
 class _Last:
@@ -18,11 +18,11 @@ class _Last:
         self.error = error
 
 
-def prefetch(make: Callable[[], Iterator[T]], ahead: int = AHEAD) -> Generator[T, None, None]:
+def prefetch(make: Callable[[], Iterator[T]], ahead: int = MAX_AHEAD) -> Generator[T, None, None]:
     """Yield the items of ``make()``, in order, with at most ``ahead`` of them waiting.
 
-    All of the iterator runs in one other thread. What it raises is raised here, after the items before it. When this
-    generator is closed, so is the iterator, in its own thread.
+    The iterator runs in one other thread. Its errors are raised here, after the items before them. Closing this
+    generator also closes the iterator, in the iterator's thread.
     """
     items: queue.Queue[T | _Last] = queue.Queue(ahead)
     closing = threading.Event()
@@ -43,7 +43,7 @@ def prefetch(make: Callable[[], Iterator[T]], ahead: int = AHEAD) -> Generator[T
                 put(next(source))
         except StopIteration:
             pass
-        except BaseException as raised:  # handed over whatever it is
+        except BaseException as raised:  # any error is raised again in the thread of the consumer
             error = raised
         finally:
             close = getattr(source, "close", None)

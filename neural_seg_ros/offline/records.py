@@ -16,10 +16,10 @@ from neural_seg_ros.offline.run import Step
 
 @dataclass(frozen=True)
 class Record:
-    """A labelled frame but for its masks.
+    """A labeled frame without its masks.
 
     size              (height, width)
-    annotations       a digest of each that was made on this frame
+    annotations       digests of the annotations of this frame
     classes           annotated so far on any frame
     seconds           from the frame to its result
     confidence        mean of the result's confidence, in [0, 1]
@@ -44,10 +44,11 @@ class Record:
 class State:
     """The progress of a run.
 
-    skipped  messages that could not be decoded, by reason
-    dropped  frames that the fit could not keep up with
-    fit      of the session after its last frame
-    ended    whether there are no more frames; ``damage``: why, where the bag is damaged
+    skipped  number of messages that could not be decoded, by reason
+    dropped  number of frames that arrived faster than the fit
+    fit      losses of the session after its last frame
+    ended    True after the last frame
+    damage   the damage or the repair of the bag, None for a whole bag
     """
 
     skipped: dict[str, int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Frames and annotations through a session, in order, every frame: what ``track`` and ``replay`` share."""
+"""Every frame and its annotations through a session, in order; shared by ``track`` and ``replay``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class GroundTruth(Protocol):
     """A source of true labels."""
 
     def labels_of(self, frame: Frame) -> Labels | None:
-        """Return (H, W) class ids, 255 (65535 with 16 bits) where nothing is judged; None without a truth."""
+        """Return (H, W) class ids, 255 (65535 with 16 bits) for pixels that are not judged; None without a truth."""
         ...
 
 
@@ -48,7 +48,7 @@ class Step(Generic[FrameT]):
 
 
 def run_frame(session: Session, frame: FrameT, annotations: tuple[Annotation, ...]) -> Step[FrameT]:
-    """Observe, annotate, make the steps that are due and look. Raises the errors of the session naming the frame."""
+    """Observe and annotate a frame, run the due steps and get the result. Session errors name the frame."""
     started = time.perf_counter()
     try:
         session.observe(frame.image, stamp=frame.stamp)

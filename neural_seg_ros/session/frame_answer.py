@@ -18,7 +18,7 @@ from neural_seg_ros.annotations.implied import AnnotationTargets, draw, implied_
 from neural_seg_ros.annotations.rasterize import bounding_boxes, outside_boxes, rasterize
 from neural_seg_ros.click_answer import Estimate, RegionAnswer
 from neural_seg_ros.config import SessionConfig
-from neural_seg_ros.images.arrays import likeliest
+from neural_seg_ros.images.arrays import likeliest, resize_channels
 from neural_seg_ros.session.result import FullSize, Result, empty_result, full_size_result
 from neural_seg_ros.session.session_file import estimate_from_tensors, estimate_to_tensors
 from neural_seg_ros.session.upsampling import guided_upsampler
@@ -181,7 +181,7 @@ class FrameAnswer:
         labels, weights = targets.labels, targets.weights
         if self.estimate is not None:
             probabilities = self.estimate.probabilities
-            small = np.stack([cv2.resize(p, size[::-1], interpolation=cv2.INTER_AREA) for p in probabilities])
+            small = resize_channels(probabilities, *size, cv2.INTER_AREA)
             labels = np.where(weights == 1, labels, likeliest(small)[0])
             weights = np.maximum(weights, ANSWER_WEIGHT)
         return torch.from_numpy(labels), torch.from_numpy(weights)

@@ -16,7 +16,7 @@ from torch import Tensor
 from neural_seg_ros.click_answer.estimate import Estimate
 from neural_seg_ros.config import TrackConfig
 from neural_seg_ros.errors import SessionError
-from neural_seg_ros.images.arrays import check_image, likeliest, resize_image
+from neural_seg_ros.images.arrays import check_image, likeliest, resize_channels, resize_image
 from neural_seg_ros.torch_setup import part_of
 from neural_seg_ros.tracking.frame_memory import Memory, windows_of_tensor, windows_to_tensor
 from neural_seg_ros.tracking.network import Learner
@@ -357,8 +357,7 @@ def _at_size(channels: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[n
         return np.array(channels, np.float32)
     shrinks = height * width < math.prod(size)
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = [cv2.resize(each, (width, height), interpolation=method) for each in channels]
-    return np.stack(resized).astype(np.float32)
+    return resize_channels(channels, height, width, method).astype(np.float32)
 
 
 def _checked_channels(probabilities: NDArray[np.float32], known: int) -> int:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_seg_ros.images.arrays import fill_from_nearest
 from neural_seg_ros.regions.pixel_features import lab_of
 from neural_seg_ros.tracking.windows import SIDE, Window, view, whole
 
@@ -224,11 +225,7 @@ def _without(known: TrainingFrame, channel: int) -> TrainingFrame:
     if hole.all():
         return known
     filled = cv2.inpaint(known.image, hole, 3, cv2.INPAINT_TELEA)
-    _, nearest = cv2.distanceTransformWithLabels(hole, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
-    outside = hole == 0
-    label_of = np.zeros(int(nearest.max()) + 1, np.int16)
-    label_of[nearest[outside]] = known.labels[outside]
-    return replace(known, image=np.asarray(filled, np.uint8), labels=np.where(outside, known.labels, label_of[nearest]))
+    return replace(known, image=np.asarray(filled, np.uint8), labels=fill_from_nearest(known.labels, hole > 0))
 
 
 def _finished(rng: np.random.Generator, views: Views, count: int, background_channel: int) -> Sample:

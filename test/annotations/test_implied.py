@@ -1,11 +1,11 @@
-"""What the annotations of a frame say, imply and leave to presume about its pixels."""
+"""Annotations at working resolution: targets, implied labels and priors."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from neural_seg_ros import Annotation, Box, Click, SessionConfig
-from neural_seg_ros.annotations.implied import PRESUMED_WEIGHT, AnnotationTargets, FrameAnnotation, classes_among, draw
+from neural_seg_ros.annotations.implied import PRIOR_WEIGHT, AnnotationTargets, FrameAnnotation, classes_among, draw
 
 SIZE = (60, 80)
 BOX = Box(10, 10, 49, 39, 1, bounding=True)
@@ -21,7 +21,7 @@ def drawn(*annotations: Annotation, channels: tuple[int, ...] = (0, 1, 2)) -> An
 
 
 def presumed(of: AnnotationTargets, channel: int) -> np.ndarray:
-    return (of.weights == np.float32(PRESUMED_WEIGHT)) & (of.labels == channel)
+    return (of.weights == np.float32(PRIOR_WEIGHT)) & (of.labels == channel)
 
 
 def test_one_box_implies_background_and_a_prior_inside() -> None:

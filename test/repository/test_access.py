@@ -1,4 +1,4 @@
-"""What the package reads and writes: sessions in one directory, no pickles, messages within bounds."""
+"""The limits of reading and writing: sessions in one directory, no pickles, messages within bounds."""
 
 from __future__ import annotations
 

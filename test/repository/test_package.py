@@ -21,6 +21,7 @@ DEPENDENCIES = {
     "PIL": ("pillow", "python3-pil"),
     "cv2": ("opencv-python-headless", "python3-opencv"),
     "higra": ("higra", None),
+    "jinja2": ("jinja2", "python3-jinja2"),
     "joblib": ("joblib", "python3-joblib"),
     "numpy": ("numpy", "python3-numpy"),
     "psutil": ("psutil", "python3-psutil"),

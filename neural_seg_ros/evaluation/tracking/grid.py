@@ -21,7 +21,7 @@ from neural_seg_ros.evaluation.labelers import Labeling
 from neural_seg_ros.evaluation.tracking.sequences import objects_of
 from neural_seg_ros.evaluation.tracking.soft import Motion, Shares, labels_of, shares_of
 from neural_seg_ros.evaluation.tracking.trackers import mask_among
-from neural_seg_ros.images.arrays import field_shape, resize_image
+from neural_seg_ros.images.arrays import field_shape, resize_channels, resize_image
 from neural_seg_ros.regions.cuts import CutGraph
 from neural_seg_ros.regions.pixel_features import lab_of
 
@@ -61,9 +61,8 @@ class Grid:
     def label(self, annotations: Sequence[Annotation]) -> Labeling:
         labels = mask_among(annotations)
         self._ids = objects_of(labels)
-        size = self._shape[::-1]
         shares = shares_of(labels, self._ids)
-        self._shares = np.stack([cv2.resize(share, size, interpolation=cv2.INTER_AREA) for share in shares])
+        self._shares = resize_channels(shares, *self._shape, cv2.INTER_AREA)
         lab = lab_of(self._image)
         self._colors = _color_log_odds(lab, self._shares)
         self._vertices = _vertices(lab, self._shares).merged()
@@ -82,7 +81,7 @@ class Grid:
         self._shares /= np.maximum(1, self._shares.sum(0))
         self._image = small
         self._vertices = moved.with_more(_vertices(lab, self._shares))
-        full = np.stack([cv2.resize(share, self._size, interpolation=cv2.INTER_LINEAR) for share in self._shares])
+        full = resize_channels(self._shares, *self._size[::-1], cv2.INTER_LINEAR)
         return Labeling(labels_of(full, self._ids))
 
     def _cut_weights(self, lab: Lab) -> NDArray[np.float64]:

@@ -39,7 +39,7 @@ class Bag:
     def __enter__(self) -> Bag:
         try:
             self._stack.enter_context(self._reader)
-        except Exception as error:  # damaged bags fail in whatever part of rosbags meets the damage first
+        except Exception as error:  # a damaged bag can fail anywhere in rosbags
             if not self._open_damaged(one_line(error)):
                 raise SourceError(f"{self.path}: cannot be read as a bag: {one_line(error)}") from None
         return self
@@ -88,12 +88,12 @@ class Bag:
                 connection, timestamp, data = next(stream)
             except StopIteration:
                 return
-            except Exception as error:  # as above: what was read so far is whole, what follows is lost
+            except Exception as error:  # as above: messages so far are whole, later ones are lost
                 self.damage = one_line(error)
                 return
             try:
                 message = self._reader.deserialize(data, connection.msgtype)
-            except Exception:  # rosbags raises what its generated code runs into
+            except Exception:  # the generated code of rosbags can raise anything
                 message = None
             yield timestamp, message
 
@@ -123,7 +123,7 @@ class Bag:
         return path
 
     def _open_damaged(self, damage: str) -> bool:
-        """Open SQLite3 files that are damaged, if that is what they are."""
+        """Open the bag as damaged SQLite3 files; return False if it is none or not even its topics can be read."""
         files = storage_files(self.path)
         if not files or any(path.suffix != ".db3" for path in files):
             return False

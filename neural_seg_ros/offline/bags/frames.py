@@ -1,4 +1,4 @@
-"""The images of one topic of a bag as frames: those that are wanted, from any place on, forwards and backwards."""
+"""The images of one topic of a bag as frames, read forwards from any position or backwards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from neural_seg_ros.images.files import DEFAULT_FPS, Frame, RgbImage
 from neural_seg_ros.images.ros_messages import to_rgb
 from neural_seg_ros.offline.bags.bag import Bag, stamp_of
 
-# Frames that are read backwards are held together, in so much memory.
+# Memory for the frames of one window when reading backwards.
 WINDOW_BYTES = 2**25
 
 
@@ -23,8 +23,8 @@ class ImageTopic:
     """The images of a bag that are labeled.
 
     start, duration  seconds of the bag, from its first message; duration None: to the end
-    every            one of so many messages is taken, and those that are annotated
-    Raises SourceError where start and duration are no numbers of seconds.
+    every            every N-th message is read, and all annotated ones
+    Raises SourceError if start or duration is not a number of seconds from 0.
     """
 
     bag: Path
@@ -47,11 +47,11 @@ class ImageTopic:
 
 @dataclass(frozen=True)
 class FramePosition:
-    """The position of a message in its topic.
+    """The position of a message in its topic. The journal stores it: the names of its fields are a file format.
 
     index      counts the messages of the topic within the span, from 0
     timestamp  of the recording, nanoseconds
-    twin       counts the messages before it with the same timestamp
+    twin       duplicate index: number of earlier messages with the same timestamp
     latest     the highest stamp of the frames so far in seconds, this one included; None before the first
     """
 
@@ -63,7 +63,7 @@ class FramePosition:
 
 @dataclass(frozen=True, eq=False)
 class BagFrame(Frame):
-    """A frame, where it comes from, the ``std_msgs/msg/Header`` of its message, and what is annotated on it."""
+    """A frame with its position in the bag, the ``std_msgs/msg/Header`` of its message, and its annotations."""
 
     place: FramePosition
     header: Any
@@ -72,14 +72,14 @@ class BagFrame(Frame):
 
 @dataclass(frozen=True)
 class Undecodable:
-    """A message that is no image."""
+    """A message that cannot be decoded as an image."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class End:
-    """The last item of a bag; ``damage``: why it was not read to its end, or what was repaired, None if nothing was."""
+    """The last item of a bag; ``damage``: the reason why reading ended early, or the repair; None for a whole bag."""
 
     damage: str | None
 
@@ -89,14 +89,14 @@ Item = BagFrame | Undecodable | End
 
 @dataclass(frozen=True)
 class Extent:
-    """``count``: frames as far as is known before reading; ``fps``: their mean rate, within 1 to 120 per second."""
+    """The estimated number of frames (``count``), and their mean rate (``fps``), clipped to 1 to 120 per second."""
 
     count: int
     fps: float
 
 
 def extent_of(source: ImageTopic) -> Extent:
-    """Read what the bag's index tells of a topic. Raises SourceError."""
+    """Estimate the extent of a topic from the bag's index. Raises SourceError."""
     with Bag(source.bag) as bag:
         bag.check_topic(source.topic)
         messages, seconds = bag.image_topics[source.topic], bag.duration
@@ -111,12 +111,12 @@ def extent_of(source: ImageTopic) -> Extent:
 def read_frames(source: ImageTopic, annotations: AnnotationFile, after: FramePosition | None = None) -> Iterator[Item]:
     """Read the frames of a topic, from the one after ``after`` on; the last item is an ``End``. Raises SourceError.
 
-    An entry with a stamp whose frame cannot be decoded goes to the next frame.
+    If the frame of an entry with a stamp cannot be decoded, the entry moves to the next frame.
     """
     with Bag(source.bag) as bag:
         bag.check_topic(source.topic)
         latest = None if after is None else after.latest
-        for index, timestamp, twin, message in _places(bag, source, after):
+        for index, timestamp, duplicate_index, message in _positions(bag, source, after):
             if message is None:
                 yield Undecodable("message cannot be deserialised")
                 continue
@@ -128,7 +128,7 @@ def read_frames(source: ImageTopic, annotations: AnnotationFile, after: FramePos
                 except ImageError as error:
                     yield Undecodable(str(error))
                     continue
-                place = FramePosition(index, timestamp, twin, _later(stamp, latest))
+                place = FramePosition(index, timestamp, duplicate_index, _later(stamp, latest))
                 yield BagFrame(index, stamp, image, place, message.header, annotated)
             latest = _later(stamp, latest)
         yield End(bag.damage)
@@ -153,11 +153,11 @@ def _window(bag: Bag, topic: str, places: list[FramePosition]) -> Iterator[BagFr
     wanted = {(place.timestamp, place.twin): place for place in places}
     frames = []
     timestamps = [place.timestamp for place in places]
-    before, twin = None, 0
+    previous_timestamp, duplicate_index = None, 0
     for timestamp, message in bag.messages(topic, min(timestamps), max(timestamps) + 1):
-        twin = twin + 1 if timestamp == before else 0
-        before = timestamp
-        place = wanted.get((timestamp, twin))
+        duplicate_index = duplicate_index + 1 if timestamp == previous_timestamp else 0
+        previous_timestamp = timestamp
+        place = wanted.get((timestamp, duplicate_index))
         if place is not None:
             image: RgbImage = to_rgb(message)
             frames.append(BagFrame(place.index, stamp_of(message.header, timestamp), image, place, message.header))
@@ -166,19 +166,20 @@ def _window(bag: Bag, topic: str, places: list[FramePosition]) -> Iterator[BagFr
         yield frames.pop()
 
 
-def _places(bag: Bag, source: ImageTopic, after: FramePosition | None) -> Iterator[tuple[int, int, int, Any]]:
+def _positions(bag: Bag, source: ImageTopic, after: FramePosition | None) -> Iterator[tuple[int, int, int, Any]]:
     """Yield (index, timestamp, duplicate index, message) of the messages of a topic."""
     start, stop = source.span(bag)
-    index, before, twin, passed = 0, None, 0, 0
+    index, previous_timestamp, duplicate_index, skipped = 0, None, 0, 0
     if after is not None:
-        start, index, before, twin, passed = after.timestamp, after.index + 1, after.timestamp, after.twin, 0
+        start, index = after.timestamp, after.index + 1
+        previous_timestamp, duplicate_index = after.timestamp, after.twin
     for timestamp, message in bag.messages(source.topic, start, stop):
-        if after is not None and timestamp == after.timestamp and passed <= after.twin:
-            passed += 1
+        if after is not None and timestamp == after.timestamp and skipped <= after.twin:
+            skipped += 1
             continue
-        twin = twin + 1 if timestamp == before else 0
-        before = timestamp
-        yield index, timestamp, twin, message
+        duplicate_index = duplicate_index + 1 if timestamp == previous_timestamp else 0
+        previous_timestamp = timestamp
+        yield index, timestamp, duplicate_index, message
         index += 1
 
 

@@ -1,4 +1,4 @@
-"""Ground truth as a folder of label images."""
+"""Ground truth as a folder of label images, or as a topic of a bag."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TruthFolder:
 
 
 def open_truth_folder(folder: str | Path, frames: FrameSource | None) -> TruthFolder:
-    """Label images by the name of their frame's image, or by index (``00012.png``) for videos and, None, bags.
+    """Open label images named as their frame's image, or by index (``00012.png``) for videos and bags (``None``).
 
     The first one decides whether all are black and white masks. Raises SourceError if none belongs to a frame.
     """

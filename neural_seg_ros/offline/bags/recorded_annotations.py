@@ -12,14 +12,14 @@ from neural_seg_ros.annotations.yaml_file import AnnotationFile, Entry
 from neural_seg_ros.errors import AnnotationError, SourceError
 from neural_seg_ros.offline.bags.bag import Bag, stamp_of
 
-# Those of the segmenter, by what a message of them draws.
+# The annotation topics of the segmenter; the last part of a name is the shape.
 TOPICS = tuple(f"/segmenter/{name}" for name in ("click", "box", "stroke", "region", "annotation"))
 _POLYGON = "geometry_msgs/msg/PolygonStamped"
 _MARKER = "visualization_msgs/msg/ImageMarker"
 _POINTS = ("geometry_msgs/msg/PointStamped", "geometry_msgs/msg/Point")
 _TYPES = f"{', '.join((*_POINTS, _MARKER))}, or {_POLYGON} on a topic named .../box, .../stroke or .../region"
-# How far before an annotation without a stamp its frame is looked for, in seconds, before all of the bag is.
-_NEAR = (1.0, 60.0)
+# To find the frame of an annotation without a stamp, these windows before it are searched first, then the whole bag.
+_SEARCH_WINDOWS_SECONDS = (1.0, 60.0)
 
 
 def with_recorded(
@@ -27,9 +27,10 @@ def with_recorded(
 ) -> AnnotationFile:
     """Add the annotations recorded on ``topics``; without any, on those of the segmenter that the bag has.
 
-    An annotation is on the frame that its stamp names; without a stamp, on the last frame that was recorded before it.
-    A marker that is drawn again or removed counts as it was in the end. active_class is the class of what names none.
-    Raises SourceError where a topic is missing or no annotation, AnnotationError for messages that are none.
+    An annotation belongs to the frame that its stamp names; without a stamp, to the last frame recorded before it.
+    Only the last version of a marker counts, and a removed one does not. Messages that name no class are of
+    active_class. Raises SourceError if a topic is missing, AnnotationError without any annotation and for messages
+    that are no annotations.
     """
     for topic in topics:
         if bag.type_of(topic) is None:
@@ -50,20 +51,20 @@ def with_recorded(
 
 def _entries(bag: Bag, topic: str, image_topic: str, class_names: Mapping[int, str], active_class: int) -> list[Entry]:
     kind = bag.type_of(topic)
-    drawn: dict[object, list[Entry]] = {}
+    entries: dict[object, list[Entry]] = {}
     for number, (timestamp, message) in enumerate(bag.messages(topic)):
         if message is None:
             continue
         if kind == _MARKER:
-            asked = annotation_message.marker(message, class_names, active_class)
-            made = asked.annotations if isinstance(asked, Draw) else ()
-            drawn.pop(asked.marker_id, None)
-            key: object = asked.marker_id
+            command = annotation_message.marker(message, class_names, active_class)
+            shapes = command.annotations if isinstance(command, Draw) else ()
+            entries.pop(command.marker_id, None)
+            key: object = command.marker_id
         else:
-            made, key = (_shape(topic, kind, message, active_class),), (topic, number)
+            shapes, key = (_shape(topic, kind, message, active_class),), (topic, number)
         stamp = _frame_stamp(bag, image_topic, getattr(message, "header", None), timestamp)
-        drawn[key] = [Entry(each, stamp=stamp) for each in made]
-    return [entry for entries in drawn.values() for entry in entries]
+        entries[key] = [Entry(each, stamp=stamp) for each in shapes]
+    return [entry for of_key in entries.values() for entry in of_key]
 
 
 def _shape(topic: str, kind: str | None, message: Any, active_class: int) -> Annotation:
@@ -85,7 +86,7 @@ def _frame_stamp(bag: Bag, image_topic: str, header: Any, timestamp: int) -> flo
     stamp = None if header is None else annotation_message.stamp_of(header)
     if stamp is not None:
         return stamp
-    for seconds in (*_NEAR, None):
+    for seconds in (*_SEARCH_WINDOWS_SECONDS, None):
         start = None if seconds is None else timestamp - round(seconds * 1e9)
         found = None
         for recorded, image in bag.messages(image_topic, start, timestamp + 1):
@@ -93,5 +94,5 @@ def _frame_stamp(bag: Bag, image_topic: str, header: Any, timestamp: int) -> flo
                 found = stamp_of(image.header, recorded)
         if found is not None:
             return found
-    # Made before the first frame: it waits for that one.
+    # Recorded before the first frame: it belongs to that one.
     return timestamp * 1e-9

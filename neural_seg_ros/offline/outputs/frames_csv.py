@@ -1,4 +1,4 @@
-"""frames.csv: one line a frame, written when all classes are known."""
+"""The table frames.csv with one line a frame, written when all classes are known."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class RowFile:
         self._file.write("\n")
 
     def write_table(self, path: Path, summary: Summary) -> None:
-        """Write the rows as CSV: place, annotations, confidence, then confidence and figures of each class.
+        """Write the rows as CSV: position, annotations, confidence, then confidence and figures of each class.
 
-        Nothing in it is a figure of time.
+        Seconds are left out: they differ from run to run.
         """
         self._file.flush()
         columns = [("confidence", class_id) for class_id in summary.means("confidence")]
@@ -42,9 +42,15 @@ class RowFile:
             for row in self._rows():
                 values = {**row["figures"], "confidence": row["class_confidence"]}
                 cells = [values.get(name, {}).get(str(class_id)) for name, class_id in columns]
-                way = "backward" if row["backward"] else "forward"
-                place = [row["index"], f"{row['stamp']:.9f}", row["annotations"], way, f"{row['confidence']:.6f}"]
-                table.writerow([*place, *("" if cell is None else f"{cell:.6f}" for cell in cells)])
+                direction = "backward" if row["backward"] else "forward"
+                fixed_cells = [
+                    row["index"],
+                    f"{row['stamp']:.9f}",
+                    row["annotations"],
+                    direction,
+                    f"{row['confidence']:.6f}",
+                ]
+                table.writerow([*fixed_cells, *("" if cell is None else f"{cell:.6f}" for cell in cells)])
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         with self._path.open() as file:

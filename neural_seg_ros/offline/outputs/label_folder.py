@@ -1,4 +1,4 @@
-"""A folder of label images, one a frame, that changes from one whole run to the next whole run."""
+"""A folder of label images, one a frame, that always holds the images of one whole run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAME = re.compile(r"\d{5,}\.png")
 
 @contextmanager
 def open_label_folder(folder: Path) -> Iterator[Callable[[Labels], None]]:
-    """Give a function that writes the labels of the next frame: ``00000.png``, ``00001.png``, ...
+    """Yield a function that writes the labels of the next frame: ``00000.png``, ``00001.png``, ...
 
     They are written beside ``folder`` and moved into it when the context ends without an error; label images of an
     earlier, longer run are removed then. Other files in ``folder`` stay.

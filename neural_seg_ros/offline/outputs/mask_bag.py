@@ -41,7 +41,7 @@ _TYPES = get_typestore(Stores.ROS2_JAZZY)
 
 @dataclass(frozen=True)
 class MaskPair:
-    """The serialised mask and confidence of one frame, recorded at ``timestamp`` nanoseconds."""
+    """The serialized mask and confidence of one frame, recorded at ``timestamp`` nanoseconds."""
 
     timestamp: int
     mask: bytes

@@ -59,7 +59,7 @@ def row_of(step: Step[Any], figures: dict[str, dict[int, float]]) -> Row:
 
 @dataclass
 class Summary:
-    """A few numbers of every frame."""
+    """A few numbers of every frame, and the figures of the run from them."""
 
     last: Row | None = None
     count: int = 0

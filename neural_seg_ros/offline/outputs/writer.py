@@ -30,10 +30,10 @@ Pair = tuple[BagFrame, Labeled]
 class Outputs:
     """The output files of a run, and their settings.
 
-    folder  where the outputs appear, when all of them are whole
-    staging where they are written until then
-    frames  how many there are
-    fps     of the video
+    folder   receives the outputs when all of them are whole
+    staging  holds them until then
+    frames   number of frames
+    fps      frames per second of the video
     """
 
     folder: Path

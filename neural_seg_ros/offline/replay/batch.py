@@ -1,4 +1,4 @@
-"""Replays that belong together: what they share, and the folder that each of them writes to."""
+"""A batch of replays: the settings that they share, and the output folder of each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Task:
-    """One topic of one bag."""
+    """One topic of one bag, with its output folder."""
 
     bag: Path
     topic: str
@@ -36,7 +36,7 @@ class Task:
 class Batch:
     """The settings that all replays share; the fields are those of ImageTopic, ReplayInput and ``with_recorded``.
 
-    annotations  an annotation file, a folder of them named as the bags, or None: those recorded in the bags alone
+    annotations  an annotation file, a folder of them named as the bags, or None: only those recorded in the bags
     """
 
     annotations: Path | None
@@ -50,7 +50,7 @@ class Batch:
     two_pass: bool
     config: SessionConfig
     device: str
-    continuation: ResumeOptions
+    resume_options: ResumeOptions
 
 
 def plan(bags: Sequence[Path], topics: Sequence[str], out: Path) -> list[Task]:
@@ -79,7 +79,7 @@ def run_task(batch: Batch, task: Task, progress: Progress | None = None) -> list
     inputs = ReplayInput(
         images, annotations, batch.config, batch.device, batch.ground_truth, batch.rate, batch.two_pass
     )
-    return replay_bag(inputs, task.out, progress or _silent, batch.continuation)
+    return replay_bag(inputs, task.out, progress or _silent, batch.resume_options)
 
 
 def _annotations_of(batch: Batch, task: Task) -> AnnotationFile:

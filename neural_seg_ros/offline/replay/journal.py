@@ -1,4 +1,4 @@
-"""The results of one pass over a bag on disk, in chunks that are whole or absent, and the sessions to go on from.
+"""The results of one pass over a bag on disk, in chunks that are whole or absent, and the sessions to resume from.
 
 Chunk N is ``N.mcap`` (masks), ``N.session`` (the session after its last frame) and ``N.json`` (records and state). The
 last of them is written last: without it the chunk does not count.
@@ -26,15 +26,15 @@ from neural_seg_ros.offline.records import (
 from neural_seg_ros.offline.run import Step
 from neural_seg_ros.session import Session
 
-# Sessions kept of a pass, spread evenly over it, to start again from.
-SESSIONS = 16
+# Sessions of a pass that stay on disk, spread evenly over it, to resume from.
+MAX_SESSIONS = 16
 
 
 class Journal:
     """The results that one pass has written so far; one process at a time may open it."""
 
     def __init__(self, folder: Path) -> None:
-        """Take up what is whole in ``folder``, remove the rest."""
+        """Load the whole chunks in ``folder`` and remove the rest."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.count = 0
@@ -44,7 +44,7 @@ class Journal:
 
     @property
     def state(self) -> State:
-        """After the last chunk."""
+        """The state after the last chunk."""
         if not self.count:
             return State()
         return state_from_json(json.loads(self._path(self.count - 1, "json").read_text())["state"])
@@ -76,16 +76,16 @@ class Journal:
             yield from read_mask_bag(self._path(chunk, "mcap"))
 
     def rewind(self, index: int) -> None:
-        """Keep the chunks up to the last one whose frames are all before ``index`` and which has a session; 0: none."""
-        kept = 0
+        """Remove all chunks after the last one that has a session and only frames before ``index``."""
+        count = 0
         for chunk in range(self.count):
             records = self.records_of(chunk)
             if not records or records[-1].index >= index:
                 break
             if self._path(chunk, "session").exists():
-                kept = chunk + 1
-        self.count = kept
-        self._remove_from(kept)
+                count = chunk + 1
+        self.count = count
+        self._remove_from(count)
 
     def commit(self, chunk: Chunk, session: Session, state: State) -> None:
         """Write a chunk; when this returns it is on disk."""
@@ -104,7 +104,7 @@ class Journal:
 
     def _thin_out(self) -> None:
         spacing = 1
-        while self.count > SESSIONS * spacing:
+        while self.count > MAX_SESSIONS * spacing:
             spacing *= 2
         for number in range(self.count - 1):
             if number % spacing:
@@ -114,9 +114,9 @@ class Journal:
         return self.folder / f"{chunk:05d}.{suffix}"
 
     def _remove_from(self, chunk: int) -> None:
-        """Remove the chunks from ``chunk`` on and what an interrupted run left half-written.
+        """Remove the chunks from ``chunk`` on, and the partial files of an interrupted run.
 
-        Records go first, the last ones before the others: whenever this is interrupted, what counts is whole.
+        Records are removed first, the last chunk's before the others, so an interruption leaves only whole chunks.
         """
         for path in sorted(self.folder.iterdir(), key=lambda path: (path.suffix == ".json", path.name), reverse=True):
             if path.is_dir():

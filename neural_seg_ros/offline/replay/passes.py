@@ -30,10 +30,10 @@ from neural_seg_ros.session import Session
 
 
 class Pace:
-    """A clock that runs with the bag at ``rate`` times real time and with what a frame took; nobody ever sleeps.
+    """A simulated clock: the bag plays at ``rate`` times real time, and each frame takes its measured seconds.
 
-    ``dropped`` counts the frames that were replaced by a newer one before anybody was free for them. Annotated frames
-    are never dropped. Raises SourceError where ``rate`` is not above 0.
+    ``dropped`` counts the frames that a newer one replaced while the session was busy. Annotated frames are never
+    dropped. Nothing sleeps. Raises SourceError unless ``rate`` is above 0.
     """
 
     def __init__(self, rate: float, dropped: int = 0) -> None:
@@ -44,8 +44,8 @@ class Pace:
         self._free_at = 0.0
         self.dropped = dropped
 
-    def taken(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield ``items`` without dropped frames. After a frame, call ``took`` before the next."""
+    def without_dropped(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield ``items`` without dropped frames. After a frame, call ``add_seconds`` before the next."""
         waiting: BagFrame | None = None
         behind: list[Item] = []
         for item in items:
@@ -63,8 +63,8 @@ class Pace:
             yield waiting
         yield from behind
 
-    def took(self, frame: BagFrame, seconds: float) -> None:
-        """Count the seconds that a frame took, from its arrival or from the end of the one before."""
+    def add_seconds(self, frame: BagFrame, seconds: float) -> None:
+        """Advance the clock by the seconds of a frame, from its arrival or from the end of the frame before."""
         self._free_at = max(self._free_at, self._arrival(frame)) + seconds
 
     def _arrival(self, frame: BagFrame) -> float:
@@ -79,7 +79,7 @@ class Pass:
     """The settings by which frames are labeled.
 
     checkpoint  seconds from one checkpoint to the next, 0: at every frame
-    rate        times real time at which frames arrive; None: every frame waits for the one before it
+    rate        factor to real time at which frames arrive; None: every frame waits for the one before it
     """
 
     journal: Journal
@@ -101,7 +101,7 @@ def forward(
 def backward(
     pass_: Pass, source: ImageTopic, places: Callable[[], Iterator[FramePosition]], pixels: int, anchor: Path
 ) -> Iterator[Step[BagFrame]]:
-    """Label the frames at ``places``, later ones first, but for those in the journal.
+    """Label the frames at ``places``, later ones first, without those in the journal.
 
     anchor  session after the annotated frame that follows them
     pixels  of a frame
@@ -126,7 +126,7 @@ def _label(pass_: Pass, read: Callable[[], Iterator[Item]], first: Callable[[], 
     chunk, since = journal.open_chunk(), time.monotonic()
     try:
         with closing(prefetch(read)) as items:
-            for item in items if pace is None else pace.taken(items):
+            for item in items if pace is None else pace.without_dropped(items):
                 if isinstance(item, Undecodable):
                     state = replace(state, skipped=_counted(state.skipped, item.reason))
                     continue
@@ -136,12 +136,12 @@ def _label(pass_: Pass, read: Callable[[], Iterator[Item]], first: Callable[[], 
                     if item.annotations and pass_.on_annotated is not None:
                         pass_.on_annotated(session, item.index)
                     if pace is not None:
-                        pace.took(item, step.seconds)
+                        pace.add_seconds(item, step.seconds)
                         state = replace(state, dropped=pace.dropped)
                     yield step
                 else:
                     state = replace(state, ended=True, damage=item.damage, fit=session.status())
-                # Never after a message that was skipped: it is read again after a checkpoint.
+                # No checkpoint right after a skipped message: a resumed run would read and count it again.
                 if state.ended or time.monotonic() - since >= pass_.checkpoint:
                     journal.commit(chunk, session, state)
                     chunk, since = journal.open_chunk(), time.monotonic()

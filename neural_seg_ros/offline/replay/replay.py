@@ -1,4 +1,4 @@
-"""A bag in; masks, overlay and figures out."""
+"""The replay of a bag: masks, overlay and figures from its images and annotations."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ class ReplayInput:
     """The frames to label, the annotations to start from, and the session's configuration.
 
     ground_truth  a folder of label images by frame index, a topic of the bag, or None
-    rate          times real time at which the bag plays, frames that the fit cannot keep up with are dropped; None: all
+    rate          factor to real time at which the bag plays; frames that the fit cannot keep up with are dropped;
+                  None: no frame is dropped
     two_pass      annotations also label the frames before them
     """
 
@@ -91,12 +92,12 @@ class ReplayInput:
 
 @dataclass(frozen=True)
 class ResumeOptions:
-    """The checkpoints, and the start of a run.
+    """The checkpoints of a run, and its start.
 
-    checkpoint  seconds from one to the next
-    resume      go on from the last checkpoint in the output folder, where there is one
-    redo_from   go on from the last checkpoint before this frame, with annotations that differ from it on; None: no
-    started     names what the run is part of: what was begun as part of it is gone on with, when it is tried again
+    checkpoint  seconds from one checkpoint to the next
+    resume      continue from the last checkpoint in the output folder, if there is one
+    redo_from   continue from the last checkpoint before this frame; annotations may differ from this frame on
+    started     name of the batch that the run is part of; a retry of the same batch continues its runs
     """
 
     checkpoint: float = 30.0
@@ -105,27 +106,27 @@ class ResumeOptions:
     started: str = ""
 
 
-def replay_bag(inputs: ReplayInput, out: Path, progress: Progress, continuation: ResumeOptions) -> list[str]:
+def replay_bag(inputs: ReplayInput, out: Path, progress: Progress, resume_options: ResumeOptions) -> list[str]:
     """Write masks.mcap, overlay.mp4, frames.csv, metrics.json, timings.json and report.html into ``out``.
 
-    Each of them is whole or absent; an interrupted run leaves ``.replay`` there to go on from. All but timings.json and
-    the line of the report that it is shown in depend on the inputs alone, with or without interruptions.
-    Returns what the user should know, a line each. Raises SourceError, AnnotationError and ConfigError.
+    Each of them is whole or absent; an interrupted run leaves ``.replay`` there to resume from. All but timings.json
+    and its line in the report depend on the inputs alone, with or without interruptions.
+    Returns lines for the user: a summary, then warnings. Raises SourceError, AnnotationError and ConfigError.
     """
     extent = extent_of(inputs.images)
     with ExitStack() as stack:
-        # What is wrong with the truth must be known before the work, not after it.
+        # Errors of the ground truth must appear before the work, not after it.
         truth = _ground_truth(inputs, stack)
-        frame = continuation.redo_from
-        resume = continuation.resume or frame is not None
+        frame = resume_options.redo_from
+        resume = resume_options.resume or frame is not None
         change = (
             None if frame is None else ("annotations", partial(_rewind, annotations=inputs.annotations, frame=frame))
         )
-        opened = open_work_folder(out, inputs.identity(), continuation.started, resume, change)
+        opened = open_work_folder(out, inputs.identity(), resume_options.started, resume, change)
         work = stack.enter_context(opened)
         first = _forward_journal(work)
-        _run_forward(inputs, work, first, extent, progress, continuation.checkpoint)
-        second = _run_backward(inputs, work, first, progress, continuation.checkpoint) if inputs.two_pass else []
+        _run_forward(inputs, work, first, extent, progress, resume_options.checkpoint)
+        second = _run_backward(inputs, work, first, progress, resume_options.checkpoint) if inputs.two_pass else []
         state = first.state
         count = sum(1 for _ in first.records())
         outputs = Outputs(
@@ -138,8 +139,8 @@ def replay_bag(inputs: ReplayInput, out: Path, progress: Progress, continuation:
             count,
             extent.fps,
         )
-        shown = partial(progress, description="write", total=count)
-        summary = write_outputs(outputs, merged(first, second), partial(_metrics, inputs, state), shown)
+        show_progress = partial(progress, description="write", total=count)
+        summary = write_outputs(outputs, merged(first, second), partial(_metrics, inputs, state), show_progress)
     return [f"{out}: {summary.line()}", *_warnings(inputs, summary, state)]
 
 
@@ -151,10 +152,10 @@ def _run_forward(
     for half_written in anchors.glob(".*"):
         half_written.unlink()
 
-    def keep(session: Session, index: int) -> None:
+    def save_anchor(session: Session, index: int) -> None:
         session.save(anchors / f"{index}.session")
 
-    pass_ = Pass(journal, inputs.device, checkpoint, inputs.rate, keep if inputs.two_pass else None)
+    pass_ = Pass(journal, inputs.device, checkpoint, inputs.rate, save_anchor if inputs.two_pass else None)
     done = sum(1 for _ in journal.records())
     steps = forward(pass_, inputs.images, inputs.annotations, lambda: Session(inputs.config, inputs.device))
     for _ in progress(steps, "replay", max(0, extent.count - done)):
@@ -181,7 +182,7 @@ def _run_backward(
 
 
 def _rewind(work: Path, annotations: AnnotationFile, frame: int) -> None:
-    """Remove what depends on annotations from ``frame`` on. Raises AnnotationError if earlier ones changed."""
+    """Remove the results that depend on annotations from ``frame`` on; raise AnnotationError if earlier ones differ."""
     first = _forward_journal(work)
     check_unchanged(first, annotations, frame)
     first.rewind(frame)
@@ -199,7 +200,7 @@ def _forward_journal(work: Path) -> Journal:
 
 
 def _anchors(work: Path) -> Path:
-    """Keep sessions after annotated frames until the backward pass from there is made."""
+    """Return the folder of the sessions after annotated frames, from which the backward passes start."""
     return work / "anchors"
 
 

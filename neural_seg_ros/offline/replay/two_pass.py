@@ -13,16 +13,16 @@ from neural_seg_ros.offline.replay.journal import Journal
 
 @dataclass(frozen=True)
 class Stretch:
-    """The frames before the annotated frame ``anchor``, after the annotated frame ``before``, if there is one."""
+    """The frames before the annotated frame ``anchor``, after the annotated frame before it, if there is one."""
 
-    before: Record | None
+    previous_anchor: Record | None
     anchor: Record
 
     def places(self, forward: Journal) -> Iterator[FramePosition]:
         """Yield the frames that are nearer in time to ``anchor``, the latest first."""
         for record in _reversed(forward, self.anchor.index):
-            before = self.before
-            if before is not None and record.stamp - before.stamp <= self.anchor.stamp - record.stamp:
+            previous = self.previous_anchor
+            if previous is not None and record.stamp - previous.stamp <= self.anchor.stamp - record.stamp:
                 return
             yield record.place
 
@@ -30,25 +30,25 @@ class Stretch:
 def stretches_of(forward: Journal) -> list[Stretch]:
     """List the stretches before annotated frames, in the order of time, except directly after another one."""
     stretches = []
-    before, previous = None, None
+    previous_anchor, previous = None, None
     for record in forward.records():
         if record.annotations:
-            if previous is not None and previous is not before:
-                stretches.append(Stretch(before, record))
-            before = record
+            if previous is not None and previous is not previous_anchor:
+                stretches.append(Stretch(previous_anchor, record))
+            previous_anchor = record
         previous = record
     return stretches
 
 
 def merged(forward: Journal, backwards: list[Journal]) -> Iterator[Labeled]:
     """Merge the frames in the order of time, each from its backward pass, or else from the forward one."""
-    # The last frame of a pass backwards is its first one in time.
-    waiting = [(last.index, journal) for journal in backwards if (last := journal.last()) is not None]
+    # The last frame of a backward pass is its first one in time.
+    pending = [(last.index, journal) for journal in backwards if (last := journal.last()) is not None]
     covered = -1
     for chunk in range(forward.count):
         for record, masks in zip(forward.records_of(chunk), forward.masks_of(chunk), strict=True):
-            if waiting and record.index == waiting[0][0]:
-                for labeled in _in_time(waiting.pop(0)[1]):
+            if pending and record.index == pending[0][0]:
+                for labeled in _in_time(pending.pop(0)[1]):
                     covered = labeled.record.index
                     yield labeled
             if record.index > covered:

@@ -1,4 +1,4 @@
-"""The work folder of a replay, ``.replay`` beside its outputs: what is run, by whom, and how far it is."""
+"""The work folder of a replay, ``.replay`` beside its outputs: the run's identity, its lock and its progress."""
 
 from __future__ import annotations
 
@@ -26,43 +26,47 @@ def open_work_folder(
 ) -> Iterator[Path]:
     """Open the work folder of ``out`` for this process; it is emptied unless a run there is resumed.
 
-    run      JSON values that say what is run
-    started  what the run is part of: one that was begun as part of the same is gone on with where ``run`` is the same
-    resume   go on with any other too, and refuse to where ``run`` is not the same
-    change   the one of ``run`` that may differ, and what removes the results that are then no more true
+    run      JSON values that identify the run
+    started  name of the batch that the run is part of; an equal run of the same batch is resumed
+    resume   also resume a run of another batch, and raise if ``run`` differs
+    change   the key of ``run`` that may differ, and a function that removes the results that depend on it
     Raises SourceError, and the errors of ``change``. After an error the folder is removed unless it holds results.
     """
-    made = not out.exists()
+    is_new = not out.exists()
     folder = out / NAME
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise SourceError(f"{out}: got a folder that another replay writes to, accepted: one of its own") from None
+            raise SourceError(
+                f"{out}: cannot be written, because another replay writes to it; choose another folder or wait"
+            ) from None
         for half_written in folder.glob(".run-*"):
             half_written.unlink()
-        settled, begun = json.loads(json.dumps(run)), folder / "run.json"
-        before: dict[str, Any] = json.loads(begun.read_text()) if begun.exists() else {"run": {}, "started": None}
+        identity, identity_file = json.loads(json.dumps(run)), folder / "run.json"
+        before: dict[str, Any] = (
+            json.loads(identity_file.read_text()) if identity_file.exists() else {"run": {}, "started": None}
+        )
         if resume and before["started"] is not None:
-            _check_same(out, settled, before["run"], None if change is None else change[0])
+            _check_same(out, identity, before["run"], None if change is None else change[0])
             if change is not None:
                 change[1](folder)
-        elif (before["started"], before["run"]) != (started, settled):
+        elif (before["started"], before["run"]) != (started, identity):
             _clear(folder)
-        write_text(begun, json.dumps({"started": started, "run": settled}, indent=2))
+        write_text(identity_file, json.dumps({"started": started, "run": identity}, indent=2))
         try:
             yield folder
         except BaseException:
             if not any(folder.glob("*/*.json")):
                 shutil.rmtree(folder)
-                if made and not any(out.iterdir()):
+                if is_new and not any(out.iterdir()):
                     out.rmdir()
             raise
 
 
 def _clear(folder: Path) -> None:
-    # First, so that nobody goes on with what is left if this is interrupted.
+    # Removed first: without it an interrupted removal is never resumed.
     (folder / "run.json").unlink(missing_ok=True)
     for path in folder.iterdir():
         if path.is_dir():

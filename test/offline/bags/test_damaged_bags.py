@@ -105,7 +105,7 @@ def test_sqlite_with_a_page_overwritten(folder: Path, capsys: pytest.CaptureFixt
 
 
 def test_mcap_without_its_summary(folder: Path) -> None:
-    """As written with --no-summary: whole, but with nothing that says where things are."""
+    """A file written with --no-summary: whole, but without an index."""
     bag = write_bag(folder / "bag", StoragePlugin.MCAP)
     file = bag / "bag.mcap"
     content = bytearray(file.read_bytes())

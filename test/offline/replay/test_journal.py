@@ -9,7 +9,7 @@ import pytest
 
 from neural_seg_ros.offline.bags.frames import FramePosition
 from neural_seg_ros.offline.records import Record, State
-from neural_seg_ros.offline.replay.journal import SESSIONS, Journal
+from neural_seg_ros.offline.replay.journal import MAX_SESSIONS, Journal
 
 
 class SavedSession:
@@ -46,7 +46,7 @@ def test_few_sessions_are_kept_spread_over_the_pass(tmp_path: Path) -> None:
     journal_of(tmp_path, 100)
     kept = sorted(int(path.stem) for path in tmp_path.glob("*.session"))
     assert kept == [*range(0, 100, 8), 99]
-    assert len(kept) <= SESSIONS + 1
+    assert len(kept) <= MAX_SESSIONS + 1
 
 
 def test_rewinding_keeps_what_has_a_session(tmp_path: Path) -> None:

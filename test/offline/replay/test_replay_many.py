@@ -52,12 +52,12 @@ def batch_of(folder: Path) -> Batch:
         two_pass=False,
         config=SessionConfig.preset("cpu", **tiny),
         device="cpu",
-        continuation=ResumeOptions(checkpoint=0.0, started="this run"),
+        resume_options=ResumeOptions(checkpoint=0.0, started="this run"),
     )
 
 
 def killed_once(batch: Batch, task: Task) -> list[str]:
-    """As ``run_task``, but the first process that comes to frame 2 of a bag named victim is killed there."""
+    """Call ``run_task``, but kill the first process that comes to frame 2 of a bag named victim."""
     from neural_seg_ros.offline.replay import passes
 
     marker, run_frame = task.bag.parent / "killed", passes.run_frame

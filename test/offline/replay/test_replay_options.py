@@ -1,4 +1,4 @@
-"""What of a bag is labelled, from which annotations, and how: one test an option."""
+"""The options of a replay: frames, annotations and outputs; one test an option."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def point(x: float, y: float, number: int | None) -> Any:
 
 
 def header_of(number: int | None) -> Any:
-    """Of a frame, or without a stamp."""
+    """Annotations of a frame, or without a stamp."""
     if number is not None:
         return header(number)
     time = TYPES.types["builtin_interfaces/msg/Time"](sec=0, nanosec=0)

@@ -1,4 +1,4 @@
-"""MCAP files without an end, as a recorder leaves them that lost its power.
+"""Repair of MCAP files without an end, as a recorder leaves them when it loses power.
 
 An MCAP file is magic, records (one byte of kind, eight of length, content), a footer record and the magic again
 (https://mcap.dev/spec). Readers refuse a file without the footer, though its records are whole up to the last one.

@@ -1,4 +1,4 @@
-"""Stands in for the path of a damaged file: opens as its whole part, with another beginning or end in memory only."""
+"""A repaired view of a damaged file: its whole part, with another beginning or end that exists in memory only."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import IO
 class RepairedFile:
     """A repaired file with the part of ``pathlib.Path`` that rosbags uses.
 
-    whole  bytes of the file that are kept
-    end    follows them
-    head   replaces as many of the first bytes
-    suffix that of files of its kind
+    whole   number of bytes of the file that are read
+    end     bytes that follow them
+    head    bytes that replace the first bytes of the file
+    suffix  suffix of such files, if not the file's own
     """
 
     def __init__(self, path: Path, whole: int, end: bytes, head: bytes = b"", suffix: str = "") -> None:

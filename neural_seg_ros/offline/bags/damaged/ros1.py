@@ -2,7 +2,7 @@
 
 A bag is a line of version, a bag header record that says where the index is, and chunks, each followed by records with
 the times and offsets of its messages, one a connection. The index has the connections, which are in the chunks too,
-and one record a chunk (https://wiki.ros.org/Bags/Format/2.0): so it can be made again from what is whole.
+and one record a chunk (https://wiki.ros.org/Bags/Format/2.0), so it can be rebuilt from the whole chunks.
 """
 
 from __future__ import annotations

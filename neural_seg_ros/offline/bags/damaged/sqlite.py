@@ -1,4 +1,4 @@
-"""SQLite3 bags that SQLite calls malformed, such as truncated ones: read up to the damage."""
+"""Reader of SQLite3 bags that SQLite calls malformed, such as truncated ones, up to the damage."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class DamagedSqlite(Sqlite3Reader):
         self.dbconn.execute("PRAGMA writable_schema=ON")
         counts: Counter[int] = Counter()
         first, last = 2**63 - 1, 0
-        # Half a page may hold rows of nothing.
+        # A page that was written by half may hold rows of zeros or nulls.
         rows = "SELECT topic_id, timestamp FROM messages WHERE typeof(topic_id) = typeof(timestamp)"
         for topic, timestamp in self._until_damage(f"{rows} AND typeof(timestamp) = 'integer'"):
             counts[topic] += 1
