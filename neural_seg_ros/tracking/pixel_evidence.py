@@ -113,7 +113,7 @@ def _histogram(found: NDArray[np.int64], weights: NDArray[np.float32]) -> NDArra
 def motion_evidence(
     flow: NDArray[np.float32], probabilities: NDArray[np.float32], background_channel: int
 ) -> NDArray[np.float32]:
-    """Log-likelihoods (C, h, w) of every class, the likeliest 0, none below ``TUNING.min_log_likelihood``: does a pixel move as its class does?
+    """Compute log-likelihoods (C, h, w) that a pixel moves as each class does; the likeliest 0, bounded below.
 
     flow (h, w, 2): where every pixel came from; probabilities (C, h, w): the answer moved along it. Around the objects
     the camera's motion, a homography; each of them an affine motion; both by RANSAC. A pixel's distance to it has a
