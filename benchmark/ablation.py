@@ -1,4 +1,4 @@
-"""What each part of ``answer: fused`` earns: the parts removed in turn, robots play the same images with what is left.
+"""The ablation of ``answer: fused``: parts removed in turn, robots play the same images with the rest.
 
     OMP_NUM_THREADS=1 python benchmark/ablation.py --data ROOT --out ablation --jobs 2
 

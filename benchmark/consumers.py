@@ -124,7 +124,7 @@ def functions(scene: Scene, runs: int) -> Iterator[tuple[str, Timing]]:
 
 
 def listen(topics: Sequence[tuple[type, str]]) -> int:
-    """As a process, on any core: count what comes until told to stop, and print it."""
+    """Run as a process on any core: count messages until told to stop, and print the count."""
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
     node = Node("listener")
     came = dict.fromkeys((topic for _, topic in topics), 0)

@@ -31,7 +31,7 @@ CAMERAS = 16
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured (None: not reached), and whether it is at most, or at least, what is aimed at."""
+    """A measured figure (None: not reached), and its aim, an upper or a lower bound."""
 
     name: str
     measured: float | None

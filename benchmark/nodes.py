@@ -1,4 +1,4 @@
-"""What the benchmarks over DDS share: nodes of this package as processes, and the clip that they play."""
+"""The common parts of the benchmarks over DDS: nodes as processes, and the clip that they play."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of nodes that take masks share: a camera, and a segmenter in name."""
+"""The rig of consumer tests: a camera, and a segmenter in name."""
 
 from __future__ import annotations
 

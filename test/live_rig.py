@@ -1,4 +1,4 @@
-"""What tests of live sessions share: a session that keeps books, and a rig that hears all that a live session says."""
+"""The rig of live-session tests: a session that keeps books, and recorders of its outputs."""
 
 from __future__ import annotations
 

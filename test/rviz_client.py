@@ -1,4 +1,4 @@
-"""What tests of the canvas have in place of RViz: a client of the interactive-marker protocol, and its mouse.
+"""A stand-in for RViz in canvas tests: a client of the interactive-marker protocol, and its mouse.
 
 It keeps to what RViz's client does (``neural_seg_ros/ros/marker_server.py`` has the protocol): init by service, updates
 in sequence, feedback in the order in which RViz tells it. Where a pixel lies it reads from the marker's triangles and

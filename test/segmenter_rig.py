@@ -122,7 +122,7 @@ class Rig:
         return self.diagnostics[-1].status[0]
 
     def values(self) -> dict[str, str]:
-        """Those of the newest diagnostics, after at least one more has come."""
+        """Return the newest diagnostics, after at least one more has come."""
         return {entry.key: entry.value for entry in self.status().values}
 
 

@@ -82,7 +82,7 @@ class RegionAnswer:
 
     @property
     def is_prepared(self) -> bool:
-        """Whether the region graph from the whole ensemble is found."""
+        """True if the region graph from the whole ensemble is found."""
         return self._finding.is_done(MEMBERS)
 
     def update(self, draw: Draw, prior: Estimate | None, fast: bool) -> Estimate | None:

@@ -146,13 +146,13 @@ class Inbox:
 
     @property
     def enabled(self) -> bool:
-        """Whether frames are accepted; False too once closed."""
+        """True if frames are accepted; False too once closed."""
         with self._wake:
             return self._enabled and not self._closed
 
     @property
     def closed(self) -> bool:
-        """Whether the worker must stop."""
+        """True if the worker must stop."""
         with self._wake:
             return self._closed
 

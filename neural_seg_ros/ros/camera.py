@@ -61,7 +61,7 @@ CAMERA = Interface(
     node="camera",
     about="Plays a video file or a folder of images as a live camera.",
     outputs=(IMAGE, COMPRESSED, CAMERA_INFO),
-    more=tuple(options_of(CameraConfig)),
+    extra_parameters=tuple(options_of(CameraConfig)),
 )
 
 

@@ -27,7 +27,7 @@ Image = NDArray[np.uint8]
 
 
 class Remade(Flag):
-    """What a change of options made anew; snapshots from before cannot be restored into a part that was remade."""
+    """The parts that a change of options remade; snapshots from before cannot be restored into them."""
 
     NOTHING = 0
     FIELD = auto()
@@ -49,7 +49,7 @@ class Fitting:
 
     @property
     def begun(self) -> bool:
-        """Whether a frame was observed."""
+        """True if a frame was observed."""
         return self._engine is not None
 
     @property

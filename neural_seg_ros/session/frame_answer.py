@@ -152,12 +152,12 @@ class FrameAnswer:
 
     @property
     def is_current(self) -> bool:
-        """Whether the answer takes all annotations into account and no better one is ready."""
+        """True if the answer takes all annotations into account and no better one is ready."""
         return not self._stale and not self._better_available(self.fast)
 
     @property
     def better_available(self) -> bool:
-        """Whether the full answer would be better than the last one, which was a preview."""
+        """True if the full answer would be better than the last one, which was a preview."""
         return not self._stale and self.fast and self._better_available(fast=False)
 
     def update(self, frame: AnnotatedFrame, tracked: Callable[[], Estimate | None]) -> None:

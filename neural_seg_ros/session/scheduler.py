@@ -54,12 +54,12 @@ class Scheduler:
 
     @property
     def better_available(self) -> bool:
-        """Whether ``Session.result`` would be better than the last preview, without new annotations or steps."""
+        """True if ``Session.result`` would be better than the last preview, without new annotations or steps."""
         answer = self._session._answer
         return answer is not None and answer.better_available
 
     @property
     def is_prepared(self) -> bool:
-        """Whether ``Session.prepare`` has nothing left to do for the current frame."""
+        """True if ``Session.prepare`` has nothing left to do for the current frame."""
         answer = self._session._answer
         return answer is None or answer.regions is None or answer.regions.is_prepared

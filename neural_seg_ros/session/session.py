@@ -45,8 +45,6 @@ class Session:
     The same configuration, device and sequence of calls gives the same results, except for ``fit(seconds=...)``: the
     number of
     steps that fit into a time varies. Not thread-safe: one thread at a time may call it.
-
-    scheduler  the calls that spread ``fit`` and ``result`` over time, for a live camera
     """
 
     def __init__(
@@ -58,7 +56,6 @@ class Session:
         """
         self.config = _checked(config or SessionConfig())
         self.device = choose_device(device)
-        self.scheduler = Scheduler(self)
         self._numbers = FrameNumbers()
         self._history = History(self.config.undo_megabytes)
         self._fitting = Fitting(self.config, self.device, make_steps)
@@ -137,6 +134,12 @@ class Session:
             field_steps = tracker_steps = int(steps)
         self._fit(field_steps, tracker_steps)
         return field_steps
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The calls that spread ``fit`` and ``result`` over time, for a live camera."""
+        # Not kept: a reference to each other would keep the device's memory of a dropped session until a collection.
+        return Scheduler(self)
 
     @property
     def steps_due(self) -> int:

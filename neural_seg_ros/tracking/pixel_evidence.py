@@ -83,7 +83,7 @@ class Colors:
             )
 
     def evidence(self, found: NDArray[np.int64], background_channel: int) -> NDArray[np.float32]:
-        """Log-likelihoods (C, h, w) of every class, the likeliest 0, none below ``TUNING.min_log_likelihood``."""
+        """Compute log-likelihoods (C, h, w) of every class, the likeliest 0, bounded below."""
         unseen = np.full((len(self.histograms), 1), TUNING.unseen_share, np.float32)
         unseen[background_channel] = TUNING.unseen_background_share
         table = np.log((1 - unseen) * self.histograms + unseen / TUNING.unseen_bins)

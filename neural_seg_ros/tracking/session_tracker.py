@@ -85,7 +85,7 @@ class SessionTracker:
 
     @property
     def knows(self) -> bool:
-        """Whether anything was learnt."""
+        """True if anything was learnt."""
         return self._tracker is not None
 
     @property

@@ -185,7 +185,7 @@ class Tracker:
 
     @property
     def ready(self) -> bool:
-        """Whether the network takes part; until then answers come from motion and colours alone."""
+        """True if the network takes part; until then answers come from motion and colours alone."""
         return self._steps >= self._ready_at
 
     @property

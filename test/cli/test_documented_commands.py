@@ -18,7 +18,7 @@ FOLDERS = ("ABOVE", "DATA/bsds500/val", "DATA/grabcut", "FOLDER", "bags", "click
 
 
 def lines(start: str) -> list[tuple[str, list[str]]]:
-    """Where it is, and the words after ``start``, of every line of a shell block that begins so."""
+    """Return place and words after ``start`` of every line of a shell block that begins so."""
     found = []
     for document in DOCUMENTS:
         for block in BLOCK.findall(document.read_text()):

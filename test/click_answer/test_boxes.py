@@ -1,4 +1,4 @@
-"""What bounding boxes hold, found by iterated cuts."""
+"""Objects in bounding boxes, found by iterated cuts."""
 
 from __future__ import annotations
 

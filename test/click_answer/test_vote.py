@@ -1,4 +1,4 @@
-"""Which candidate the clicks speak for."""
+"""The vote of the candidates."""
 
 from __future__ import annotations
 

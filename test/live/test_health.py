@@ -1,4 +1,4 @@
-"""What of a live session's figures is a warning or an error, and when those figures begin and end."""
+"""The health of a live session: warnings, errors, and their start and end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NEVER = dict.fromkeys(to_flat(HealthConfig()), 0.0)
 
 
 def status(**figures: Any) -> LiveStatus:
-    """Of a session that is well, at 15 Hz, but for the figures given."""
+    """Return the status of a healthy session at 15 Hz, with the given figures."""
     well = replace(Counters().snapshot(True, 0), frames_in=100, fps_in=15.0, silent=0.05)
     return replace(well, **figures)
 

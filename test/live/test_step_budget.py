@@ -1,4 +1,4 @@
-"""How many steps of the fit fit into the time before a mask."""
+"""The number of fit steps that fit into the time before a mask."""
 
 from __future__ import annotations
 

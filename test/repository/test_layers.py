@@ -97,7 +97,7 @@ def test_describing_a_session_needs_no_torch() -> None:
 
 
 def test_a_session_imports_all_that_it_needs_before_it_begins() -> None:
-    """What is imported later holds up all threads of a node that listens by then."""
+    """Imports at run time hold up all threads of a node that already listens."""
     code = """
 import sys
 import numpy as np

@@ -82,7 +82,7 @@ class Fuzz:
         return Point(x=self.number(), y=self.number(), z=self.number())
 
     def count(self) -> int:
-        """Of points; seldom very many."""
+        """Return random points; seldom very many."""
         draw = self._draw
         return draw.choice((0, 1, 2, 3, 4, 5, 17, 101)) if draw.random() < 0.99 else draw.choice((10_000, 30_000))
 
@@ -184,7 +184,7 @@ TOPICS: dict[str, tuple[type, Callable[[Fuzz], Any]]] = {
 
 
 class Counted:
-    """How many messages of each topic reached the node, whatever it did with them, and what else their images did."""
+    """Count the messages of each topic that reached the node, and the outcome of its images."""
 
     def __init__(self, inputs: Any) -> None:
         self.heard = dict.fromkeys(TOPICS, 0)

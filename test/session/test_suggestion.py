@@ -1,4 +1,4 @@
-"""Where to click next: in what is most uncertain and large, never where something was said."""
+"""The suggested click: in a large uncertain part, never where the user annotated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from neural_seg_ros.session import suggestion as module
 
 
 def suggest(confidence: np.ndarray, annotated: np.ndarray | None = None) -> tuple[float, float] | None:
-    """Of a frame of one label."""
+    """Return the suggestion in a frame of one label."""
     return module.suggest(confidence, np.zeros(confidence.shape, np.uint8), annotated)
 
 

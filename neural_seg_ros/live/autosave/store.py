@@ -113,7 +113,7 @@ class AutosaveState:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to restore."""
+        """True if there is nothing to restore."""
         return not (self.base or self.annotations or self.asked)
 
     def _apply(self, record: Record) -> None:

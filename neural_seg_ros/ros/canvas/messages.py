@@ -120,7 +120,7 @@ def annotation_marker(annotation: Annotation, key: int, header: Header) -> Image
     return message
 
 
-def look_marker(key: int, header: Header) -> ImageMarker:
+def reanswer_marker(key: int, header: Header) -> ImageMarker:
     """Make an ``ImageMarker`` that removes an id's drawing; with an unused id the frame is answered again."""
     return ImageMarker(header=header, id=key, action=ImageMarker.REMOVE)
 

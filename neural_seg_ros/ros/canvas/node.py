@@ -42,7 +42,7 @@ from neural_seg_ros.ros.canvas.messages import (
     event_of,
     frame_number,
     interactive_marker,
-    look_marker,
+    reanswer_marker,
 )
 from neural_seg_ros.ros.toolkit.endpoints import Endpoints
 from neural_seg_ros.ros.toolkit.node_parameters import declare
@@ -173,7 +173,7 @@ class Canvas(Node):
     def _look(self) -> None:
         """Have the segmenter answer the frozen frame again, and keep it."""
         if self._frame is not None and self._board.frozen:
-            self._annotations.publish(look_marker(self._first_key, self._frame.header))
+            self._annotations.publish(reanswer_marker(self._first_key, self._frame.header))
 
     def _draw(self, draw: Draw) -> None:
         ready, again = self._question.draw(draw, time.monotonic())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from neural_seg_ros.ros.generated.interface_md import NODES
-from neural_seg_ros.ros.segmenter import interface as offered
+from neural_seg_ros.ros.segmenter import interface
 from neural_seg_ros.ros.segmenter.interface import SEGMENTER
 from neural_seg_ros.ros.segmenter.multi_segmenter import MULTI_SEGMENTER
 from neural_seg_ros.ros.toolkit.interface import Interface, Service, Topic
@@ -46,7 +46,12 @@ _MANAGED_SERVES = (
 _TF_HEARS = ("/tf", "/tf_static")
 _TF_SERVES = ("tf2_frames",)
 
-_TAKEN = (*(offered.RESULTS[name] for name in ("mask", "confidence")), offered.LABELS, offered.LOST, offered.STATUS)
+_TAKEN = (
+    *(interface.RESULTS[name] for name in ("mask", "confidence")),
+    interface.LABELS,
+    interface.LOST,
+    interface.STATUS,
+)
 # A node of somebody else, as an example.
 CONSUMER = Interface(
     node="consumer",

@@ -21,7 +21,7 @@ from neural_seg_ros.errors import AnnotationError
 from neural_seg_ros.images.camera_model import is_rectified, published_size
 from neural_seg_ros.images.ros_messages import check_bounds
 from neural_seg_ros.live import LiveSession
-from neural_seg_ros.ros.segmenter import interface as topics
+from neural_seg_ros.ros.segmenter import interface
 from neural_seg_ros.ros.segmenter.parameters import Settings
 from neural_seg_ros.ros.segmenter.projection import CameraFrame, click_at
 from neural_seg_ros.ros.toolkit.conversion import to_rgb
@@ -59,20 +59,20 @@ class Inputs:
         self._subscriptions: list[Any] = []
         # An annotation that is converted must not make an image wait.
         frames, annotations = MutuallyExclusiveCallbackGroup(), MutuallyExclusiveCallbackGroup()
-        image = topics.image(settings().start.image_transport)
+        image = interface.image(settings().start.image_transport)
         self._rectified = is_rectified(self._subscribe(image, self._on_image, frames).topic_name)
-        self._subscribe(topics.CAMERA_INFO, self._on_camera_info, annotations)
+        self._subscribe(interface.CAMERA_INFO, self._on_camera_info, annotations)
         shapes = annotation_message
         for topic, convert in (
-            (topics.CLICK, shapes.click),
-            (topics.BOX, shapes.box),
-            (topics.STROKE, shapes.stroke),
-            (topics.REGION, shapes.region),
-            (topics.MOUSE, shapes.click),
+            (interface.CLICK, shapes.click),
+            (interface.BOX, shapes.box),
+            (interface.STROKE, shapes.stroke),
+            (interface.REGION, shapes.region),
+            (interface.MOUSE, shapes.click),
         ):
             self._subscribe(topic, partial(self._on_shape, topic, convert), annotations)
-        self._subscribe(topics.POINT, self._on_clicked_point, annotations)
-        self._subscribe(topics.MARKER, self._on_marker, annotations)
+        self._subscribe(interface.POINT, self._on_clicked_point, annotations)
+        self._subscribe(interface.MARKER, self._on_marker, annotations)
 
     def callback_seconds(self) -> list[float]:
         """Return the durations of the newest calls of the image callback, oldest first."""
@@ -112,13 +112,13 @@ class Inputs:
         canvas = self._settings().node.canvas_frame.lstrip("/")
         # Without a frame it is in the camera's.
         if not canvas or message.header.frame_id.lstrip("/") != canvas:
-            self._on_shape(topics.POINT, self._project, message)
+            self._on_shape(interface.POINT, self._project, message)
 
     def _on_marker(self, message: ImageMarker) -> None:
         settings = self._settings()
         asked = annotation_message.marker(message, settings.class_names, settings.node.active_class)
         annotations = asked.annotations if isinstance(asked, Draw) else ()
-        self._answered(topics.MARKER, self._live.draw(asked.marker_id, annotations, stamp_of(message.header)))
+        self._answered(interface.MARKER, self._live.draw(asked.marker_id, annotations, stamp_of(message.header)))
 
     def _project(self, message: PointStamped, class_id: int) -> Click:
         info = self._camera_info

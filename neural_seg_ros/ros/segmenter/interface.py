@@ -139,7 +139,7 @@ SEGMENTER = Interface(
         (HEALTH, HealthConfig()),
         ("", SessionConfig()),
     ),
-    more=(CLASS_NAMES_OPTION,),
+    extra_parameters=(CLASS_NAMES_OPTION,),
     is_managed=True,
     listens_to_tf=True,
 )

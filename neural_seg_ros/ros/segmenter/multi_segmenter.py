@@ -44,7 +44,7 @@ _NAMES_THE_NODE = re.compile(r"__(node|name|ns):=")
 MULTI_SEGMENTER = Interface(
     node="multi_segmenter",
     about="Makes a `segmenter` for each of several cameras in one process, see [several cameras](multi_camera.md).",
-    more=(CAMERAS,),
+    extra_parameters=(CAMERAS,),
 )
 
 

@@ -29,7 +29,7 @@ from neural_seg_ros.live import (
     LiveSession,
     open_autosave,
 )
-from neural_seg_ros.ros.segmenter import interface as offered
+from neural_seg_ros.ros.segmenter import interface
 from neural_seg_ros.ros.segmenter.diagnostics import Report, diagnostics, resident_bytes, status_text
 from neural_seg_ros.ros.segmenter.inputs import Inputs
 from neural_seg_ros.ros.segmenter.outputs import Outputs
@@ -77,13 +77,13 @@ class Segmenter(LifecycleNode):
             start = dataclasses.asdict(self._settings.start)
             self._endpoints = Endpoints(
                 self,
-                offered.SEGMENTER,
+                interface.SEGMENTER,
                 self._throttled,
                 lock_step=self._settings.live.lock_step,
                 exists=lambda topic: topic.exists(start),
             )
-            self._diagnostics = self._endpoints.publisher(offered.DIAGNOSTICS)
-            self._status = self._endpoints.publisher(offered.STATUS)
+            self._diagnostics = self._endpoints.publisher(interface.DIAGNOSTICS)
+            self._status = self._endpoints.publisher(interface.STATUS)
             # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
             report = self._throttled.guard("report", self._publish_report)
             self.create_timer(1.0, report, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -198,8 +198,8 @@ class Segmenter(LifecycleNode):
 
     def _active_text(self) -> str:
         """Describe input, device and outputs in one line."""
-        image = self.resolve_topic_name(offered.image(self._settings.start.image_transport).name)
-        mask = self.resolve_topic_name(offered.RESULTS["mask"].name)
+        image = self.resolve_topic_name(interface.image(self._settings.start.image_transport).name)
+        mask = self.resolve_topic_name(interface.RESULTS["mask"].name)
         idle = "" if self._is_enabled else "; disabled, ~/enable goes on"
         return f"active: images from {image}, computed on {self._device}, masks on {mask}{idle}"
 
@@ -239,7 +239,7 @@ class Segmenter(LifecycleNode):
         group = MutuallyExclusiveCallbackGroup()
         handlers = [
             *commands(live, lambda: self._session_path(), lambda: self._load(live)),
-            (offered.ENABLE, self._on_enable),
+            (interface.ENABLE, self._on_enable),
         ]
         self._commands = [
             self.create_service(service.kind, service.name, handle, callback_group=group)

@@ -12,7 +12,7 @@ from std_srvs.srv import Trigger
 
 from neural_seg_ros.errors import SessionError, error_text
 from neural_seg_ros.live import LiveSession
-from neural_seg_ros.ros.segmenter import interface as offered
+from neural_seg_ros.ros.segmenter import interface
 from neural_seg_ros.ros.toolkit.interface import Service
 
 T = TypeVar("T")
@@ -28,12 +28,12 @@ def commands(live: LiveSession, path: Callable[[], Path], load: Callable[[], str
     load  loads it, and says so
     """
     table: tuple[tuple[Service, Callable[[], str]], ...] = (
-        (offered.UNDO, lambda: taken(answer(live.undo()), "took back the last annotation", "nothing to undo")),
-        (offered.REDO, lambda: taken(answer(live.redo()), "made the annotation again", "nothing to redo")),
-        (offered.CLEAR, lambda: said(answer(live.clear()), "forgot all annotations")),
-        (offered.RESET, lambda: said(answer(live.reset()), "started over")),
-        (offered.SAVE_SESSION, lambda: said(answer(live.save(path())), f"saved {path()}")),
-        (offered.LOAD_SESSION, load),
+        (interface.UNDO, lambda: _require(answer(live.undo()), "took back the last annotation", "nothing to undo")),
+        (interface.REDO, lambda: _require(answer(live.redo()), "made the annotation again", "nothing to redo")),
+        (interface.CLEAR, lambda: _after(answer(live.clear()), "forgot all annotations")),
+        (interface.RESET, lambda: _after(answer(live.reset()), "started over")),
+        (interface.SAVE_SESSION, lambda: _after(answer(live.save(path())), f"saved {path()}")),
+        (interface.LOAD_SESSION, load),
     )
     return [(service, handler(command)) for service, command in table]
 
@@ -47,12 +47,12 @@ def answer(future: Future[T]) -> T:
         raise SessionError(f"session: busy, no answer within {_ANSWER_SECONDS:g} s; {outcome}") from None
 
 
-def said(_: object, message: str) -> str:
+def _after(_: object, message: str) -> str:
     """Return the message, once the command was executed."""
     return message
 
 
-def taken(done: bool, message: str, nothing: str) -> str:
+def _require(done: bool, message: str, nothing: str) -> str:
     """Return the message if anything was done. Raises SessionError with ``nothing`` otherwise."""
     if not done:
         raise SessionError(nothing)

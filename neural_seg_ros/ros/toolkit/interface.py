@@ -61,12 +61,12 @@ class Interface:
 
     node              its default name
     about             a sentence for the documentation
-    families          outputs that it makes while it runs, ``<id>`` in place of what tells their names apart
+    dynamic_outputs   outputs created at run time, ``<id>`` in their names
     clients           services of other nodes that it calls
     options           (prefix, configuration) whose options are the node's parameters, with its defaults
-    more              parameters beside these
+    extra_parameters  parameters beside these
     is_managed        whether it has a lifecycle
-    hears_transforms  whether it listens to TF, where tf2_ros is installed
+    listens_to_tf     whether it listens to TF, where tf2_ros is installed
     """
 
     node: str
@@ -77,13 +77,13 @@ class Interface:
     services: tuple[Service, ...] = ()
     clients: tuple[Service, ...] = ()
     options: tuple[tuple[str, Any], ...] = ()
-    more: tuple[Option, ...] = ()
+    extra_parameters: tuple[Option, ...] = ()
     is_managed: bool = False
     listens_to_tf: bool = False
 
     def parameters(self) -> list[tuple[Option, Any]]:
         """Return (option with its full name, default) of every parameter of the node's own."""
-        found = [(entry, entry.default) for entry in self.more]
+        found = [(entry, entry.default) for entry in self.extra_parameters]
         for prefix, config in self.options:
             defaults = to_flat(config)
             for entry in options_of(type(config)):

@@ -1,4 +1,4 @@
-"""What autosave keeps of a session, and what a session that begins again has of it."""
+"""Autosave: the log of a session, and the sessions restored from it."""
 
 from __future__ import annotations
 

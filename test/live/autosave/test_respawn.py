@@ -173,7 +173,7 @@ def read(folder: Path) -> AutosaveState:
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
-    """Those of the log of a node that lives."""
+    """Return the annotations in the log of a running node."""
     try:
         return decode((folder / "annotations.log").read_bytes())
     except (FileNotFoundError, SessionFileError):

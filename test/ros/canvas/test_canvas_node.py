@@ -515,7 +515,7 @@ def test_where_the_package_is_installed_its_server_is_used(probe: Any, monkeypat
     calls: list[tuple[str, Any]] = []
 
     class Package:
-        """What ``interactive_markers.InteractiveMarkerServer`` offers of what is used of it."""
+        """A stand-in for the used part of ``interactive_markers.InteractiveMarkerServer``."""
 
         def __init__(self, node: Any, namespace: str) -> None:
             self.update_pub = node.create_publisher(InteractiveMarkerUpdate, f"{namespace}/update", 100)

@@ -1,4 +1,4 @@
-"""Which classes a consumer takes, and what they are called."""
+"""The selection of classes by consumers, and their names."""
 
 from __future__ import annotations
 

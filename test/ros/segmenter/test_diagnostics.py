@@ -1,4 +1,4 @@
-"""What the segmenter says of itself on /diagnostics and ~/status."""
+"""The reports of the segmenter on /diagnostics and ~/status."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ KEYS = {
 
 
 def status(**figures: Any) -> LiveStatus:
-    """Of a session that is well, but for the figures given."""
+    """Return the report of a healthy session, with the given figures."""
     well = replace(Counters().snapshot(True, 0), frames_in=100, fps_in=15.0, silent=0.05, psnr=20.0)
     return replace(well, **figures)
 

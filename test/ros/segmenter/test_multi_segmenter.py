@@ -102,7 +102,7 @@ class Rig:
 
 @pytest.fixture(autouse=True)
 def threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the user has set them: the cores are not shared out in the environment of other tests."""
+    """Restore the thread settings of the user, which the node shares out in the environment."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
