@@ -24,15 +24,13 @@ class FieldConfig:
     width: int = option(64, "filters of every convolution", low=8, high=512)
     levels: int = option(4, "strided encoder layers", low=2, high=6)
     skips: bool = option(True, "join encoder features to the decoder")
-    extra_heads: str = option("", "more heads on the features, as name:channels with commas, such as contours:4")
-    norm: str = option("batch", "normalisation between convolutions", choices=("batch", "group", "none"))
+    extra_heads: str = option("", "extra heads, as name:channels separated by commas, such as contours:4")
+    norm: str = option("batch", "normalization between convolutions", choices=("batch", "group", "none"))
     precision: str = option(
-        "auto", "numbers it is computed in; auto: bf16 where the device has it", choices=("auto", "fp32", "bf16")
+        "auto", "floating point precision; auto: bf16 where the device supports it", choices=("auto", "fp32", "bf16")
     )
     learning_rate: float = option(3e-3, "AMSGrad step size", low=1e-6, high=1.0)
-    class_rate: float = option(
-        3.0, "step size of the class head, in those of the rest: it starts anew with every class", low=0.01, high=100.0
-    )
+    class_rate: float = option(3.0, "step size of the class head, as a multiple of learning_rate", low=0.01, high=100.0)
     clip_norm: float = option(1.0, "gradients are clipped to this norm", low=1e-6, high=1e6)
     class_loss: str = option("ce", "loss of the class head", choices=("ce", "bce"))
     class_weight: float = option(1.0, "weight of the class loss against the RGB loss", low=0.0, high=1e6)
@@ -68,7 +66,7 @@ class FitConfig:
     """The steps due for a new frame or annotation, which ``Session.fit()`` runs."""
 
     first_steps: int = option(
-        100, "steps on the first frame, before and after which clicks are answered", low=1, high=100_000
+        100, "steps on the first frame; clicks are answered before and after them", low=1, high=100_000
     )
     click_steps: int = option(20, "steps after an annotation", low=1, high=10_000)
     frame_steps: int = option(1, "steps after a new frame", low=1, high=10_000)
@@ -81,13 +79,13 @@ class FitConfig:
 class TrackConfig:
     """The tracking of an answer from an annotated frame to later frames."""
 
-    size: int = option(427, "longer side in pixels at which frames are tracked", low=32, high=2048)
-    first_steps: int = option(1000, "steps after the first annotation of a class", low=1, high=100_000)
-    correction_steps: int = option(60, "steps after another annotation of known classes", low=1, high=10_000)
+    size: int = option(427, "longer side in pixels for tracking", low=32, high=2048)
+    first_steps: int = option(1000, "training steps after the first annotation of a class", low=1, high=100_000)
+    correction_steps: int = option(60, "training steps after another annotation of known classes", low=1, high=10_000)
     frame_steps: int = option(2, "steps after a frame", low=0, high=1_000)
-    recent: int = option(8, "last frames whose own answers it is taught", low=1, high=100)
+    recent: int = option(8, "number of recent frames whose answers are training data", low=1, high=100)
     precision: str = option(
-        "auto", "numbers it is computed in; auto: bf16 where the device has it", choices=("auto", "fp32", "bf16")
+        "auto", "floating point precision; auto: bf16 where the device supports it", choices=("auto", "fp32", "bf16")
     )
 
     def __post_init__(self) -> None:
@@ -98,9 +96,9 @@ class TrackConfig:
 class ContourConfig:
     """The search for contours in an image."""
 
-    method: str = option("best", "how contours are found", choices=("best", "fast", "thesis"))
-    size: int = option(481, "longer side in pixels at which contours are found", low=32, high=1024)
-    seed: int = option(0, "seed of what is drawn at random", low=0, high=2**31 - 1)
+    method: str = option("best", "contour detector", choices=("best", "fast", "thesis"))
+    size: int = option(481, "longer side in pixels for contours", low=32, high=1024)
+    seed: int = option(0, "seed of the random numbers", low=0, high=2**31 - 1)
 
     def __post_init__(self) -> None:
         validate(self)
@@ -110,15 +108,17 @@ class ContourConfig:
 class SessionConfig:
     """The configuration of a session; ``SessionConfig.preset(name)`` returns one of PRESETS."""
 
-    answer: str = option("fused", "how labels are found", choices=("fused", "field"))
-    label_bits: int = option(
-        8, "8: classes 0-254, 255 unlabelled; 16: classes 0-65534, 65535 unlabelled", low=8, high=16
+    answer: str = option(
+        "fused",
+        "answer to annotations: fused: region graph and tracker; field: the fitted field alone",
+        choices=("fused", "field"),
     )
+    label_bits: int = option(8, "8: classes 0-254, 255 unlabeled; 16: classes 0-65534, 65535 unlabeled", low=8, high=16)
     seed: int = option(0, "seed of the weights and the noise code", low=0, high=2**31 - 1)
-    border_prior: bool = option(True, "beside one object, presume the frame's border is background")
+    border_prior: bool = option(True, "assume background at the frame border when a single object is annotated")
     undo_megabytes: int = option(
         128,
-        "memory for exact undo and redo",
+        "memory for exact undo and redo in megabytes",
         low=0,
         high=4096,
     )

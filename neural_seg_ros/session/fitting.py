@@ -63,8 +63,7 @@ class Fitting:
         """Fit the field to a new frame from now on (thesis 2.5.2).
 
         frame: (H, W, 3) uint8 RGB with a running number. Returns whether the field kept its size; otherwise snapshots
-        from before
-        cannot be restored.
+        from before cannot be restored.
         """
         first, same_size = not self.begun, True
         if self._engine is None:

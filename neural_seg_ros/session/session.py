@@ -42,9 +42,8 @@ class Session:
         session.fit()
         labels = session.result().labels
 
-    The same configuration, device and sequence of calls gives the same results, except for ``fit(seconds=...)``: the
-    number of
-    steps that fit into a time varies. Not thread-safe: one thread at a time may call it.
+    The same configuration, device and sequence of calls gives the same results, except for ``fit(seconds=...)``, whose
+    number of steps varies. Not thread-safe: one thread at a time may call it.
     """
 
     def __init__(
@@ -172,11 +171,9 @@ class Session:
         """Undo the newest annotation and all that was learned from it. Returns False when there is none.
 
         Exact while ``config.undo_megabytes`` hold the snapshot from before the annotation; fit steps that are lost by
-        it are
-        due again. While other annotations remain on an earlier frame, the tracker keeps what it learned there. Beyond
-        that
-        bound, and for annotations of a loaded session, what was learned stays and the fit goes on with the annotations
-        that remain.
+        it are due again. While other annotations remain on an earlier frame, the tracker keeps what it learned there.
+        Beyond that bound, and for annotations of a loaded session, what was learned stays and the fit goes on with the
+        annotations that remain.
         """
         if not self._history.annotations:
             return False

@@ -21,8 +21,7 @@ def suggest(
 
     Pixels with less confidence than the frame's mean are uncertain. Each connected part of them with one label weighs
     the sum of (1 - confidence) x depth over its pixels; the depth is the distance to its edge. So a compact part comes
-    before a thin
-    band along a boundary, however long that is. The suggestion is the deepest point of the heaviest part.
+    before a thin band along a boundary, however long that is. The suggestion is the deepest point of the heaviest part.
 
     confidence: (H, W) float32 in [0, 1]; labels: (H, W) uint8 or uint16; annotated: (H, W) bool, True where the user
     annotated; these pixels are never suggested.

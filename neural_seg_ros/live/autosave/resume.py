@@ -28,12 +28,11 @@ def open_autosave(
     """Open the autosave in a folder; a state in it that may be restored is ``Autosave.state``.
 
     State that cannot be restored is moved to quarantine and reported through ``notice`` or ``failed``. Only the state
-    of a
-    clean shutdown is deleted. Returns None, with one line to ``failed``, where the folder cannot be locked.
+    of a clean shutdown is deleted. Returns None, with one line to ``failed``, where the folder cannot be locked.
 
     source   where the frames come from; annotations of another source are not restored
-    restore  ``crash``: not what a node that ended as it was told had kept; ``always``: that, too
-    max_age  seconds since the node that kept it was alive
+    restore  ``crash``: only after a kill; ``always``: also after a clean shutdown
+    max_age  seconds since the last sign of life of the node that wrote it
     """
     try:
         store = AutosaveFolder(folder)

@@ -32,7 +32,7 @@ CAMERAS = Option(
     list,
     # No list: rclpy cannot tell the type of an empty one, and it must be given.
     None,
-    "names of the cameras: 'front' is segmented by /front/segmenter from /front/image",
+    "names of the cameras; front gets the node /front/segmenter for /front/image",
     fixed=True,
 )
 _ACCEPTED = "a list of different names such as [front, rear], of letters, digits and _, beginning with a letter"

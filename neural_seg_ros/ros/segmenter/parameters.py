@@ -36,38 +36,40 @@ CLASS_NAMES_OPTION = Option(
 class StartConfig:
     """The settings that are fixed once the node runs."""
 
-    preset: str = option("cpu", "gives the defaults of the session's parameters", choices=tuple(PRESETS), fixed=True)
-    device: str = option("auto", "where the field is fitted: auto, cpu, cuda or cuda:N", fixed=True)
+    preset: str = option(
+        "cpu", "preset that sets the defaults of the session's parameters", choices=tuple(PRESETS), fixed=True
+    )
+    device: str = option("auto", "device of the field: auto, cpu, cuda or cuda:N", fixed=True)
     autostart: bool = option(True, "configure and activate at once, without a lifecycle manager", fixed=True)
     image_transport: str = option(
         "raw", "subscribe to image or to image/compressed", choices=("raw", "compressed"), fixed=True
     )
     session_directory: str = option(
-        "~/.ros/neural_seg", "the one directory sessions are saved to and loaded from", fixed=True
+        "~/.ros/neural_seg", "directory that sessions are saved to and loaded from", fixed=True
     )
     autosave: bool = option(
         True,
-        "keep every change of the annotations below session_directory within 100 ms, and take them up again when the "
-        "node was killed; not with live.lock_step",
+        "log every change of the annotations below session_directory within 100 ms, and restore them after the node "
+        "was killed; not with live.lock_step",
         fixed=True,
     )
     restore: str = option(
         "crash",
-        "what autosave takes up again: crash: what a node that was killed had kept; always: also what one that ended "
-        "as it was told had kept",
+        "when to restore autosaved annotations: crash: only after the node was killed; always: also after a clean "
+        "shutdown",
         choices=("crash", "always"),
         fixed=True,
     )
     restore_max_age: float = option(
         300.0,
-        "seconds since the node that kept them was alive, up to which annotations are taken up again",
+        "age in seconds, since the last sign of life of the node, up to which annotations are restored",
         low=0.0,
         high=1e9,
         fixed=True,
     )
     autosave_megabytes: int = option(
         512,
-        "disk space of the annotated frames that autosave keeps; the oldest are let go, with their annotations",
+        "disk space of autosaved frames in megabytes; beyond it the oldest frames are dropped with their annotations",
         low=1,
         high=1_000_000,
         fixed=True,
@@ -85,13 +87,20 @@ MAX_NAME = 100
 class NodeConfig:
     """The settings of the node beside its session's, changeable at any time."""
 
-    active_class: int = option(1, "class of clicks, boxes, strokes and regions that name none", low=0, high=65534)
+    active_class: int = option(
+        1, "class of clicks, boxes, strokes and regions without a class of their own", low=0, high=65534
+    )
     session_name: str = option("session", "file name, without suffix, of ~/save_session and ~/load_session")
     max_megapixels: float = option(
-        32.0, "millions of pixels; larger camera images are refused before they are decoded", low=0.01, high=100.0
+        32.0,
+        "largest accepted camera image in millions of pixels; larger ones are refused before decoding",
+        low=0.01,
+        high=100.0,
     )
     overlay_alpha: float = option(0.45, "opacity of the classes in ~/overlay", low=0.0, high=1.0)
-    canvas_frame: str = option("canvas", "points on /clicked_point in this frame are left to the node canvas")
+    canvas_frame: str = option(
+        "canvas", "frame of the canvas; the segmenter ignores points on /clicked_point in this frame"
+    )
 
     def __post_init__(self) -> None:
         validate(self)
