@@ -33,8 +33,8 @@ class LiveConfig:
     )
     fit_budget_ms: float = option(
         100.0,
-        "target time from a new frame to its mask in milliseconds; the fit uses the rest after the answer, at least one "
-        "step",
+        "target time from a new frame to its mask in milliseconds; the fit uses the rest after the answer, at least "
+        "one step",
         low=1.0,
         high=10_000.0,
     )
