@@ -25,7 +25,7 @@ IMAGE, COMPRESSED, STRING = "sensor_msgs/msg/Image", "sensor_msgs/msg/Compressed
 QUICK = [
     *("--set", "field.size=32", "--set", "field.width=8", "--set", "field.levels=2", "--device", "cpu"),
     *("--set", "fit.first_steps=4", "--set", "fit.click_steps=2", "--set", "fit.frame_steps=1"),
-    *("--set", "track.first_steps=4", "--set", "track.size=64"),
+    *("--set", "track.first_steps=4", "--set", "track.correction_steps=2", "--set", "track.size=64"),
 ]
 CLICKS = "classes: {1: square}\nannotations:\n  - {frame: 0, class: 1, click: [20, 24]}\n"
 # Topic, type, nanoseconds of the recording, message.

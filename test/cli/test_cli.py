@@ -23,6 +23,8 @@ FEW_STEPS = [
     "fit.frame_steps=1",
     "--set",
     "track.first_steps=4",
+    "--set",
+    "track.correction_steps=2",
 ]
 QUICK = [*TINY, *FEW_STEPS, "--device", "cpu"]
 CLICKS = """
@@ -152,7 +154,8 @@ def test_track_that_fails_midway_leaves_nothing(folder: Path, capsys: pytest.Cap
 def test_config_file_gives_options_and_session_options(folder: Path) -> None:
     (folder / "c.yaml").write_text(
         f"annotations: {folder / 'clicks.yaml'}\ndevice: cpu\nground-truth: {folder / 'truth'}\n"
-        "session: {field: {size: 32, width: 8, levels: 2}, fit.first_steps: 3, fit: {click_steps: 2}, seed: 7}\n"
+        "session: {field: {size: 32, width: 8, levels: 2}, fit.first_steps: 3, fit: {click_steps: 2}, seed: 7,\n"
+        "  track.first_steps: 4}\n"
     )
     out = folder / "out"
     assert neural_seg("track", folder / "frames", "--config", folder / "c.yaml", "--out", out, "--set", "seed=8") == 0

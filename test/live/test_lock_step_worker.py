@@ -217,6 +217,7 @@ def test_the_masks_are_those_of_run_session() -> None:
         "cpu",
         **{"field.size": 32, "field.width": 8, "field.levels": 2},
         **{"fit.first_steps": 4, "fit.click_steps": 3, "fit.frame_steps": 2, "track.first_steps": 4},
+        **{"track.correction_steps": 2},
     )
     frames = [Frame(number, number / 10, _scene(number)) for number in range(8)]
     entries = (Entry(Click(20, 24, 1), stamp=0.0), Entry(Click(50, 40, 2), stamp=0.5))

@@ -11,7 +11,7 @@ from neural_seg_ros.cli.main import run
 from neural_seg_ros.evaluation.speed import live_latency as latency
 
 TINY = ["--set", "field.size=32", "--set", "field.width=8", "--set", "field.levels=2", "--set", "fit.first_steps=3"]
-TINY += ["--set", "track.first_steps=4"]
+TINY += ["--set", "track.first_steps=4", "--set", "track.correction_steps=2"]
 SMALL = ["--width", "64", "--height", "48", "--clicks", "2", "--frames", "2", "--device", "cpu"]
 
 
