@@ -29,7 +29,8 @@ from std_msgs.msg import Header, String
 
 from neural_seg_ros.images.camera_model import camera_rays
 from neural_seg_ros.live import Output
-from neural_seg_ros.ros.consumers import cloud, depth
+from neural_seg_ros.ros.consumers import cloud
+from neural_seg_ros.ros.consumers import cloud as depth
 from neural_seg_ros.ros.consumers.detections import Detections
 from neural_seg_ros.ros.consumers.instances import find_instances
 from neural_seg_ros.ros.consumers.labelled_cloud import LabelledCloud
@@ -104,7 +105,7 @@ def functions(scene: Scene, runs: int) -> Iterator[tuple[str, Timing]]:
     lens = CameraInfo(width=scene.info.width, height=scene.info.height, k=scene.info.k, distortion_model="plumb_bob")
     lens.d = [-0.2, 0.05, 0.001, -0.002, 0.0]
     curved = camera_rays(lens, scene.size, rectified=False)
-    meters = depth.meters(scene.depth)
+    meters = cloud.meters(scene.depth)
     points = cloud.organised(meters, rays, scene.labels, scene.confidence)
     keep = scene.labels > 0
     for name, call in (

@@ -12,8 +12,8 @@ from segmenter_rig import TINY, overrides
 
 from neural_seg_ros.images.files import write_image
 from neural_seg_ros.ros.camera import CAMERA, Camera
-from neural_seg_ros.ros.canvas.interface import CANVAS, CanvasTopics
 from neural_seg_ros.ros.canvas.node import Canvas
+from neural_seg_ros.ros.canvas.topics import CANVAS, CanvasTopics
 from neural_seg_ros.ros.consumers.detections import DETECTIONS, Detections
 from neural_seg_ros.ros.consumers.labelled_cloud import LABELLED_CLOUD, LabelledCloud
 from neural_seg_ros.ros.segmenter.interface import SEGMENTER

@@ -6,12 +6,13 @@ so a frame of width W accepts -0.5 <= x < W - 0.5. Class 0 is background (a nega
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from neural_seg_ros.errors import AnnotationError
 
 if TYPE_CHECKING:
     from neural_seg_ros.images.arrays import Labels
+
 
 Point = tuple[float, float]
 
@@ -214,3 +216,26 @@ def _points(name: str, points: Sequence[Sequence[float]], at_least: int) -> tupl
         given = f"{len(array)} points" if array.ndim == 2 else repr(points)[:80]
         raise AnnotationError(f"{name}: got {given}, accepted: at least {at_least} finite (x, y) pairs")
     return tuple((float(x), float(y)) for x, y in array)
+
+
+Shape = Click | Box | Stroke | Region
+_SHAPES: dict[str, type[Click] | type[Box] | type[Stroke] | type[Region]] = {
+    "click": Click,
+    "box": Box,
+    "stroke": Stroke,
+    "region": Region,
+}
+
+
+def shape_to_json(shape: Shape) -> dict[str, Any]:
+    """Return ``{"kind": "click", "x": 1.0, ...}`` for a shape."""
+    # Not asdict, which copies every point of a polygon.
+    return {"kind": type(shape).__name__.lower()} | {
+        field.name: getattr(shape, field.name) for field in dataclasses.fields(shape)
+    }
+
+
+def shape_from_json(values: Mapping[str, Any]) -> Shape:
+    """Read the values of ``shape_to_json``. Raises KeyError, TypeError or AnnotationError for others."""
+    fields = dict(values)
+    return _SHAPES[fields.pop("kind")](**fields)

@@ -25,7 +25,7 @@ from typing import Any
 from neural_seg_ros.annotations.shapes import Annotation, Box, Click, Mask, Region, Stroke, is_number
 from neural_seg_ros.errors import AnnotationError, SourceError
 from neural_seg_ros.files import read_mapping
-from neural_seg_ros.images.label_files import from_binary, is_binary, read_labels
+from neural_seg_ros.images.files import from_binary, is_binary, read_labels
 
 STAMP_TOLERANCE = 1e-3  # seconds: stamps are copied from tools that print milliseconds
 _SHAPES = {

@@ -27,8 +27,7 @@ def contours(
 
     from neural_seg_ros.contours import find_contours
     from neural_seg_ros.drawing import color_mask, confidence_image
-    from neural_seg_ros.images.files import read_image, write_image
-    from neural_seg_ros.images.label_files import write_labels
+    from neural_seg_ros.images.files import read_image, write_image, write_labels
 
     settled = ContourConfig(method, size, seed)
     if not 0 <= threshold <= 1:

@@ -14,8 +14,8 @@ from neural_seg_ros.cli import common
 from neural_seg_ros.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
+    from neural_seg_ros.evaluation.clicks.game_report import Report
     from neural_seg_ros.evaluation.clicks.play import Plan, Run
-    from neural_seg_ros.evaluation.clicks.report import Report
     from neural_seg_ros.evaluation.datasets import Item
     from neural_seg_ros.evaluation.tracking.play import Run as TrackingRun
 
@@ -209,9 +209,9 @@ def contours(
     config: common.Config = None,
 ) -> None:
     """Measure contours and segments (ODS, OIS, AP, R50, covering, PRI, VI) in the layout of BSDS500."""
-    from neural_seg_ros.evaluation.contours.contestants import choose
+    from neural_seg_ros.evaluation.contours.detection import Plan, detect
+    from neural_seg_ros.evaluation.contours.detectors import choose
     from neural_seg_ros.evaluation.contours.images import contour_items
-    from neural_seg_ros.evaluation.contours.play import Plan, detect
     from neural_seg_ros.evaluation.contours.report import report_of, write_report
     from neural_seg_ros.jobs import each
 
@@ -235,8 +235,8 @@ def _objects(data: Path, objects: str, limit: int) -> tuple[Item, ...]:
 
 def _evaluate(out: Path, plan: Plan, report_of: Callable[[Plan, Sequence[Run]], Report], jobs: int) -> None:
     """Play, report, and show the first table."""
+    from neural_seg_ros.evaluation.clicks.game_report import write_report
     from neural_seg_ros.evaluation.clicks.play import groups_of, play_together
-    from neural_seg_ros.evaluation.clicks.report import write_report
     from neural_seg_ros.jobs import each
 
     tasks, groups = plan.tasks(), groups_of(plan)

@@ -24,8 +24,7 @@ def segment(
     """Label one image from annotations: labels.png (class ids), confidence.png (0-255) and overlay.png."""
     from neural_seg_ros.annotations.yaml_file import read_annotation_file
     from neural_seg_ros.drawing import confidence_image, overlay
-    from neural_seg_ros.images.files import Frame, read_image, write_image
-    from neural_seg_ros.images.label_files import write_labels
+    from neural_seg_ros.images.files import Frame, read_image, write_image, write_labels
     from neural_seg_ros.offline.outputs.summary import Summary, row_of
     from neural_seg_ros.offline.run import run_session
     from neural_seg_ros.session import Session

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from neural_seg_ros.annotations import Box
 from neural_seg_ros.errors import ConfigError, SourceError
 from neural_seg_ros.images.arrays import MIN_SIDE, Labels, field_shape, resize_image
-from neural_seg_ros.images.files import image_paths, read_image
-from neural_seg_ros.images.label_files import read_labels
+from neural_seg_ros.images.files import image_paths, read_image, read_labels
 from neural_seg_ros.metrics import IGNORE
 
 GRABCUT_LAYOUT = "images/NAME.jpg with masks/NAME.png (0 background, 128 ignored, 255 object)"

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from neural_seg_ros.evaluation.datasets import Item, Sample, annotators_of, bsds_pairs, sample_of
 from neural_seg_ros.evaluation.tracking.sequences import sequence_folders
-from neural_seg_ros.images.files import image_paths
-from neural_seg_ros.images.label_files import read_labels
+from neural_seg_ros.images.files import image_paths, read_labels
 from neural_seg_ros.metrics import IGNORE
 
 SEGMENTS = 30

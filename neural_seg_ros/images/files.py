@@ -1,4 +1,4 @@
-"""Frames in and out: video files, folders of images, single images."""
+"""Frames and labels in and out: video files, folders of images, single images, label images."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Protocol
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from neural_seg_ros.errors import SourceError
+from neural_seg_ros.errors import SourceError, one_line
 from neural_seg_ros.files import whole_file
 from neural_seg_ros.images.arrays import Labels
 
 RgbImage = NDArray[np.uint8]
-
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 DEFAULT_FPS = 25.0  # of a folder of images, and of a video without a rate
 
@@ -206,3 +206,36 @@ def _to_rgb(bgr: NDArray[np.uint8]) -> RgbImage:
 def _natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
     parts = re.split(r"(\d+)", path.name)
     return [(int(part), "") if part.isdecimal() else (0, part) for part in parts], path.name
+
+
+_BINARY_OBJECT = 255
+
+
+def read_labels(path: str | Path) -> Labels:
+    """Read a label image as (H, W) uint8 or uint16 class ids; of a palette image its indices, not its colors.
+
+    Raises SourceError if the file is missing, damaged or has more than one channel.
+    """
+    try:
+        with Image.open(path) as file:
+            mode, values = file.mode, np.asarray(file)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise SourceError(f"{path}: cannot be read as a label image: {one_line(error)}") from None
+    if values.ndim != 2 or values.dtype.kind not in "biu" or int(values.min()) < 0 or int(values.max()) > 65535:
+        raise SourceError(f"{path}: got an image of mode {mode}, accepted: 8 or 16 bit gray or palette class ids")
+    return values.astype(np.uint8) if mode in ("1", "L", "P") else values.astype(np.uint16)
+
+
+def write_labels(path: str | Path, labels: Labels) -> None:
+    """Write (H, W) uint8 or uint16 class ids as a gray PNG, whole or not at all."""
+    write_image(path, labels)
+
+
+def is_binary(labels: Labels) -> bool:
+    """Return whether labels hold only 0 and 255: a black and white mask of one object."""
+    return bool(np.array_equal(np.unique(labels), (0, _BINARY_OBJECT)))
+
+
+def from_binary(labels: Labels) -> Labels:
+    """Convert a black and white mask to class ids: 255 becomes class 1."""
+    return np.asarray(labels == _BINARY_OBJECT, np.uint8)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from neural_seg_ros.annotations import Mask
 from neural_seg_ros.annotations.implied import FrameAnnotation
-from neural_seg_ros.annotations.serialization import shape_from_json, shape_to_json
+from neural_seg_ros.annotations.shapes import shape_from_json, shape_to_json
 from neural_seg_ros.click_answer import Estimate
 from neural_seg_ros.errors import SessionFileError, one_line
 from neural_seg_ros.files import write_bytes

@@ -8,7 +8,7 @@ import pytest
 from neural_seg_ros.annotations import Box, Click, Mask, Region, Stroke
 from neural_seg_ros.annotations.yaml_file import AnnotationFile, read_annotation_file
 from neural_seg_ros.errors import AnnotationError
-from neural_seg_ros.images.label_files import write_labels
+from neural_seg_ros.images.files import write_labels
 
 CONTRACT = """
 classes: {1: dog, 2: grass}

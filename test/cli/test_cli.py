@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from neural_seg_ros.cli.main import run
-from neural_seg_ros.images.files import open_frames, write_image
-from neural_seg_ros.images.label_files import read_labels, write_labels
+from neural_seg_ros.images.files import open_frames, read_labels, write_image, write_labels
 
 HEIGHT, WIDTH = 48, 64
 TINY = ["--set", "field.size=32", "--set", "field.width=8", "--set", "field.levels=2"]

@@ -15,8 +15,7 @@ from neural_seg_ros.cli.main import run
 from neural_seg_ros.config import ContourConfig
 from neural_seg_ros.contours import Contours, affinity, find_contours, recipe
 from neural_seg_ros.errors import ConfigError, ImageError
-from neural_seg_ros.images.files import write_image
-from neural_seg_ros.images.label_files import read_labels
+from neural_seg_ros.images.files import read_labels, write_image
 
 METHODS = ("best", "fast")
 FAST = ContourConfig("fast")

@@ -11,10 +11,25 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from neural_seg_ros.contours.detected import Contours
-from neural_seg_ros.contours.thesis.fit import HeadsConfig, HeadsFit, fit_features, fit_heads, shift_of, thesis_contours
-from neural_seg_ros.contours.thesis.heads import Heads, pin_loss, random_pins
-from neural_seg_ros.contours.thesis.nms import suppressed
-from neural_seg_ros.contours.thesis.transform import contour_loss, differing, differing_pairs, drawn, next_center
+from neural_seg_ros.contours.thesis.fit import (
+    Heads,
+    HeadsConfig,
+    HeadsFit,
+    fit_features,
+    fit_heads,
+    pin_loss,
+    random_pins,
+    shift_of,
+    thesis_contours,
+)
+from neural_seg_ros.contours.thesis.transform import (
+    contour_loss,
+    differing,
+    differing_pairs,
+    drawn,
+    next_center,
+    suppressed,
+)
 from neural_seg_ros.errors import ConfigError, ImageError
 
 SMALL = HeadsConfig(size=48, networks=1, width=16, heads=12, steps=120)

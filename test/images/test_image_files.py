@@ -7,8 +7,16 @@ import numpy as np
 import pytest
 
 from neural_seg_ros.errors import SourceError
-from neural_seg_ros.images.files import VideoWriter, open_frames, read_image, write_image
-from neural_seg_ros.images.label_files import from_binary, is_binary, read_labels, write_labels
+from neural_seg_ros.images.files import (
+    VideoWriter,
+    from_binary,
+    is_binary,
+    open_frames,
+    read_image,
+    read_labels,
+    write_image,
+    write_labels,
+)
 
 
 def gray_frames(count: int, height: int = 48, width: int = 64) -> list[np.ndarray]:

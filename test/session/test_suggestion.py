@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neural_seg_ros.session import suggestion as module
+from neural_seg_ros.session import result as module
 
 
 def suggest(confidence: np.ndarray, annotated: np.ndarray | None = None) -> tuple[float, float] | None:

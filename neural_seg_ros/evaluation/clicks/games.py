@@ -21,8 +21,8 @@ from neural_seg_ros.evaluation.clicks.figures import (
     summarize,
     table_of,
 )
+from neural_seg_ros.evaluation.clicks.game_report import Report
 from neural_seg_ros.evaluation.clicks.play import Game, Plan, Run
-from neural_seg_ros.evaluation.clicks.report import Report
 from neural_seg_ros.evaluation.datasets import Sample, box_of
 from neural_seg_ros.evaluation.robot import first_region_clicks, next_object_click, next_region_click, robot_strokes
 from neural_seg_ros.evaluation.table import Table

@@ -17,14 +17,13 @@ from neural_seg_ros.evaluation.contestants import Contestant
 from neural_seg_ros.evaluation.datasets import Sample
 from neural_seg_ros.evaluation.labelers import Labeling
 from neural_seg_ros.evaluation.robot import first_region_clicks, next_object_click, next_region_click
-from neural_seg_ros.evaluation.tracking.measures import SUCCESS, Values, judged
 from neural_seg_ros.evaluation.tracking.occluder import SEARCH, occluder_of
 from neural_seg_ros.evaluation.tracking.sequences import SequenceItem, objects_of
 from neural_seg_ros.evaluation.tracking.trackers import Tracker
 from neural_seg_ros.images.arrays import Labels, field_shape, resize_image
 from neural_seg_ros.images.files import RgbImage
 from neural_seg_ros.jobs import Backend, run_jobs
-from neural_seg_ros.metrics import contour_accuracy, iou
+from neural_seg_ros.metrics import SUCCESS, Values, contour_accuracy, iou, judged
 
 STARTS = ("mask", "clicks")
 CLICKS_AN_OBJECT = 3

@@ -11,8 +11,7 @@ import numpy as np
 from neural_seg_ros.errors import SourceError
 from neural_seg_ros.evaluation.datasets import Sample, sample_of
 from neural_seg_ros.images.arrays import Labels
-from neural_seg_ros.images.files import image_paths
-from neural_seg_ros.images.label_files import read_labels
+from neural_seg_ros.images.files import image_paths, read_labels
 
 DAVIS_LAYOUT = "JPEGImages/SEQUENCE/00000.jpg with Annotations/SEQUENCE/00000.png (0 and 255, or ids of objects)"
 # The first and the last frame are not judged, so that there must be one between them.

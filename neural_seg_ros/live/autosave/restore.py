@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_seg_ros.annotations.serialization import Shape
+from neural_seg_ros.annotations.shapes import Shape
 from neural_seg_ros.errors import AnnotationError, SessionError, SessionFileError
 from neural_seg_ros.live.autosave.store import AutosavedFrame, AutosaveState, PendingCommand
 

@@ -24,7 +24,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neural_seg_ros.annotations.serialization import Shape, shape_from_json, shape_to_json
+from neural_seg_ros.annotations.shapes import Shape, shape_from_json, shape_to_json
 from neural_seg_ros.errors import SessionError, SessionFileError, one_line
 from neural_seg_ros.files import sync, whole_file, write_bytes
 from neural_seg_ros.live.inbox import Frame

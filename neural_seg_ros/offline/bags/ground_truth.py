@@ -11,8 +11,7 @@ import numpy as np
 
 from neural_seg_ros.errors import ImageError, SourceError
 from neural_seg_ros.images.arrays import Labels
-from neural_seg_ros.images.files import Frame, FrameSource, ImageFiles, image_paths
-from neural_seg_ros.images.label_files import from_binary, is_binary, read_labels
+from neural_seg_ros.images.files import Frame, FrameSource, ImageFiles, from_binary, image_paths, is_binary, read_labels
 from neural_seg_ros.images.ros_messages import to_pixels
 from neural_seg_ros.offline.bags.bag import Bag, stamp_of
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from neural_seg_ros.images.arrays import Labels
-from neural_seg_ros.images.label_files import write_labels
+from neural_seg_ros.images.files import write_labels
 
 _NAME = re.compile(r"\d{5,}\.png")
 

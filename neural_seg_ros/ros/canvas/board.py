@@ -14,8 +14,7 @@ from neural_seg_ros.annotations import Annotation, Click, Point, Stroke
 from neural_seg_ros.annotations.ros_messages import MAX_POINTS
 from neural_seg_ros.errors import AnnotationError
 from neural_seg_ros.ros.canvas.geometry import Plane
-from neural_seg_ros.ros.canvas.gestures import Dropped, Event, Gesture, Gestures, Pointer
-from neural_seg_ros.ros.canvas.pen import BACKGROUND, Pen, Tool
+from neural_seg_ros.ros.canvas.gestures import BACKGROUND, Dropped, Event, Gesture, Gestures, Pen, Pointer, Tool
 
 # A stroke that begins so near to the end of the one before goes on with it, in parts of the frame's longer side.
 _JOIN = 0.02

@@ -15,7 +15,7 @@ from neural_seg_ros.annotations import Point
 from neural_seg_ros.annotations.ros_messages import stamp_of
 from neural_seg_ros.images.files import RgbImage
 from neural_seg_ros.ros.canvas import Liveness, Plane
-from neural_seg_ros.ros.canvas.interface import CanvasTopics
+from neural_seg_ros.ros.canvas.topics import CanvasTopics
 from neural_seg_ros.ros.consumers.selection import label_names
 from neural_seg_ros.ros.segmenter.diagnostics import began_at
 from neural_seg_ros.ros.toolkit.conversion import to_rgb

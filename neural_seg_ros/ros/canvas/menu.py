@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from neural_seg_ros.ros.canvas.board import Action, Board, Command, Say
-from neural_seg_ros.ros.canvas.pen import BACKGROUND, Tool
+from neural_seg_ros.ros.canvas.gestures import BACKGROUND, Tool
 
 _FREEZE, _NEGATIVE, _SUGGEST, _TOOLS, _CLASSES, _CLEAR = 1, 2, 3, 10, 20, 30
 _TOOL_IDS = dict(enumerate(Tool, start=_TOOLS + 1))

@@ -31,10 +31,8 @@ from neural_seg_ros.ros.canvas import (
     entries,
     with_suggestion,
 )
-from neural_seg_ros.ros.canvas.config import CanvasConfig
 from neural_seg_ros.ros.canvas.feed import Feed, KeyFrame
 from neural_seg_ros.ros.canvas.geometry import Vector
-from neural_seg_ros.ros.canvas.interface import CanvasTopics
 from neural_seg_ros.ros.canvas.marker_server import FEEDBACK, NAMESPACE, marker_server
 from neural_seg_ros.ros.canvas.messages import (
     MARKER_NAME,
@@ -44,6 +42,8 @@ from neural_seg_ros.ros.canvas.messages import (
     interactive_marker,
     reanswer_marker,
 )
+from neural_seg_ros.ros.canvas.settings import CanvasConfig
+from neural_seg_ros.ros.canvas.topics import CanvasTopics
 from neural_seg_ros.ros.toolkit.endpoints import Endpoints
 from neural_seg_ros.ros.toolkit.node_parameters import declare
 from neural_seg_ros.ros.toolkit.process import run_node

@@ -17,13 +17,14 @@ from std_msgs.msg import Header, String
 from neural_seg_ros.images.ros_messages import to_pixels
 from neural_seg_ros.options import option, validate
 from neural_seg_ros.ros.consumers.instances import Instance, find_instances
-from neural_seg_ros.ros.consumers.label_names import LABELS, LabelNames
 from neural_seg_ros.ros.consumers.matched_images import (
     CONFIDENCE,
     CONFIDENCES,
+    LABELS,
     MASK,
     MASKS,
     BufferConfig,
+    LabelNames,
     MatchedImages,
     mask_topics,
     same_size,

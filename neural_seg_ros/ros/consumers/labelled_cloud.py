@@ -19,15 +19,17 @@ from neural_seg_ros.errors import CameraInfoError
 from neural_seg_ros.images.camera_model import Rays, camera_rays, is_rectified
 from neural_seg_ros.images.ros_messages import to_pixels
 from neural_seg_ros.options import option, validate
-from neural_seg_ros.ros.consumers import cloud, depth
-from neural_seg_ros.ros.consumers.label_names import LABELS, LabelNames
+from neural_seg_ros.ros.consumers import cloud
+from neural_seg_ros.ros.consumers import cloud as depth
 from neural_seg_ros.ros.consumers.matched_images import (
     CONFIDENCE,
     CONFIDENCES,
+    LABELS,
     MASK,
     MASKS,
     BufferConfig,
     ImageTopic,
+    LabelNames,
     MatchedImages,
     mask_topics,
     same_size,
@@ -170,7 +172,7 @@ class LabelledCloud(Node):
         self._compare_frames(message, images[MASK])
         if depth_wanted:
             taken = self._taken("depth.classes", self._config.depth, labels, confidence)
-            self._depth.publish(from_array(depth.masked(distances, taken), message.encoding, message.header))
+            self._depth.publish(from_array(cloud.masked(distances, taken), message.encoding, message.header))
         if self._info is not None and self._depth_info.get_subscription_count():
             info = copy.copy(self._info)
             info.header = message.header
@@ -178,7 +180,7 @@ class LabelledCloud(Node):
         if points_wanted:
             rays = self._rays_of(labels.shape)
             taken = self._taken("points.classes", self._config.points, labels, confidence)
-            points = cloud.organised(depth.meters(distances), rays, labels, confidence, taken)
+            points = cloud.organised(cloud.meters(distances), rays, labels, confidence, taken)
             points = points if self._config.points.organised else cloud.dense(points)
             self._points.publish(cloud_from_array(points, message.header))
 

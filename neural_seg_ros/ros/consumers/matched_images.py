@@ -1,4 +1,4 @@
-"""Subscriptions to images of one and the same frame, joined by exact stamp."""
+"""Subscriptions of consumers: images joined by exact stamp, and names of classes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from sensor_msgs.msg import Image
 from neural_seg_ros.errors import ImageError
 from neural_seg_ros.images.ros_messages import check_image
 from neural_seg_ros.options import option, validate
+from neural_seg_ros.ros.consumers.selection import label_names
 from neural_seg_ros.ros.consumers.stamp_matcher import StampMatcher, Unmatched
+from neural_seg_ros.ros.segmenter import interface as segmenter_interface
 from neural_seg_ros.ros.toolkit import qos
 from neural_seg_ros.ros.toolkit.endpoints import Endpoints
 from neural_seg_ros.ros.toolkit.interface import Topic
@@ -172,3 +174,32 @@ def same_size(name: str, image: Any, mask: Any) -> None:
     (height, width), (mask_height, mask_width) = image.shape[:2], mask.shape[:2]
     if (height, width) != (mask_height, mask_width):
         raise ImageError(f"{name} width, height: got {width}x{height}, accepted: the mask's {mask_width}x{mask_height}")
+
+
+LABELS = Topic(
+    "segmenter/labels",
+    segmenter_interface.LABELS.kind,
+    qos.LATCHED,
+    "names of classes, for parameters that name some",
+    kind_text=segmenter_interface.LABELS.kind_text,
+)
+
+
+class LabelNames:
+    """The newest class names ``{id: name}`` of a topic; ``changed`` is called after they change."""
+
+    def __init__(self, endpoints: Endpoints, changed: Callable[[], None]) -> None:
+        self.names: dict[int, str] = {}
+        self._changed = changed
+        self._subscription: Any = endpoints.subscription(LABELS, self._on_labels)
+
+    @property
+    def topic_name(self) -> str:
+        """The topic, remapped."""
+        return str(self._subscription.topic_name)
+
+    def _on_labels(self, message: Any) -> None:
+        names = label_names(message)
+        if names != self.names:
+            self.names = names
+            self._changed()

@@ -9,7 +9,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 
 from neural_seg_ros.options import Option
 from neural_seg_ros.ros.camera import CAMERA
-from neural_seg_ros.ros.canvas.interface import CANVAS
+from neural_seg_ros.ros.canvas.topics import CANVAS
 from neural_seg_ros.ros.consumers.detections import DETECTIONS
 from neural_seg_ros.ros.consumers.labelled_cloud import LABELLED_CLOUD
 from neural_seg_ros.ros.generated.parameters_yaml import yaml_value

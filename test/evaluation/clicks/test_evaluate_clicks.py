@@ -18,8 +18,7 @@ from neural_seg_ros.evaluation.clicks.peers import OBJECT_PEERS, REGION_PEERS
 from neural_seg_ros.evaluation.clicks.play import Answer, Plan, Run, play
 from neural_seg_ros.evaluation.contestants import Contestant, choose
 from neural_seg_ros.evaluation.datasets import box_of, object_items, region_items
-from neural_seg_ros.images.files import read_image, write_image
-from neural_seg_ros.images.label_files import read_labels
+from neural_seg_ros.images.files import read_image, read_labels, write_image
 from neural_seg_ros.metrics import IGNORE
 
 COLORS = np.array([(30, 50, 160), (200, 40, 30), (40, 180, 60)], np.uint8)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from neural_seg_ros.evaluation.contours.detection import measure
 from neural_seg_ros.evaluation.contours.images import ContourSample, borders_of
 from neural_seg_ros.evaluation.contours.peers import PEERS
 from neural_seg_ros.evaluation.contours.peers.segmentation import contours_of, pieces_of
-from neural_seg_ros.evaluation.contours.play import measure
 
 GRADIENTS = ("roberts", "sobel", "canny")
 

@@ -10,10 +10,10 @@ import scipy.io
 from neural_seg_ros.cli.main import run
 from neural_seg_ros.contours import Contours
 from neural_seg_ros.errors import ConfigError, SourceError
-from neural_seg_ros.evaluation.contours.contestants import choose
+from neural_seg_ros.evaluation.contours.detection import measure
+from neural_seg_ros.evaluation.contours.detectors import choose
 from neural_seg_ros.evaluation.contours.images import borders_of, contour_items
 from neural_seg_ros.evaluation.contours.peers import PEERS
-from neural_seg_ros.evaluation.contours.play import measure
 from neural_seg_ros.evaluation.contours.report import report_of
 from neural_seg_ros.images.files import read_image, write_image
 

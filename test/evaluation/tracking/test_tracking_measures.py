@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from neural_seg_ros.evaluation.tracking.measures import decay, judged, recall
-from neural_seg_ros.metrics import IGNORE, contour_accuracy, iou
+from neural_seg_ros.metrics import IGNORE, contour_accuracy, decay, iou, judged, recall
 
 # The diagonal of 300 x 400 is 500, its tolerance 4 px.
 SIZE, TOLERANCE = (300, 400), 4

@@ -12,8 +12,7 @@ import pytest
 from bags import CLICKS, COUNT, DELAY, HEIGHT, PERIOD, START, WIDTH, header, read_masks, replay, scene, write_bag
 from rosbags.rosbag2 import StoragePlugin
 
-from neural_seg_ros.images.files import open_frames
-from neural_seg_ros.images.label_files import write_labels
+from neural_seg_ros.images.files import open_frames, write_labels
 
 
 @pytest.fixture(params=[StoragePlugin.SQLITE3, StoragePlugin.MCAP], ids=["sqlite3", "mcap"])

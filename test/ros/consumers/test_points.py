@@ -13,7 +13,7 @@ import pytest
 from neural_seg_ros.errors import CameraInfoError, ImageError
 from neural_seg_ros.images.camera_model import Rays, camera_rays
 from neural_seg_ros.images.ros_messages import to_pixels
-from neural_seg_ros.ros.consumers import cloud, depth
+from neural_seg_ros.ros.consumers import cloud
 
 HEIGHT, WIDTH = 12, 16
 K = [20.0, 0.0, 7.5, 0.0, 25.0, 5.0, 0.0, 0.0, 1.0]
@@ -87,25 +87,25 @@ def test_calibrations_that_are_refused(bad: Any, says: str) -> None:
 
 def test_meters_and_what_was_not_measured() -> None:
     np.testing.assert_array_equal(
-        depth.meters(np.array([[0, 1, 1500, 65535]], np.uint16)), np.array([[np.nan, 0.001, 1.5, 65.535]], np.float32)
+        cloud.meters(np.array([[0, 1, 1500, 65535]], np.uint16)), np.array([[np.nan, 0.001, 1.5, 65.535]], np.float32)
     )
     given = np.array([[0, -1, np.nan, np.inf, -np.inf, 1e-3, 2.5]], np.float32)
     np.testing.assert_array_equal(
-        depth.meters(given), np.array([[np.nan] * 5 + [1e-3, 2.5]], np.float32), err_msg="float32 is metres"
+        cloud.meters(given), np.array([[np.nan] * 5 + [1e-3, 2.5]], np.float32), err_msg="float32 is metres"
     )
 
 
 def test_masked_depth_keeps_its_type_and_its_values() -> None:
     millimeters, labels, _ = scene()
     keep = labels == 3
-    taken = depth.masked(millimeters, keep)
-    meters = depth.masked(millimeters.astype(np.float32) / 1000, keep)
+    taken = cloud.masked(millimeters, keep)
+    meters = cloud.masked(millimeters.astype(np.float32) / 1000, keep)
     assert (taken.dtype, meters.dtype) == (np.uint16, np.float32)
     for v in range(HEIGHT):
         for u in range(WIDTH):
             assert taken[v, u] == (millimeters[v, u] if labels[v, u] == 3 else 0)
             assert np.isnan(meters[v, u]) == (labels[v, u] != 3)
-    assert depth.masked(millimeters, None) is millimeters
+    assert cloud.masked(millimeters, None) is millimeters
 
 
 @pytest.mark.parametrize("lens", [[0.0] * 5, [-0.2, 0.05, 0.001, -0.002, 0.0]])
@@ -115,7 +115,7 @@ def test_points_are_those_of_a_loop_over_the_pixels(lens: list[float], selected:
     rays = camera_rays(info(d=lens), (HEIGHT, WIDTH), rectified=False)
     x, y = (np.broadcast_to(axis, (HEIGHT, WIDTH)) for axis in (rays.x, rays.y))
     keep = None if selected is None else labels == selected
-    points = cloud.organised(depth.meters(millimeters), rays, labels, confidence, keep)
+    points = cloud.organised(cloud.meters(millimeters), rays, labels, confidence, keep)
     there = []
     for v in range(HEIGHT):
         for u in range(WIDTH):
@@ -134,7 +134,7 @@ def test_points_are_those_of_a_loop_over_the_pixels(lens: list[float], selected:
 def test_points_without_confidence_and_with_16_bit_labels() -> None:
     millimeters, labels, _ = scene()
     rays = camera_rays(info(), (HEIGHT, WIDTH), rectified=False)
-    points = cloud.organised(depth.meters(millimeters), rays, labels.astype(np.uint16) + 1000)
+    points = cloud.organised(cloud.meters(millimeters), rays, labels.astype(np.uint16) + 1000)
     assert (points["confidence"] == 1).all()
     np.testing.assert_array_equal(points["label"], labels.astype(int) + 1000)
 
@@ -142,7 +142,7 @@ def test_points_without_confidence_and_with_16_bit_labels() -> None:
 def test_no_depth_at_all_is_no_point() -> None:
     rays = camera_rays(info(), (HEIGHT, WIDTH), rectified=False)
     labels = np.zeros((HEIGHT, WIDTH), np.uint8)
-    points = cloud.organised(depth.meters(np.zeros((HEIGHT, WIDTH), np.uint16)), rays, labels)
+    points = cloud.organised(cloud.meters(np.zeros((HEIGHT, WIDTH), np.uint16)), rays, labels)
     assert np.isnan(points["x"]).all()
     assert cloud.dense(points).shape == (0,)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from neural_seg_ros.evaluation.contours.detection import Detector
 from neural_seg_ros.evaluation.contours.peers.clusters import kmeans, mean_shift, mrf
 from neural_seg_ros.evaluation.contours.peers.gradients import canny, roberts, sobel
 from neural_seg_ros.evaluation.contours.peers.regions import felzenszwalb, ncut, slic_rag, split_merge, watershed
-from neural_seg_ros.evaluation.contours.play import Detector
 
 
 def _always(detector: Detector) -> Detector:

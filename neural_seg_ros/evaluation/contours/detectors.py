@@ -7,8 +7,8 @@ from functools import partial
 
 from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.evaluation.contestants import Contestant, names_among
+from neural_seg_ros.evaluation.contours.detection import Detector
 from neural_seg_ros.evaluation.contours.peers import PEERS
-from neural_seg_ros.evaluation.contours.play import Detector
 
 
 def _ours(method: str) -> Detector:

@@ -1,4 +1,4 @@
-"""A detector on one image: what it finds, how long it takes, and what is right of it."""
+"""The run of a contour detector on one image: strengths, time and counts."""
 
 from __future__ import annotations
 

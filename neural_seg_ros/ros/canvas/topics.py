@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from neural_seg_ros.ros.canvas import Command, marker_server
-from neural_seg_ros.ros.canvas.config import CanvasConfig
+from neural_seg_ros.ros.canvas.settings import CanvasConfig
 from neural_seg_ros.ros.segmenter import interface
 from neural_seg_ros.ros.toolkit.interface import Interface, Service, Topic
 
