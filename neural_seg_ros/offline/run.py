@@ -14,7 +14,7 @@ from neural_seg_ros.annotations.yaml_file import AnnotationFile
 from neural_seg_ros.errors import NeuralSegError
 from neural_seg_ros.images.arrays import Labels
 from neural_seg_ros.images.files import Frame
-from neural_seg_ros.offline.records import class_confidence
+from neural_seg_ros.metrics import class_confidence
 from neural_seg_ros.session import Session
 from neural_seg_ros.session.result import Result
 

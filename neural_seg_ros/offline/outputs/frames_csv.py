@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from neural_seg_ros.files import whole_file
+from neural_seg_ros.metrics import FIGURES
 from neural_seg_ros.offline.outputs.summary import Row, Summary
-from neural_seg_ros.offline.records import FIGURES
 
 
 class RowFile:

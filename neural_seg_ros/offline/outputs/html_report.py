@@ -13,8 +13,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from neural_seg_ros.drawing import palette
 from neural_seg_ros.images.files import RgbImage
+from neural_seg_ros.metrics import FIGURES
 from neural_seg_ros.offline.outputs.summary import Row
-from neural_seg_ros.offline.records import FIGURES
 
 TITLES = {"iou": "IoU (J)", "confidence": "Confidence"}
 _PLOT_WIDTH, _PLOT_HEIGHT = 960, 160  # CSS pixels

@@ -19,7 +19,7 @@ from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import AnnotationError
 from neural_seg_ros.field.engine import Losses
 from neural_seg_ros.files import write_text
-from neural_seg_ros.offline.records import FIGURES
+from neural_seg_ros.metrics import FIGURES
 from neural_seg_ros.offline.run import Step
 
 _PACKAGES = ("torch", "numpy", "opencv-python-headless", "opencv-python", "rosbags")

@@ -14,13 +14,13 @@ from neural_seg_ros.annotations.yaml_file import AnnotationFile
 from neural_seg_ros.drawing import overlay
 from neural_seg_ros.files import write_text
 from neural_seg_ros.images.files import VideoWriter
+from neural_seg_ros.metrics import class_figures
 from neural_seg_ros.offline.bags.frames import BagFrame, ImageTopic, read_frames
 from neural_seg_ros.offline.outputs.frames_csv import open_row_file
 from neural_seg_ros.offline.outputs.html_report import TimeLines, WorstFrames, render_report
 from neural_seg_ros.offline.outputs.mask_bag import Labeled, open_mask_bag
 from neural_seg_ros.offline.outputs.summary import Row, Summary, write_metrics
 from neural_seg_ros.offline.prefetch import prefetch
-from neural_seg_ros.offline.records import class_figures
 from neural_seg_ros.offline.run import GroundTruth
 
 Pair = tuple[BagFrame, Labeled]

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from neural_seg_ros.metrics import FIGURES
 from neural_seg_ros.offline.outputs.html_report import TimeLines, WorstFrames, render_report
 from neural_seg_ros.offline.outputs.summary import Row
-from neural_seg_ros.offline.records import FIGURES
 
 NAMED = {"frames_judged": 0, "classes": {1: "<b>cup & 'plate'</b>"}, "settings": {"bag": "a<b"}, "versions": {}}
 
