@@ -146,7 +146,7 @@ def test_a_segmenter_that_becomes_active_says_what_it_does_once(probe: Any, capf
     assert rig.change(Transition.TRANSITION_ACTIVATE)
     said = [text for text in capfd.readouterr().err.splitlines() if "active: " in text]
     assert len(said) == 1
-    assert said[0].endswith("/segmenter/mask; disabled, ~/enable goes on")
+    assert said[0].endswith("/segmenter/mask; disabled until ~/enable is called")
     assert rig.status().hardware_id == "cpu"
 
 

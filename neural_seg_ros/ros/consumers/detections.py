@@ -52,12 +52,15 @@ class DetectionsConfig:
     """The parameters of the node."""
 
     classes: str = option("0, unlabelled", HELP)
-    keep: bool = option(False, "whether the pixels of these classes are detected; otherwise those of all others")
-    instances: bool = option(True, "connected pixels are an instance; otherwise all pixels of a class are one")
-    min_area: int = option(64, "pixels that an instance has at least", low=1, high=1_000_000_000)
-    most: int = option(100, "instances of a mask at most, the largest ones", low=1, high=10000)
+    keep: bool = option(False, "true: detect the pixels of these classes; false: those of all other classes")
+    instances: bool = option(
+        True, "true: connected pixels are an instance; false: all pixels of a class are one instance"
+    )
+    min_area: int = option(64, "smallest number of pixels of an instance", low=1, high=1_000_000_000)
+    most: int = option(100, "largest number of instances per mask; the largest instances are taken", low=1, high=10000)
     do_rectify: bool = option(
-        False, "that field of the regions: their pixels are those of a raw image, to be rectified"
+        False,
+        "value of the regions' field do_rectify: true if masks are of raw images that are yet to be rectified",
     )
     use_confidence: bool = option(True, "wait for segmenter/confidence; otherwise every score is 1", fixed=True)
     buffer: BufferConfig = field(default_factory=BufferConfig)

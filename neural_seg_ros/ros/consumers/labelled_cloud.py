@@ -45,8 +45,8 @@ from neural_seg_ros.ros.toolkit.process import run_node
 from neural_seg_ros.ros.toolkit.throttled_log import ThrottledLog
 
 _DEPTH = "depth"
-_KEEP_HELP = "whether the pixels of these classes are taken; otherwise those of all others"
-_SURE_HELP = "pixels with less confidence are not taken: borders of a mask that lie on what is behind it, for example"
+_KEEP_HELP = "true: select the pixels of these classes; false: those of all other classes"
+_SURE_HELP = "pixels with less confidence are left out, for example mask borders that lie on the background"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class PointsConfig:
     keep: bool = option(True, _KEEP_HELP)
     min_confidence: float = option(0.0, _SURE_HELP, low=0.0, high=1.0)
     organised: bool = option(
-        True, "one point a pixel, NaN where there is none; otherwise only those there are, in a row"
+        True, "true: one point per pixel, NaN if it has none; false: only valid points, in one row"
     )
 
     def __post_init__(self) -> None:

@@ -37,10 +37,10 @@ _LOOK_SECONDS = 0.1
 class BufferConfig:
     """The time and memory that messages wait for others of the same stamp."""
 
-    seconds: float = option(
-        5.0, "seconds that depth waits for its mask, and a mask for the others", low=0.1, high=600.0
+    seconds: float = option(5.0, "seconds that a message waits for the others of its stamp", low=0.1, high=600.0)
+    megabytes: int = option(
+        256, "memory for waiting messages in MiB; beyond it the oldest are given up", low=1, high=65536
     )
-    megabytes: int = option(256, "MiB of messages that wait, at most; the oldest are given up", low=1, high=65536)
 
     def __post_init__(self) -> None:
         validate(self)

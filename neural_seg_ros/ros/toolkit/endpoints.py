@@ -79,7 +79,7 @@ class Endpoints:
         return tuple(found for endpoint in tuple(self._endpoints.values()) for found in endpoint.mismatches)
 
     def subscription(self, topic: Topic, callback: Callable[[Any], None], callback_group: Any = None) -> Any:
-        """Subscribe to a topic of the interface; log exceptions of the callback and refuse messages that are too large."""
+        """Subscribe to a topic of the interface; log the callback's exceptions, refuse messages that are too large."""
         endpoint = _Endpoint(topic, SUBSCRIPTION)
         subscription = self._node.create_subscription(
             topic.kind,

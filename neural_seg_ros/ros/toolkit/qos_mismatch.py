@@ -65,7 +65,7 @@ def _compatible(policy: str, offered: QoSProfile, requested: QoSProfile) -> bool
     rclpy compares whole profiles and names the policies in a sentence, so each policy is compared by itself.
     """
     offer, request = _only(policy, offered), _only(policy, requested)
-    return qos_check_compatible(offer, request)[0] != QoSCompatibility.ERROR
+    return bool(qos_check_compatible(offer, request)[0] != QoSCompatibility.ERROR)
 
 
 def _only(policy: str, profile: QoSProfile) -> QoSProfile:

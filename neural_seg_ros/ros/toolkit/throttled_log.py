@@ -32,7 +32,9 @@ class ThrottledLog:
     Any thread may log. Nothing is logged after the node's context is shut down.
     """
 
-    def __init__(self, node: Node, period: float = _PERIOD_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, node: Node, period: float = _PERIOD_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._node, self._period, self._clock = node, period, clock
         self._lock = threading.Lock()
         self._lines: dict[Hashable, _Line] = {}
