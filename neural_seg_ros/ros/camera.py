@@ -53,9 +53,9 @@ class CameraConfig:
             raise ConfigError("video: got nothing, accepted: path of a video file or of a folder of images")
 
 
-IMAGE = Topic("image_raw", Image, OUTPUT, "rgb8, stamped when it is published")
-COMPRESSED = Topic("image_raw/compressed", CompressedImage, OUTPUT, "the same as JPEG")
-CAMERA_INFO = Topic("camera_info", CameraInfo, OUTPUT, "size, but no calibration")
+IMAGE = Topic("image_raw", Image, OUTPUT, "rgb8, with the time of publication as the stamp")
+COMPRESSED = Topic("image_raw/compressed", CompressedImage, OUTPUT, "the same images as JPEG")
+CAMERA_INFO = Topic("camera_info", CameraInfo, OUTPUT, "image size, without calibration")
 
 CAMERA = Interface(
     node="camera",

@@ -73,7 +73,7 @@ DETECTED = Topic(
     "~/detections",
     Detection2DArray or String,
     qos.OUTPUT,
-    "box, class id and score of every instance, header of the mask; JSON where vision_msgs is not installed",
+    "box, class id and score of every instance; header of the mask; JSON if vision_msgs is not installed",
     kind_text="vision_msgs/msg/Detection2DArray, else std_msgs/msg/String",
 )
 
@@ -81,12 +81,12 @@ REGIONS = Topic(
     "~/roi/class_<id>",
     RegionOfInterest,
     qos.OUTPUT,
-    "for every class that `classes` takes and that has a name or is listed by its id: box of its largest instance",
+    "box of the largest instance of each class that `classes` selects, if the class has a name or is listed by id",
 )
 
 DETECTIONS = Interface(
     node="detections",
-    about="Takes the segmenter's masks, gives boxes and regions of interest: see [consumers](consumers.md).",
+    about="Turns the segmenter's masks into boxes and regions of interest, see [consumers](consumers.md).",
     inputs=(MASKS, CONFIDENCES, LABELS),
     outputs=(DETECTED,),
     dynamic_outputs=(REGIONS,),

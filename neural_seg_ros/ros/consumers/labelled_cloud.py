@@ -92,21 +92,29 @@ class CloudConfig:
 
 
 DEPTHS = Topic(
-    "depth", Image, qos.STAMPED_INPUT, "16UC1 in mm or 32FC1 in m, aligned to the labelled camera, of the masks' stamps"
+    "depth",
+    Image,
+    qos.STAMPED_INPUT,
+    "16UC1 in mm or 32FC1 in m, aligned to the labeled camera, with the masks' stamps",
 )
-CAMERA_INFO = Topic("camera_info", CameraInfo, qos.CAMERA_INFO_INPUT, "calibration of the labelled camera")
+CAMERA_INFO = Topic("camera_info", CameraInfo, qos.CAMERA_INFO_INPUT, "calibration of the labeled camera")
 POINTS = Topic(
     "~/points",
     PointCloud2,
     qos.OUTPUT,
     "x, y, z float32 in m, label uint32, confidence float32 in [0, 1]; header of the depth",
 )
-DEPTH = Topic("~/depth", Image, qos.OUTPUT, "depth of `depth.classes` alone, in its own encoding: the rest is 0 or NaN")
+DEPTH = Topic(
+    "~/depth",
+    Image,
+    qos.OUTPUT,
+    "depth of the pixels selected by `depth.*`, in its own encoding; all others are 0 or NaN",
+)
 DEPTH_INFO = Topic("~/camera_info", CameraInfo, qos.OUTPUT, "calibration of `~/depth`, with its header")
 
 LABELLED_CLOUD = Interface(
     node="labelled_cloud",
-    about="Takes depth and the segmenter's masks of exactly equal stamps, gives labelled points and masked depth: see "
+    about="Turns depth and masks of exactly equal stamps into labeled points and masked depth, see "
     "[consumers](consumers.md).",
     inputs=(MASKS, CONFIDENCES, LABELS, DEPTHS, CAMERA_INFO),
     outputs=(POINTS, DEPTH, DEPTH_INFO),

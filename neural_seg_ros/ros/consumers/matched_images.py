@@ -25,9 +25,9 @@ from neural_seg_ros.ros.toolkit.throttled_log import ThrottledLog
 
 MASK, CONFIDENCE = "mask", "confidence"
 MASK_ENCODINGS = ("mono8", "8UC1", "mono16", "16UC1")
-MASKS = Topic("segmenter/mask", Image, qos.STAMPED_INPUT, "mono8 or mono16, while somebody listens to this node")
+MASKS = Topic("segmenter/mask", Image, qos.STAMPED_INPUT, "mono8 or mono16; only while this node has subscribers")
 CONFIDENCES = Topic(
-    "segmenter/confidence", Image, qos.STAMPED_INPUT, "mono8, of the masks' stamps", only_if=("use_confidence", True)
+    "segmenter/confidence", Image, qos.STAMPED_INPUT, "mono8, with the masks' stamps", only_if=("use_confidence", True)
 )
 _SECOND = 1_000_000_000
 _LOOK_SECONDS = 0.1
@@ -180,7 +180,7 @@ LABELS = Topic(
     "segmenter/labels",
     segmenter_interface.LABELS.kind,
     qos.LATCHED,
-    "names of classes, for parameters that name some",
+    "names of the classes, for parameters that select classes by name",
     kind_text=segmenter_interface.LABELS.kind_text,
 )
 
