@@ -20,7 +20,7 @@ class FieldConfig:
     size: int = option(160, "longer side of the fitted image in pixels", low=8, high=2048)
     code: str = option(
         "fourier",
-        "input of the network: xy: pixel coordinates; fourier: Fourier features of them; noise: fixed random numbers",
+        "network input: xy (pixel coordinates), fourier (their Fourier features) or noise (fixed random numbers)",
         choices=("xy", "fourier", "noise"),
     )
     octaves: int = option(6, "number of octaves of the fourier code", low=1, high=12)
@@ -40,7 +40,7 @@ class FieldConfig:
     clip_norm: float = option(1.0, "largest norm of the gradients; larger ones are clipped", low=1e-6, high=1e6)
     class_loss: str = option(
         "ce",
-        "loss of the class head: ce: cross entropy over all classes; bce: binary cross entropy of each class",
+        "loss of the class head: ce (cross entropy over all classes) or bce (binary cross entropy of each class)",
         choices=("ce", "bce"),
     )
     class_weight: float = option(1.0, "weight of the class loss relative to the RGB loss", low=0.0, high=1e6)
@@ -117,7 +117,7 @@ class ContourConfig:
 
     method: str = option(
         "best",
-        "contour detector: best: most accurate; fast: for live use; thesis: the method of the thesis",
+        "contour detector: best (most accurate), fast (for live use) or thesis (the method of the thesis)",
         choices=("best", "fast", "thesis"),
     )
     size: int = option(481, "longer side in pixels of the image in which contours are searched", low=32, high=1024)
@@ -133,12 +133,12 @@ class SessionConfig:
 
     answer: str = option(
         "fused",
-        "how annotations are answered: fused: by region graph and tracker; field: by the fitted field alone",
+        "how annotations are answered: fused (region graph and tracker) or field (the fitted field alone)",
         choices=("fused", "field"),
     )
     label_bits: int = option(
         8,
-        "bits of a label, 8 or 16: 8: classes 0-254, 255 is unlabeled; 16: classes 0-65534, 65535 is unlabeled",
+        "bits of a label: 8 (classes 0-254, 255 is unlabeled) or 16 (classes 0-65534, 65535 is unlabeled)",
         low=8,
         high=16,
     )

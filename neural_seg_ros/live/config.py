@@ -22,7 +22,7 @@ class LiveConfig:
     max_age: float = option(0.1, "age in seconds above which a waiting frame is dropped as stale", low=0.001, high=60.0)
     ring: int = option(30, "number of recent frames kept for annotations with a past stamp", low=1, high=1000)
     ring_megabytes: int = option(
-        64, "memory in megabytes for these frames; beyond it the oldest are dropped", low=1, high=4096
+        64, "memory in megabytes for the frames of ring; beyond it the oldest are dropped", low=1, high=4096
     )
     still_threshold: float = option(
         4.0,

@@ -20,10 +20,7 @@ class CanvasConfig:
 
     segmenter: str = option("segmenter", "name of the segmenter's node, with its namespace if it has one", fixed=True)
     image_transport: str = option(
-        "raw",
-        "raw: subscribe to image; compressed: subscribe to image/compressed",
-        choices=("raw", "compressed"),
-        fixed=True,
+        "raw", "subscribe to image (raw) or image/compressed", choices=("raw", "compressed"), fixed=True
     )
     frame_id: str = option(
         "canvas", "frame of the canvas: RViz's fixed frame, or one with a transform to it", fixed=True
@@ -47,8 +44,8 @@ class CanvasConfig:
     )
     surface: str = option(
         "auto",
-        "texture: full resolution; triangles: colored triangles at a lower resolution; auto: a texture if the ROS "
-        "distribution's markers support it",
+        "texture (full resolution), triangles (colored, at a lower resolution) or auto (a texture if the markers of "
+        "this ROS distribution support it)",
         choices=("auto", "texture", "triangles"),
         fixed=True,
     )

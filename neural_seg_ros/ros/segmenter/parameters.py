@@ -6,7 +6,7 @@ import dataclasses
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
@@ -18,8 +18,9 @@ from neural_seg_ros.live import HealthConfig, LiveConfig
 from neural_seg_ros.options import Option, from_flat, option, options_of, to_flat, validate
 from neural_seg_ros.ros.toolkit.node_parameters import declare, descriptor
 
-T = TypeVar("T")
 LIVE, HEALTH = "live.", "diagnostics."
+# Prefix of the parameter names of each group of settings that can change.
+_PREFIXES = {"node": "", "live": LIVE, "health": HEALTH, "session": ""}
 CLASS_NAMES = "class_names"
 CLASS_NAMES_OPTION = Option(
     CLASS_NAMES,
@@ -40,10 +41,7 @@ class StartConfig:
     device: str = option("auto", "device that computes the masks: auto, cpu, cuda or cuda:N", fixed=True)
     autostart: bool = option(True, "configure and activate at the start, without a lifecycle manager", fixed=True)
     image_transport: str = option(
-        "raw",
-        "raw: subscribe to image; compressed: subscribe to image/compressed",
-        choices=("raw", "compressed"),
-        fixed=True,
+        "raw", "subscribe to image (raw) or image/compressed", choices=("raw", "compressed"), fixed=True
     )
     session_directory: str = option("~/.ros/neural_seg", "directory of session files and of autosave", fixed=True)
     autosave: bool = option(
@@ -54,8 +52,8 @@ class StartConfig:
     )
     restore: str = option(
         "crash",
-        "when to restore autosaved annotations: crash: only after the node was killed; always: also after a clean "
-        "shutdown",
+        "when to restore autosaved annotations: crash (only after the node was killed) or always (also after a clean "
+        "shutdown)",
         choices=("crash", "always"),
         fixed=True,
     )
@@ -145,14 +143,14 @@ class Parameters:
         self._lock = threading.RLock()
         start = declare(node, StartConfig)
         preset = SessionConfig.preset(start.preset)
+        defaults = Settings(start, NodeConfig(), LiveConfig(), HealthConfig(), preset, {})
         values: dict[str, Any] = {}
-        for source, prefix in ((NodeConfig(), ""), (LiveConfig(), LIVE), (HealthConfig(), HEALTH), (preset, "")):
-            defaults = to_flat(source)
-            for entry in options_of(type(source)):
-                values[prefix + entry.name] = self._declare(entry, defaults[entry.name], prefix=prefix)
+        for group, prefix in _PREFIXES.items():
+            config = getattr(defaults, group)
+            for entry, default in zip(options_of(type(config)), to_flat(config).values(), strict=True):
+                values[prefix + entry.name] = self._declare(entry, default, prefix=prefix)
         values[CLASS_NAMES] = self._declare(CLASS_NAMES_OPTION, CLASS_NAMES_OPTION.default)
-        initial = Settings(start, NodeConfig(), LiveConfig(), HealthConfig(), preset, {})
-        self.settings = _with_values(initial, values)
+        self.settings = _with_values(defaults, values)
         node.add_on_set_parameters_callback(self._on_set)
 
     def with_session(self, session: SessionConfig) -> Settings:
@@ -170,8 +168,7 @@ class Parameters:
             self._node.set_parameters([Parameter(name, value=value) for name, value in values.items()])
 
     def _on_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
-        names = {CLASS_NAMES, *_names(self.settings)}
-        changes = {parameter.name: parameter.value for parameter in parameters if parameter.name in names}
+        changes = {parameter.name: parameter.value for parameter in parameters}
         with self._lock:
             try:
                 settings = _with_values(self.settings, changes)
@@ -209,28 +206,13 @@ def names_of(classes: Iterable[int], class_names: Mapping[int, str]) -> str:
     return ", ".join(class_names.get(class_id, str(class_id)) for class_id in classes)
 
 
-def _prefixed(prefix: str, config: Any) -> dict[str, Any]:
-    return {prefix + name: value for name, value in to_flat(config).items()}
-
-
-def _names(settings: Settings) -> set[str]:
-    groups = (("", settings.node), (LIVE, settings.live), (HEALTH, settings.health), ("", settings.session))
-    return {name for prefix, config in groups for name in _prefixed(prefix, config)}
-
-
 def _with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
-    """Return settings with parameters replaced. Raises ConfigError."""
-
-    def updated(prefix: str, config: T) -> T:
-        known = _prefixed(prefix, config)
-        return from_flat(config, {name.removeprefix(prefix): values[name] for name in values if name in known})
-
-    class_names = values.get(CLASS_NAMES)
-    return Settings(
-        settings.start,
-        updated("", settings.node),
-        updated(LIVE, settings.live),
-        updated(HEALTH, settings.health),
-        updated("", settings.session),
-        settings.class_names if class_names is None else parse_class_names(class_names),
-    )
+    """Return settings with parameters replaced; ignore parameters of others. Raises ConfigError."""
+    changes: dict[str, Any] = {}
+    for group, prefix in _PREFIXES.items():
+        config = getattr(settings, group)
+        names = {prefix + name: name for name in to_flat(config)}
+        changes[group] = from_flat(config, {names[name]: value for name, value in values.items() if name in names})
+    if values.get(CLASS_NAMES) is not None:
+        changes["class_names"] = parse_class_names(values[CLASS_NAMES])
+    return dataclasses.replace(settings, **changes)
