@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Whatever the container is told to run, with ROS and this package found.
+# Run the container's command with ROS and this package on its paths.
 set -e
 . /opt/ros/jazzy/setup.bash
 . /ws/install/setup.bash

@@ -1,4 +1,4 @@
-"""Starts the nodes that take masks: labelled points and masked depth, regions and boxes:
+"""Launch file of the consumers of masks: labeled points, masked depth, boxes and regions of interest:
 
 ros2 launch neural_seg_ros consumers.launch.py depth:=/camera/aligned_depth_to_color/image_raw \
     camera_info:=/camera/color/camera_info
@@ -11,25 +11,25 @@ from launch_ros.actions import Node
 from launch import LaunchContext, LaunchDescription
 
 ARGUMENTS = (
-    ("depth", "depth", "topic of depth aligned to the camera that is labelled; empty: no labelled_cloud"),
+    ("depth", "depth", "topic of depth images aligned to the labeled camera; empty: do not start labelled_cloud"),
     ("camera_info", "camera_info", "topic of that camera's calibration"),
-    ("detections", "true", "true: regions and boxes too"),
-    ("segmenter", "segmenter", "name of the segmenter whose masks are taken, in this namespace or absolute"),
+    ("detections", "true", "true: start detections too, for boxes and regions of interest"),
+    ("segmenter", "segmenter", "name of the segmenter that publishes the masks, relative to the namespace or absolute"),
     (
         "params_file",
         "",
-        "YAML file of parameters, for /**/labelled_cloud: and /**/detections:, or several with commas, of which the "
-        "later ones have the last word",
+        "YAML file of parameters for /**/labelled_cloud: and /**/detections:, or several with commas; later files "
+        "override earlier ones",
     ),
     ("namespace", "", "namespace of the nodes"),
-    ("use_sim_time", "", "true: take the time from /clock, for a bag that is played; empty: as params_file says"),
+    ("use_sim_time", "", "true: use the time of /clock, for a played bag; empty: as in params_file"),
 )
 CHOICES = {"use_sim_time": ["", "true", "false"], "detections": ["true", "false"]}
 MASKS = ("mask", "confidence", "labels")
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Return a process for each node."""
+    """Return one process per node."""
     declared = [
         DeclareLaunchArgument(name, default_value=value, description=text, choices=CHOICES.get(name))
         for name, value, text in ARGUMENTS

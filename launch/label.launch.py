@@ -1,4 +1,4 @@
-"""Labels a camera, a video or a bag with the mouse in RViz: ros2 launch neural_seg_ros label.launch.py video:=my.mp4"""
+"""Launch file to label a camera, video or bag in RViz: ros2 launch neural_seg_ros label.launch.py video:=my.mp4"""
 
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
@@ -11,25 +11,25 @@ from launch import Action, LaunchContext, LaunchDescription
 PACKAGE = "neural_seg_ros"
 SHARE = FindPackageShare(PACKAGE)
 ARGUMENTS = (
-    ("image", "/camera/image_raw", "topic of the camera image, also of the video or in the bag; without /compressed"),
-    ("camera_info", "/camera/camera_info", "topic of the camera's calibration, for clicks in 3-D"),
-    ("video", "", "video file, folder of images or image to play as the camera"),
-    ("bag", "", "bag to play, with its time as /clock"),
+    ("image", "/camera/image_raw", "topic of the images of camera, video or bag, without the suffix /compressed"),
+    ("camera_info", "/camera/camera_info", "topic of the camera's calibration, for clicks on points in space"),
+    ("video", "", "video file, folder of images or image to play as a camera"),
+    ("bag", "", "bag to play, with its time on /clock"),
     ("rate", "1.0", "speed of the bag in multiples of real time"),
-    ("loop", "false", "start the bag again at its end; a video always does"),
-    ("image_transport", "", "how the camera's images arrive; empty: as params_file says"),
-    ("preset", "", "defaults of the session's parameters; empty: as params_file says"),
+    ("loop", "false", "true: repeat the bag; a video always repeats"),
+    ("image_transport", "", "transport of the images; empty: as in params_file"),
+    ("preset", "", "preset of the session's parameters; empty: as in params_file"),
     (
         "params_file",
         PathJoinSubstitution([SHARE, "config", "segmenter.yaml"]),
-        "YAML file of parameters of all nodes, or several with commas, of which the later ones have the last word",
+        "YAML file of parameters of all nodes, or several with commas; later files override earlier ones",
     ),
-    ("namespace", "", "namespace of all nodes; the topics that RViz shows go with it"),
-    ("use_sim_time", "", "take the time from /clock; empty: true with a bag, else as params_file says"),
-    ("frame", "map", "frame of the world in which the canvas lies, at its origin"),
-    ("rviz", "true", "open RViz"),
-    ("rviz_config", PathJoinSubstitution([SHARE, "config", "label.rviz"]), "what RViz shows"),
-    ("monitor", "false", "open rqt_runtime_monitor, which shows /diagnostics; RViz has no display for them"),
+    ("namespace", "", "namespace of all nodes, and of the topics that RViz shows"),
+    ("use_sim_time", "", "true: use the time of /clock; empty: true with a bag, otherwise as in params_file"),
+    ("frame", "map", "world frame at whose origin the canvas lies"),
+    ("rviz", "true", "true: open RViz"),
+    ("rviz_config", PathJoinSubstitution([SHARE, "config", "label.rviz"]), "configuration file of RViz"),
+    ("monitor", "false", "true: open rqt_runtime_monitor to see /diagnostics, for which RViz has no display"),
 )
 CHOICES = {
     "loop": ["true", "false"],
@@ -39,11 +39,11 @@ CHOICES = {
     "rviz": ["true", "false"],
     "monitor": ["true", "false"],
 }
-SEGMENTER = ("image", "camera_info", "image_transport", "preset", "params_file", "namespace")
-# Of its own: points clicked in RViz's fixed frame are the canvas's, and those of any other frame the world's.
+SEGMENTER_ARGUMENTS = ("image", "camera_info", "image_transport", "preset", "params_file", "namespace")
+# A separate frame: points clicked in RViz's fixed frame are on the canvas, those in any other frame in the world.
 CANVAS_FRAME = "canvas"
-# Absolute in label.rviz, so that it can be opened by itself; relative to the namespace here.
-SHOWN = (
+# Absolute in label.rviz, which can be opened without this file; remapped to the namespace here.
+RVIZ_TOPICS = (
     "/segmenter/overlay",
     "/segmenter/mask_color",
     "/segmenter/confidence",
@@ -55,7 +55,7 @@ SHOWN = (
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Camera, video or bag; segmenter, canvas, the frame it lies in, and RViz."""
+    """Return the image source, the segmenter, the canvas with its frame, and RViz."""
     declared = [
         DeclareLaunchArgument(name, default_value=value, description=text, choices=CHOICES.get(name))
         for name, value, text in ARGUMENTS
@@ -77,7 +77,7 @@ def _nodes(context: LaunchContext) -> list[Action]:
 
 
 def _source(given: dict[str, str]) -> list[Action]:
-    """Return the publisher of the images, unless a camera publishes them already."""
+    """Return the publisher of the images; none if a camera publishes them already."""
     if given["bag"]:
         loop = ["--loop"] if given["loop"] == "true" else []
         play = ["ros2", "bag", "play", given["bag"], "--clock", "--rate", given["rate"], *loop]
@@ -94,7 +94,7 @@ def _source(given: dict[str, str]) -> list[Action]:
 
 def _segmenter(given: dict[str, str]) -> Action:
     source = PythonLaunchDescriptionSource(PathJoinSubstitution([SHARE, "launch", "segmenter.launch.py"]))
-    passed = {name: given[name] for name in (*SEGMENTER, "use_sim_time")}
+    passed = {name: given[name] for name in (*SEGMENTER_ARGUMENTS, "use_sim_time")}
     return IncludeLaunchDescription(source, launch_arguments=passed.items())
 
 
@@ -105,7 +105,7 @@ def _canvas(given: dict[str, str]) -> Action:
 
 
 def _frame(given: dict[str, str]) -> Action:
-    """RViz shows nothing in a fixed frame that no transform names."""
+    """Return the publisher of the canvas's frame; RViz shows nothing in a fixed frame without a transform."""
     return Node(
         package="tf2_ros",
         executable="static_transform_publisher",
@@ -116,15 +116,15 @@ def _frame(given: dict[str, str]) -> Action:
 
 
 def _rviz(given: dict[str, str]) -> Action:
-    # Without a name: the nodes of its tools would all get the same.
-    shown = [(topic, topic.removeprefix("/")) for topic in SHOWN]
+    # The action has no name, because all nodes of RViz's tools would get it.
+    relative = [(topic, topic.removeprefix("/")) for topic in RVIZ_TOPICS]
     return Node(
         package="rviz2",
         executable="rviz2",
         namespace=given["namespace"],
         arguments=["-d", given["rviz_config"]],
         parameters=[_time(given)],
-        remappings=[("/camera/image_raw", given["image"]), *shown],
+        remappings=[("/camera/image_raw", given["image"]), *relative],
     )
 
 

@@ -1,4 +1,4 @@
-"""Segments several cameras in one process:
+"""Launch file of several cameras in one process:
 
 ros2 launch neural_seg_ros multi_camera.launch.py cameras:='[front, rear]'
 """
@@ -12,16 +12,16 @@ from launch_ros.substitutions import FindPackageShare
 from launch import LaunchContext, LaunchDescription
 
 ARGUMENTS = (
-    ("cameras", "[front, rear]", "names of the cameras, a YAML list; NAME is segmented by NAME/segmenter"),
-    ("images", "", "topics of their images, a YAML list in the same order; empty: NAME/image_raw of each"),
+    ("cameras", "[front, rear]", "names of the cameras, a YAML list; camera NAME gets the node NAME/segmenter"),
+    ("images", "", "topics of their images, a YAML list in the same order; empty: NAME/image_raw for each"),
     (
         "params_file",
         PathJoinSubstitution([FindPackageShare("neural_seg_ros"), "config", "segmenter.yaml"]),
-        "YAML file of parameters, or several with commas, of which the later ones have the last word; "
-        "/front/segmenter: in it is for one camera, /**/segmenter: for all",
+        "YAML file of parameters, or several with commas; later files override earlier ones; its key "
+        "/front/segmenter: is for one camera, /**/segmenter: for all",
     ),
     ("namespace", "", "namespace of the cameras"),
-    ("use_sim_time", "", "true: take the time from /clock, for a bag that is played; empty: as params_file says"),
+    ("use_sim_time", "", "true: use the time of /clock, for a played bag; empty: as in params_file"),
 )
 CHOICES = {"use_sim_time": ["", "true", "false"]}
 
@@ -45,13 +45,13 @@ def _segmenters(context: LaunchContext) -> list[Node]:
     parameters: dict[str, object] = {"cameras": cameras}
     if given["use_sim_time"]:
         parameters["use_sim_time"] = given["use_sim_time"] == "true"
-    # Without a name, so that the time is for the cameras' nodes too.
+    # The action has no name, so that use_sim_time applies to the cameras' nodes too.
     segmenters = Node(
         package="neural_seg_ros",
         executable="multi_segmenter",
         namespace=given["namespace"],
         parameters=[*given["params_file"].split(","), parameters],
-        # Absolute: a relative name would be read below the camera's own namespace.
+        # Absolute, because a relative name would be resolved in the camera's own namespace.
         remappings=[
             (f"{above}/{name}/{topic}", image + suffix)
             for name, image in zip(cameras, images, strict=True)

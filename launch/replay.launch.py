@@ -1,4 +1,4 @@
-"""Labels a bag, and plays its masks beside it:
+"""Launch file that labels a bag, and plays the bag with its masks:
 
 ros2 launch neural_seg_ros replay.launch.py bag:=my_bag image_topic:=/camera/image_raw annotations:=a.yaml out:=out
 """
@@ -15,24 +15,24 @@ from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 from launch import Action, LaunchContext, LaunchDescription
 
 PACKAGE = "neural_seg_ros"
-# None: the launch file does nothing without it.
+# None: the argument is required.
 ARGUMENTS = (
-    ("bag", None, "bag folder, .mcap, .db3 or ROS 1 .bag file; only those of ROS 2 can be played"),
+    ("bag", None, "bag folder, .mcap, .db3 or ROS 1 .bag file; only ROS 2 bags can be played"),
     ("image_topic", None, "topic of its raw or compressed images"),
-    ("out", None, "folder for the results; made if it is missing"),
-    ("annotations", "", "YAML file of classes and annotations; empty: those recorded in the bag"),
-    ("preset", "", "defaults of the session's parameters; empty: as config says, else cpu"),
-    ("device", "", "where it is computed: auto | cpu | cuda | cuda:N; empty: as config says, else auto"),
-    ("config", "", "YAML file of options of neural-seg replay, and session: with the session's"),
-    ("options", "", "more options of neural-seg replay, as in options:='--two-pass --every 3'"),
-    ("label", "true", "run neural-seg replay; false: only play what it has written before"),
-    ("play", "false", "play bag and masks, of one clock, when the bag is labelled"),
+    ("out", None, "folder of the results; created if missing"),
+    ("annotations", "", "YAML file of classes and annotations; empty: use those recorded in the bag"),
+    ("preset", "", "preset of the session's parameters; empty: as in config, or cpu"),
+    ("device", "", "device that computes the masks: auto | cpu | cuda | cuda:N; empty: as in config, or auto"),
+    ("config", "", "YAML file of options of neural-seg replay, with the session's options under session:"),
+    ("options", "", "further options of neural-seg replay, for example options:='--two-pass --every 3'"),
+    ("label", "true", "true: run neural-seg replay; false: only play its earlier results"),
+    ("play", "false", "true: play bag and masks, by one clock, after the bag is labeled"),
     ("rate", "1.0", "speed of playing in multiples of real time"),
-    ("rviz", "false", "open RViz beside what is played: images and confidence"),
+    ("rviz", "false", "true: open RViz with the played images and confidence"),
     (
         "rviz_config",
         PathJoinSubstitution([FindPackageShare(PACKAGE), "config", "label.rviz"]),
-        "what RViz shows",
+        "configuration file of RViz",
     ),
 )
 CHOICES = {
@@ -44,7 +44,7 @@ CHOICES = {
 
 
 def generate_launch_description() -> LaunchDescription:
-    """neural-seg replay, then ros2 bag play of the bag and of masks.mcap, each where it is asked for."""
+    """Return neural-seg replay, then ros2 bag play of the bag and masks.mcap, each if requested."""
     declared = [
         DeclareLaunchArgument(name, default_value=value, description=text, choices=CHOICES.get(name))
         for name, value, text in ARGUMENTS
@@ -59,12 +59,12 @@ def _actions(context: LaunchContext) -> list[Action]:
         return play
     label = ExecuteProcess(cmd=_command(given), output="screen")
 
-    def then(event: ProcessExited, context: LaunchContext) -> list[Action]:
+    def after_labeling(event: ProcessExited, context: LaunchContext) -> list[Action]:
         if event.returncode:
-            return [LogInfo(msg=f"neural-seg replay failed with status {event.returncode}: nothing is played")]
+            return [LogInfo(msg=f"neural-seg replay failed with status {event.returncode}, so nothing is played")]
         return [LogInfo(msg=f"results are in {given['out']}"), *play]
 
-    return [label, RegisterEventHandler(OnProcessExit(target_action=label, on_exit=then))]
+    return [label, RegisterEventHandler(OnProcessExit(target_action=label, on_exit=after_labeling))]
 
 
 def _command(given: dict[str, str]) -> list[str | ExecutableInPackage]:

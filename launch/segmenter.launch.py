@@ -1,4 +1,4 @@
-"""Starts the segmenter on a camera: ros2 launch neural_seg_ros segmenter.launch.py image:=/camera/image_raw"""
+"""Launch file of the segmenter: ros2 launch neural_seg_ros segmenter.launch.py image:=/camera/image_raw"""
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
@@ -7,20 +7,20 @@ from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchContext, LaunchDescription
 
-# Where an argument is left empty, the parameters file has the word.
+# An empty argument leaves the value to the parameters file.
 ARGUMENTS = (
-    ("image", "image", "topic of the camera image; with image_transport:=compressed without its suffix /compressed"),
-    ("camera_info", "camera_info", "topic of the camera's calibration, for clicks in 3-D"),
-    ("image_transport", "", "how the camera's images arrive; empty: as params_file says"),
-    ("preset", "", "defaults of the session's parameters; empty: as params_file says"),
+    ("image", "image", "topic of the camera's images, without the suffix /compressed"),
+    ("camera_info", "camera_info", "topic of the camera's calibration, for clicks on points in space"),
+    ("image_transport", "", "transport of the images; empty: as in params_file"),
+    ("preset", "", "preset of the session's parameters; empty: as in params_file"),
     (
         "params_file",
         PathJoinSubstitution([FindPackageShare("neural_seg_ros"), "config", "segmenter.yaml"]),
-        "YAML file of parameters, or several with commas, of which the later ones have the last word; the default one "
-        "lists and describes all",
+        "YAML file of parameters, or several with commas; later files override earlier ones; the default file "
+        "describes all parameters",
     ),
     ("namespace", "", "namespace of the node"),
-    ("use_sim_time", "", "true: take the time from /clock, for a bag that is played; empty: as params_file says"),
+    ("use_sim_time", "", "true: use the time of /clock, for a played bag; empty: as in params_file"),
 )
 CHOICES = {
     "image_transport": ["", "raw", "compressed"],

@@ -18,23 +18,35 @@ class FieldConfig:
     """The convolutional neural field and how it is fitted (thesis 2.3.4; symbols as there)."""
 
     size: int = option(160, "longer side of the fitted image in pixels", low=8, high=2048)
-    code: str = option("fourier", "network input", choices=("xy", "fourier", "noise"))
-    octaves: int = option(6, "octave frequencies of the fourier code", low=1, high=12)
-    noise_channels: int = option(32, "channels of the noise code", low=1, high=256)
-    width: int = option(64, "filters of every convolution", low=8, high=512)
-    levels: int = option(4, "strided encoder layers", low=2, high=6)
-    skips: bool = option(True, "join encoder features to the decoder")
+    code: str = option(
+        "fourier",
+        "network input: xy (pixel coordinates), fourier (their Fourier features) or noise (fixed random numbers)",
+        choices=("xy", "fourier", "noise"),
+    )
+    octaves: int = option(6, "number of octaves of the fourier code", low=1, high=12)
+    noise_channels: int = option(32, "number of channels of the noise code", low=1, high=256)
+    width: int = option(64, "number of filters of each convolution", low=8, high=512)
+    levels: int = option(4, "number of encoder levels, each of which halves the resolution", low=2, high=6)
+    skips: bool = option(True, "connect each encoder level to its decoder level")
     extra_heads: str = option("", "extra heads, as name:channels separated by commas, such as contours:4")
     norm: str = option("batch", "normalization between convolutions", choices=("batch", "group", "none"))
     precision: str = option(
         "auto", "floating point precision; auto: bf16 where the device supports it", choices=("auto", "fp32", "bf16")
     )
-    learning_rate: float = option(3e-3, "AMSGrad step size", low=1e-6, high=1.0)
-    class_rate: float = option(3.0, "step size of the class head, as a multiple of learning_rate", low=0.01, high=100.0)
-    clip_norm: float = option(1.0, "gradients are clipped to this norm", low=1e-6, high=1e6)
-    class_loss: str = option("ce", "loss of the class head", choices=("ce", "bce"))
-    class_weight: float = option(1.0, "weight of the class loss against the RGB loss", low=0.0, high=1e6)
-    consistency: float = option(1e-3, "lambda of the temporal consistency loss, 0 turns it off", low=0.0, high=1.0)
+    learning_rate: float = option(3e-3, "learning rate of AMSGrad", low=1e-6, high=1.0)
+    class_rate: float = option(
+        3.0, "learning rate of the class head, as a multiple of learning_rate", low=0.01, high=100.0
+    )
+    clip_norm: float = option(1.0, "largest norm of the gradients; larger ones are clipped", low=1e-6, high=1e6)
+    class_loss: str = option(
+        "ce",
+        "loss of the class head: ce (cross entropy over all classes) or bce (binary cross entropy of each class)",
+        choices=("ce", "bce"),
+    )
+    class_weight: float = option(1.0, "weight of the class loss relative to the RGB loss", low=0.0, high=1e6)
+    consistency: float = option(
+        1e-3, "weight (lambda) of the temporal consistency loss; 0 turns it off", low=0.0, high=1.0
+    )
 
     def __post_init__(self) -> None:
         validate(self)
@@ -66,10 +78,13 @@ class FitConfig:
     """The steps due for a new frame or annotation, which ``Session.fit()`` runs."""
 
     first_steps: int = option(
-        100, "steps on the first frame; clicks are answered before and after them", low=1, high=100_000
+        100,
+        "number of field steps due for the first frame; clicks are answered before and after them",
+        low=1,
+        high=100_000,
     )
-    click_steps: int = option(20, "steps after an annotation", low=1, high=10_000)
-    frame_steps: int = option(1, "steps after a new frame", low=1, high=10_000)
+    click_steps: int = option(20, "number of field steps due for an annotation", low=1, high=10_000)
+    frame_steps: int = option(1, "number of field steps due for a new frame", low=1, high=10_000)
 
     def __post_init__(self) -> None:
         validate(self)
@@ -79,10 +94,14 @@ class FitConfig:
 class TrackConfig:
     """The tracking of an answer from an annotated frame to later frames."""
 
-    size: int = option(427, "longer side in pixels for tracking", low=32, high=2048)
-    first_steps: int = option(1000, "training steps after the first annotation of a class", low=1, high=100_000)
-    correction_steps: int = option(60, "training steps after another annotation of known classes", low=1, high=10_000)
-    frame_steps: int = option(2, "steps after a frame", low=0, high=1_000)
+    size: int = option(427, "longer side of the tracked image in pixels", low=32, high=2048)
+    first_steps: int = option(
+        1000, "number of tracker steps due for the first annotation of a class", low=1, high=100_000
+    )
+    correction_steps: int = option(
+        60, "number of tracker steps due for a further annotation of known classes", low=1, high=10_000
+    )
+    frame_steps: int = option(2, "number of tracker steps due for a new frame", low=0, high=1_000)
     recent: int = option(8, "number of recent frames whose answers are training data", low=1, high=100)
     precision: str = option(
         "auto", "floating point precision; auto: bf16 where the device supports it", choices=("auto", "fp32", "bf16")
@@ -96,8 +115,12 @@ class TrackConfig:
 class ContourConfig:
     """The search for contours in an image."""
 
-    method: str = option("best", "contour detector", choices=("best", "fast", "thesis"))
-    size: int = option(481, "longer side in pixels for contours", low=32, high=1024)
+    method: str = option(
+        "best",
+        "contour detector: best (most accurate), fast (for live use) or thesis (the method of the thesis)",
+        choices=("best", "fast", "thesis"),
+    )
+    size: int = option(481, "longer side in pixels of the image in which contours are searched", low=32, high=1024)
     seed: int = option(0, "seed of the random numbers", low=0, high=2**31 - 1)
 
     def __post_init__(self) -> None:
@@ -110,17 +133,19 @@ class SessionConfig:
 
     answer: str = option(
         "fused",
-        "answer to annotations: fused: region graph and tracker; field: the fitted field alone",
+        "how annotations are answered: fused (region graph and tracker) or field (the fitted field alone)",
         choices=("fused", "field"),
     )
-    label_bits: int = option(8, "8: classes 0-254, 255 unlabeled; 16: classes 0-65534, 65535 unlabeled", low=8, high=16)
-    seed: int = option(0, "seed of the weights and the noise code", low=0, high=2**31 - 1)
+    label_bits: int = option(
+        8,
+        "bits of a label: 8 (classes 0-254, 255 is unlabeled) or 16 (classes 0-65534, 65535 is unlabeled)",
+        low=8,
+        high=16,
+    )
+    seed: int = option(0, "seed of the networks' weights and of the noise code", low=0, high=2**31 - 1)
     border_prior: bool = option(True, "assume background at the frame border when a single object is annotated")
     undo_megabytes: int = option(
-        128,
-        "memory for exact undo and redo in megabytes",
-        low=0,
-        high=4096,
+        128, "memory in megabytes for the snapshots that make undo and redo exact", low=0, high=4096
     )
     field: FieldConfig = dataclasses.field(default_factory=FieldConfig)
     fit: FitConfig = dataclasses.field(default_factory=FitConfig)

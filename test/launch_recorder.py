@@ -1,7 +1,7 @@
-"""A stand-in for the modules ``launch`` and ``launch_ros``: reads a launch file, and records what it would start.
+"""A fake of the modules ``launch`` and ``launch_ros`` that records the actions of a launch file and starts nothing.
 
-It has what our launch files use of them, and refuses what they would refuse: unknown keywords, a default or a value
-that is no choice, an argument that is missing. It starts nothing.
+It has the parts that our launch files use, and refuses what the real modules refuse: unknown keywords, a default or a
+value outside the choices, and a missing argument.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from unittest import mock
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-# What ``python -m`` runs for each executable of setup.py.
+# Module of each executable of setup.py, for ``python -m``.
 MODULES = {
     "camera": "neural_seg_ros.ros.camera",
     "canvas": "neural_seg_ros.ros.canvas.node",
@@ -44,7 +44,7 @@ class LaunchConfiguration:
 
 @dataclass
 class FindPackageShare:
-    """The repository in place of the installed package: launch/ and config/ are in both."""
+    """A substitution by the repository, which has launch/ and config/ as the installed package has."""
 
     package: str
 
@@ -184,12 +184,12 @@ _MODULES: dict[str, tuple[type, ...]] = {
 
 
 def text_of(value: Any, context: LaunchContext) -> str:
-    """Return a text, or what a substitution is replaced by."""
+    """Return a text, or the text that replaces a substitution."""
     return value if isinstance(value, str) else str(value.perform(context))
 
 
 def command(node: Node, folder: Path) -> list[str]:
-    """Return how launch_ros would start a node of this package; its files of parameters are written into a folder."""
+    """Return the command with which launch_ros would start a node; write its parameter files into a folder."""
     ros = [] if node.name is None else ["-r", f"__node:={node.name}"]
     if node.namespace:
         ros += ["-r", "__ns:=/" + node.namespace.strip("/")]
@@ -222,7 +222,7 @@ def describe(path: Path) -> LaunchDescription:
 
 
 def run(path: Path, **arguments: str) -> list[Any]:
-    """Return the actions of a launch file and of those it includes, with what ``name:=value`` would give it."""
+    """Return the actions of a launch file and of the files it includes, for arguments ``name:=value``."""
     context = LaunchContext(dict(arguments))
     actions: list[Any] = []
     for entity in describe(path).entities:
@@ -231,11 +231,11 @@ def run(path: Path, **arguments: str) -> list[Any]:
         else:
             assert isinstance(entity, OpaqueFunction)
             actions += entity.function(context) or []
-    whole: list[Any] = []
+    flat: list[Any] = []
     for action in actions:
         if isinstance(action, IncludeLaunchDescription):
             included = Path(text_of(action.source.location, context))
-            whole += run(included, **dict(action.launch_arguments))
+            flat += run(included, **dict(action.launch_arguments))
         else:
-            whole.append(action)
-    return whole
+            flat.append(action)
+    return flat

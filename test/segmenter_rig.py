@@ -1,4 +1,4 @@
-"""A segmenter with a tiny field, a camera and a listener in one DDS domain, for the tests of what a node does."""
+"""A segmenter with a tiny field, a camera and a subscriber in one DDS domain, for tests of nodes."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ TINY = {
 
 
 def picture(seed: int = 0, height: int = HEIGHT, width: int = WIDTH) -> Any:
-    """Return (H, W, 3) uint8: a bright square on a dark, textured ground."""
+    """Return (H, W, 3) uint8: a bright square on a dark, textured background."""
     image = np.random.default_rng(seed).integers(0, 60, (height, width, 3)).astype(np.uint8)
     image[height // 4 : height // 2, width // 4 : width // 2] += 180
     return image
 
 
 def header(second: float, frame_id: str = "camera") -> Header:
-    made = Header(frame_id=frame_id)
-    made.stamp.sec, made.stamp.nanosec = int(second), int(second % 1 * 1e9)
-    return made
+    header = Header(frame_id=frame_id)
+    header.stamp.sec, header.stamp.nanosec = int(second), int(second % 1 * 1e9)
+    return header
 
 
 def seconds(message: Any) -> float:
@@ -55,7 +55,7 @@ def seconds(message: Any) -> float:
 
 
 class Rig:
-    """A segmenter, a camera and a listener in one DDS domain."""
+    """A segmenter, a camera and a subscriber in one DDS domain."""
 
     def __init__(self, probe: Any, **parameters: Any) -> None:
         self.probe = probe
@@ -77,7 +77,7 @@ class Rig:
         return [mask for mask in self.masks if seconds(mask) == second]
 
     def until_mask(self, second: float) -> Any:
-        """Return the newest mask of a frame, once there is one."""
+        """Wait for a mask of a frame; return the newest one."""
         self.probe.until(lambda: self.masks_at(second), what=f"a mask of the frame at {second} s")
         return self.masks_at(second)[-1]
 
@@ -91,9 +91,9 @@ class Rig:
         self.clicks.publish(message)
 
     def until_labeled(self, second: float) -> Any:
-        """Return the newest mask of a frame, once it has the class 1."""
+        """Wait for a mask of a frame with class 1; return the newest one."""
         self.probe.until(
-            lambda: any(1 in mask.data for mask in self.masks_at(second)), what=f"a labelled mask at {second} s"
+            lambda: any(1 in mask.data for mask in self.masks_at(second)), what=f"a labeled mask at {second} s"
         )
         return next(mask for mask in reversed(self.masks_at(second)) if 1 in mask.data)
 
@@ -102,8 +102,8 @@ class Rig:
         self.probe.until(lambda: set(self.masks[-1].data) == {255}, what="an empty mask")
 
     def until_remembered(self) -> None:
-        """Wait for a mask of a session that knows classes; how well so few steps carry them on is not the question."""
-        self.probe.until(lambda: 255 not in self.masks[-1].data, what="a labelled mask")
+        """Wait for a mask of a session with classes; so few steps may track them badly."""
+        self.probe.until(lambda: 255 not in self.masks[-1].data, what="a labeled mask")
 
     def trigger(self, name: str) -> Any:
         return self.probe.call(Trigger, f"/segmenter/{name}")
@@ -116,13 +116,13 @@ class Rig:
         return str(self.probe.call(GetState, "/segmenter/get_state").current_state.label)
 
     def status(self) -> DiagnosticStatus:
-        """Return the newest diagnostics, after at least one more has come."""
-        known = len(self.diagnostics)
-        self.probe.until(lambda: len(self.diagnostics) > known, what="diagnostics")
+        """Wait for the next diagnostics; return their status."""
+        count = len(self.diagnostics)
+        self.probe.until(lambda: len(self.diagnostics) > count, what="diagnostics")
         return self.diagnostics[-1].status[0]
 
     def values(self) -> dict[str, str]:
-        """Return the newest diagnostics, after at least one more has come."""
+        """Wait for the next diagnostics; return their values by key."""
         return {entry.key: entry.value for entry in self.status().values}
 
 

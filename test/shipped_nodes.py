@@ -1,4 +1,4 @@
-"""Starts each node of the package, for the tests that compare what it is in the graph with what is said of it."""
+"""All nodes of the package, ready to start, for tests that compare the graph with the documentation."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from neural_seg_ros.ros.segmenter.interface import SEGMENTER
 from neural_seg_ros.ros.segmenter.multi_segmenter import MULTI_SEGMENTER, MultiSegmenter
 from neural_seg_ros.ros.segmenter.node import Segmenter
 
-# Makes a node with rclpy's options; a folder of its own.
+# Creates a node; takes a folder for its files, and rclpy's options.
 Start = Callable[..., Any]
 CAMERAS = ("front", "rear")
 
 
 def _with(options: dict[str, Any], **parameters: Any) -> dict[str, Any]:
-    """Return the options of a node, with parameters beside those that they have."""
+    """Return the options of a node with further parameters."""
     given = [Parameter(name, value=value) for name, value in parameters.items()]
     return {**options, "parameter_overrides": [*given, *options.get("parameter_overrides", [])]}
 

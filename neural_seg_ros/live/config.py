@@ -15,35 +15,38 @@ class LiveConfig:
 
     lock_step: bool = option(
         False,
-        "take every frame in order, make all steps that are due and give one mask, as a replay does: frames wait, and "
-        "max_age, still_threshold, fit_budget_ms and publish_period have no say",
+        "process every frame in order with all due steps and publish one mask for each, as a replay does; frames wait, "
+        "and max_age, still_threshold, fit_budget_ms and publish_period have no effect",
         fixed=True,
     )
     max_age: float = option(0.1, "age in seconds above which a waiting frame is dropped as stale", low=0.001, high=60.0)
-    ring: int = option(30, "number of recent frames that an annotation with a past stamp can go to", low=1, high=1000)
+    ring: int = option(30, "number of recent frames kept for annotations with a past stamp", low=1, high=1000)
     ring_megabytes: int = option(
-        64, "memory for the recent frames in megabytes; beyond it the oldest are dropped", low=1, high=4096
+        64, "memory in megabytes for the frames of ring; beyond it the oldest are dropped", low=1, high=4096
     )
     still_threshold: float = option(
         4.0,
-        "a scene is still while no block of a 32x24 grid differs by more than this from the fitted frame, "
-        "in gray levels of 0-255; 0 fits every frame",
+        "gray levels (0-255) up to which a scene is still: no block of a 32x24 grid differs by more from the fitted "
+        "frame; 0: every frame is fitted",
         low=0.0,
         high=255.0,
     )
     fit_budget_ms: float = option(
         100.0,
-        "target time from a new frame to its mask in milliseconds; the fit uses the rest after the answer, at least "
-        "one step",
+        "target time in milliseconds from a new frame to its mask; the fit gets the time that the answer leaves, and "
+        "at least one step",
         low=1.0,
         high=10_000.0,
     )
     publish_period: float = option(
-        0.0, "shortest time between masks in seconds; 0 publishes after every slice of the fit", low=0.0, high=60.0
+        0.0, "shortest time between masks in seconds; 0: after every slice of the fit", low=0.0, high=60.0
     )
-    contour_rate: float = option(1.0, "highest rate of contours and segments in Hz; 0 for none", low=0.0, high=60.0)
+    contour_rate: float = option(1.0, "highest rate of contours and segments in Hz; 0: none", low=0.0, high=60.0)
     segment_threshold: float = option(
-        0.4, "contour strength that divides segments; higher values give fewer segments", low=0.0, high=1.0
+        0.4,
+        "contour strength above which a contour divides segments; higher values give fewer segments",
+        low=0.0,
+        high=1.0,
     )
     contours: ContourConfig = dataclasses.field(default_factory=lambda: ContourConfig(method="fast", size=320))
 

@@ -33,62 +33,65 @@ class Problem:
 class HealthConfig:
     """From where on a figure is a warning, and from where on an error; 0 is never."""
 
-    silent_warn: float = option(5.0, "seconds without a frame that are a warning, 0 for never", low=0.0, high=86400.0)
-    silent_error: float = option(30.0, "seconds without a frame that are an error, 0 for never", low=0.0, high=86400.0)
+    silent_warn: float = option(5.0, "seconds without a frame that give a warning; 0: never", low=0.0, high=86400.0)
+    silent_error: float = option(30.0, "seconds without a frame that give an error; 0: never", low=0.0, high=86400.0)
     input_rate_warn: float = option(
-        0.0, "frames a second in, over 5 s, below which is a warning, 0 for never", low=0.0, high=1000.0
+        0.0, "input rate in Hz, over 5 s, below which there is a warning; 0: never", low=0.0, high=1000.0
     )
     input_rate_error: float = option(
-        0.0, "frames a second in, over 5 s, below which is an error, 0 for never", low=0.0, high=1000.0
+        0.0, "input rate in Hz, over 5 s, below which there is an error; 0: never", low=0.0, high=1000.0
     )
     mask_latency_warn_ms: float = option(
         1000.0,
-        "milliseconds from a frame to its mask, median of 30 s, above which is a warning, 0 for never",
+        "milliseconds from a frame to its mask, median over 30 s, above which there is a warning; 0: never",
         low=0.0,
         high=600_000.0,
     )
     mask_latency_error_ms: float = option(
         5000.0,
-        "milliseconds from a frame to its mask, median of 30 s, above which is an error, 0 for never",
+        "milliseconds from a frame to its mask, median over 30 s, above which there is an error; 0: never",
         low=0.0,
         high=600_000.0,
     )
     click_latency_warn_ms: float = option(
         3000.0,
-        "milliseconds from an annotation to its mask, median of 30 s, above which is a warning, 0 for never",
+        "milliseconds from an annotation to its mask, median over 30 s, above which there is a warning; 0: never",
         low=0.0,
         high=600_000.0,
     )
     click_latency_error_ms: float = option(
         10_000.0,
-        "milliseconds from an annotation to its mask, median of 30 s, above which is an error, 0 for never",
+        "milliseconds from an annotation to its mask, median over 30 s, above which there is an error; 0: never",
         low=0.0,
         high=600_000.0,
     )
     # A camera faster than the masks is no fault: only the newest frame counts.
     dropped_warn: float = option(
-        0.0, "share of the frames dropped, over 5 s, above which is a warning, 0 for never", low=0.0, high=1.0
+        0.0, "fraction of dropped frames, over 5 s, above which there is a warning; 0: never", low=0.0, high=1.0
     )
     dropped_error: float = option(
-        0.0, "share of the frames dropped, over 5 s, above which is an error, 0 for never", low=0.0, high=1.0
+        0.0, "fraction of dropped frames, over 5 s, above which there is an error; 0: never", low=0.0, high=1.0
     )
     errors_warn: float = option(
         0.1,
-        "errors a second in the session, over 5 s, above which is a warning; one is 0.2; 0 for never",
+        "session errors per second, over 5 s, above which there is a warning; a single error counts 0.2; 0: never",
         low=0.0,
         high=1000.0,
     )
     errors_error: float = option(
         2.0,
-        "errors a second in the session, over 5 s, above which is an error; 0 for never",
+        "session errors per second, over 5 s, above which there is an error; 0: never",
         low=0.0,
         high=1000.0,
     )
     memory_warn_mb: float = option(
-        8192.0, "resident megabytes of the process above which is a warning, 0 for never", low=0.0, high=1e6
+        8192.0,
+        "resident memory of the process in megabytes above which there is a warning; 0: never",
+        low=0.0,
+        high=1e6,
     )
     memory_error_mb: float = option(
-        0.0, "resident megabytes of the process above which is an error, 0 for never", low=0.0, high=1e6
+        0.0, "resident memory of the process in megabytes above which there is an error; 0: never", low=0.0, high=1e6
     )
 
     def __post_init__(self) -> None:

@@ -37,15 +37,15 @@ class CameraConfig:
     """The video and settings of the camera, fixed once the node runs."""
 
     video: str = option("", "video file, folder of images or image to play", fixed=True)
-    rate: float = option(0.0, "frames per second, 0 for those of the video", low=0.0, high=1000.0, fixed=True)
-    loop: bool = option(True, "start again at the end; otherwise the node ends there", fixed=True)
+    rate: float = option(0.0, "frames per second; 0: the rate of the video", low=0.0, high=1000.0, fixed=True)
+    loop: bool = option(True, "start again at the end; otherwise the node exits there", fixed=True)
     width: int = option(
-        0, "width of the published images in pixels, 0 for in proportion", low=0, high=32768, fixed=True
+        0, "width of the published images in pixels; 0: in proportion to the height", low=0, high=32768, fixed=True
     )
     height: int = option(
-        0, "height of the published images in pixels, 0 for in proportion", low=0, high=32768, fixed=True
+        0, "height of the published images in pixels; 0: in proportion to the width", low=0, high=32768, fixed=True
     )
-    frame_id: str = option("camera", "frame_id of the headers", fixed=True)
+    frame_id: str = option("camera", "frame_id of the published messages", fixed=True)
 
     def __post_init__(self) -> None:
         validate(self)
@@ -53,9 +53,9 @@ class CameraConfig:
             raise ConfigError("video: got nothing, accepted: path of a video file or of a folder of images")
 
 
-IMAGE = Topic("image_raw", Image, OUTPUT, "rgb8, stamped when it is published")
-COMPRESSED = Topic("image_raw/compressed", CompressedImage, OUTPUT, "the same as JPEG")
-CAMERA_INFO = Topic("camera_info", CameraInfo, OUTPUT, "size, but no calibration")
+IMAGE = Topic("image_raw", Image, OUTPUT, "rgb8, with the time of publication as the stamp")
+COMPRESSED = Topic("image_raw/compressed", CompressedImage, OUTPUT, "the same images as JPEG")
+CAMERA_INFO = Topic("camera_info", CameraInfo, OUTPUT, "image size, without calibration")
 
 CAMERA = Interface(
     node="camera",

@@ -1,4 +1,4 @@
-"""Launch files and what RViz opens with: they agree with the executables, the topics and the files that there are."""
+"""Launch files and the RViz configuration agree with the executables, topics and files of the package."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from neural_seg_ros.cli.main import load_command
 
 NAME = "neural_seg_ros"
 FILES = sorted((ROOT / "launch").glob("*.launch.py"))
-LABEL, REPLAY, SEGMENTER = (ROOT / "launch" / f"{name}.launch.py" for name in ("label", "replay", "segmenter"))
-# What makes each of them start all that it can.
+CONSUMERS, LABEL, MULTI_CAMERA, REPLAY, SEGMENTER = FILES
+# Arguments with which each file starts everything that it can.
 GIVEN: dict[Path, dict[str, str]] = defaultdict(
     dict,
     {
@@ -43,7 +43,7 @@ GIVEN: dict[Path, dict[str, str]] = defaultdict(
 )
 IMAGE = "rviz_default_plugins/Image"
 MARKERS = "rviz_default_plugins/InteractiveMarkers"
-# As RViz of Jazzy writes them.
+# Classes as RViz of Jazzy writes them.
 RVIZ_CLASSES = {
     "rviz_common/Displays",
     "rviz_common/Time",
@@ -85,7 +85,7 @@ def rviz() -> dict[str, Any]:
 
 
 def started(path: Path, **arguments: str) -> list[Any]:
-    """Return all actions, those that wait for a process to end well among them."""
+    """Return all actions, including those after the success of a process."""
     actions = run(path, **arguments)
     for action in list(actions):
         if isinstance(action, RegisterEventHandler):
@@ -106,7 +106,7 @@ def commands(actions: list[Any]) -> list[list[str]]:
 
 
 def classes(part: Any) -> set[str]:
-    """Return every Class of a configuration of RViz."""
+    """Return all values of Class in an RViz configuration."""
     if isinstance(part, list):
         return set().union(*map(classes, part))
     if not isinstance(part, dict):
@@ -136,7 +136,7 @@ def test_usage_lines_name_existing_arguments(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_what_is_started_is_there(path: Path, entry_points: set[str], dependencies: set[str]) -> None:
+def test_started_executables_exist(path: Path, entry_points: set[str], dependencies: set[str]) -> None:
     actions = started(path, **GIVEN[path])
     found = nodes(actions)
     assert found
@@ -159,7 +159,7 @@ def test_what_is_started_is_there(path: Path, entry_points: set[str], dependenci
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_value_that_is_no_choice_is_refused(path: Path) -> None:
+def test_values_outside_the_choices_are_refused(path: Path) -> None:
     for argument in describe(path).arguments.values():
         if argument.choices:
             with pytest.raises(RuntimeError, match=argument.name):
@@ -201,12 +201,12 @@ def test_label_refuses_two_sources() -> None:
         run(LABEL, video="my.mp4", bag="my_bag")
 
 
-def test_label_has_all_in_its_namespace() -> None:
+def test_label_starts_all_in_its_namespace() -> None:
     found = nodes(run(LABEL, video="my.mp4", namespace="robot", frame="odom"))
     assert {node.namespace for node in found.values()} == {"robot"}
     canvas = found["canvas"].parameter("frame_id")
     assert found["static_transform_publisher"].arguments == ["--frame-id", "odom", "--child-frame-id", canvas]
-    # A relative name is one of RViz's own namespace.
+    # RViz resolves relative names in its own namespace.
     assert all(new == old.removeprefix("/") for old, new in found["rviz2"].remappings[1:])
 
 
@@ -225,13 +225,13 @@ def test_rviz_shows_topics_that_label_remaps(rviz: dict[str, Any]) -> None:
     remapped = dict(nodes(run(LABEL))["rviz2"].remappings)
     assert images | protocol == remapped.keys()
     for shown in (display for display in displays if display["Class"] == IMAGE):
-        # Matches a camera of either reliability.
+        # Best effort matches reliable and best-effort cameras.
         assert shown["Topic"]["Reliability Policy"] == "Best Effort"
 
 
 def test_rviz_looks_down_on_the_canvas(rviz: dict[str, Any]) -> None:
     manager = rviz["Visualization Manager"]
-    # RViz's Publish Point gives points in the fixed frame.
+    # RViz publishes clicked points in the fixed frame.
     assert manager["Global Options"]["Fixed Frame"] == nodes(run(LABEL))["canvas"].parameter("frame_id")
     assert manager["Views"]["Current"]["Class"] == "rviz_default_plugins/TopDownOrtho"
     tools = {tool["Class"]: tool for tool in manager["Tools"]}
@@ -239,7 +239,7 @@ def test_rviz_looks_down_on_the_canvas(rviz: dict[str, Any]) -> None:
     assert tools["rviz_default_plugins/PublishPoint"]["Topic"]["Value"] == "/clicked_point"
 
 
-def test_rviz_shows_what_the_segmenter_publishes(rviz: dict[str, Any]) -> None:
+def test_rviz_shows_topics_of_the_segmenter(rviz: dict[str, Any]) -> None:
     pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportError)
     from neural_seg_ros.ros.segmenter.outputs import CONTOURS, RESULTS
 
@@ -291,15 +291,73 @@ def test_replay_needs_bag_topic_and_folder() -> None:
             run(REPLAY, **{key: value for key, value in GIVEN[REPLAY].items() if key != name})
 
 
+def consumers(**arguments: str) -> dict[str, Node]:
+    """Return the nodes that consumers.launch.py starts, by name."""
+    return {action.name: action for action in run(CONSUMERS, **arguments)}
+
+
+def test_consumers_subscribe_to_one_segmenter() -> None:
+    started = consumers(
+        depth="/d", camera_info="/i", segmenter="/front/segmenter", namespace="robot", use_sim_time="true"
+    )
+    assert started.keys() == {"labelled_cloud", "detections"}
+    for node in started.values():
+        assert (node.namespace, node.parameter("use_sim_time")) == ("robot", True)
+        assert dict(node.remappings)["segmenter/confidence"] == "/front/segmenter/confidence"
+    remapped = dict(started["labelled_cloud"].remappings)
+    assert (remapped["depth"], remapped["camera_info"]) == ("/d", "/i")
+
+
+def test_consumers_can_be_left_out() -> None:
+    assert consumers(depth="").keys() == {"detections"}
+    started = consumers(detections="false", params_file="my.yaml,site.yaml")
+    assert started.keys() == {"labelled_cloud"}
+    assert started["labelled_cloud"].parameters == ["my.yaml", "site.yaml"]
+
+
+def multi_camera(**arguments: str) -> Node:
+    """Return the one node that multi_camera.launch.py starts."""
+    (action,) = run(MULTI_CAMERA, **arguments)
+    assert isinstance(action, Node)
+    return action
+
+
+def test_every_camera_has_its_topics() -> None:
+    segmenters = multi_camera(cameras="[front, rear]", namespace="robot", use_sim_time="true")
+    assert segmenters.parameter("cameras") == ["front", "rear"]
+    assert segmenters.parameter("use_sim_time") is True
+    remapped = dict(segmenters.remappings)
+    assert remapped["/robot/front/image"] == "/robot/front/image_raw"
+    assert remapped["/robot/rear/image/compressed"] == "/robot/rear/image_raw/compressed"
+
+
+def test_camera_topics_can_be_given() -> None:
+    remapped = dict(multi_camera(cameras="[front]", images="[/a/image]").remappings)
+    assert remapped["/front/image"] == "/a/image"
+    assert remapped["/front/image_mouse_left"] == "/a/image_mouse_left"
+
+
+def test_multi_camera_passes_parameters_files_in_order() -> None:
+    assert multi_camera(params_file="a.yaml,b.yaml").parameters[:2] == ["a.yaml", "b.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("cameras", "images"), [("front", ""), ("[]", ""), ("[front, rear]", "[/a]"), ("[1, 2]", ""), ("{a: b}", "")]
+)
+def test_invalid_camera_lists_are_refused(cameras: str, images: str) -> None:
+    with pytest.raises(RuntimeError, match=r"cameras|images"):
+        multi_camera(cameras=cameras, images=images)
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_launch_itself_takes_them(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the real modules: what the functions return is built by them, and nothing is started."""
+def test_real_launch_accepts_the_files(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Build the actions with the real modules, without starting them."""
     pytest.importorskip("launch_ros.actions", reason="launch_ros is not installed", exc_type=ImportError)
     from launch.actions import OpaqueFunction
 
     from launch import LaunchContext
 
-    # As if installed below this prefix.
+    # Make the package look installed below this prefix.
     marker = tmp_path / "share" / "ament_index" / "resource_index" / "packages" / NAME
     marker.parent.mkdir(parents=True)
     marker.touch()
@@ -313,8 +371,8 @@ def test_launch_itself_takes_them(path: Path, tmp_path: Path, monkeypatch: pytes
     context = LaunchContext()
     context.launch_configurations.update(GIVEN[path])
     for entity in module.generate_launch_description().entities:
-        made = entity.visit(context)
-        assert not isinstance(entity, OpaqueFunction) or made
+        actions = entity.visit(context)
+        assert not isinstance(entity, OpaqueFunction) or actions
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

@@ -1,4 +1,4 @@
-"""The command lines of launch files, as processes over real DDS."""
+"""Nodes of a launch file, started as processes over real DDS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The segmenter in the hands of others: lifecycle managers, parameter tools, process managers; over real services."""
+"""The segmenter operated by lifecycle managers, parameter tools and process managers, over real services."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from neural_seg_ros.ros.toolkit.conversion import from_array
 pytestmark = pytest.mark.ros
 
 NUMBERS = (ParameterType.PARAMETER_INTEGER, ParameterType.PARAMETER_DOUBLE)
-# What rclpy declares and describes.
+# Parameters that rclpy declares.
 RCLPY = {"use_sim_time", "start_type_description_service"}
 ALL = {"qos_overrides./segmenter/mask.publisher.reliability", "field.size", "diagnostics.silent_warn", "class_names"}
 
@@ -77,7 +77,7 @@ def test_parameters_are_described_in_any_state(probe: Any) -> None:
             assert [*described.integer_range, *described.floating_point_range], described.name
         if described.name.startswith("qos_overrides."):
             assert described.read_only, described.name
-    # Nothing is declared later.
+    # No parameter is declared later.
     assert rig.change(Transition.TRANSITION_CONFIGURE)
     assert rig.change(Transition.TRANSITION_ACTIVATE)
     assert set(service(rig, ListParameters, "list_parameters").result.names) == set(names)
@@ -103,13 +103,13 @@ def test_a_bad_set_is_refused_with_a_reason_and_changes_nothing(probe: Any) -> N
         assert reason in result.reason
         assert value(rig, "active_class") == 1
         assert rig.node._settings == before
-        # One by one the good one is accepted, and the bad one is not.
+        # Set one by one, the valid one is accepted and the invalid one is not.
         results = service(rig, SetParameters, "set_parameters", parameters=messages).results
         assert [each.successful for each in results] == [True, False], name
         assert service(rig, SetParameters, "set_parameters", parameters=[message("active_class", 1)])
 
 
-def test_lifecycle_services_tell_and_do(probe: Any) -> None:
+def test_lifecycle_services(probe: Any) -> None:
     rig = Rig(probe, autostart=False)
 
     def state() -> str:
@@ -124,7 +124,7 @@ def test_lifecycle_services_tell_and_do(probe: Any) -> None:
         return bool(probe.call(ChangeState, "/segmenter/change_state", request).success)
 
     assert (state(), possible()) == ("unconfigured", {"configure", "shutdown"})
-    assert not change("activate"), "not from here"
+    assert not change("activate"), "invalid in this state"
     assert state() == "unconfigured"
     assert change("configure")
     assert (state(), possible()) == ("inactive", {"cleanup", "activate", "shutdown"})
@@ -136,7 +136,7 @@ def test_lifecycle_services_tell_and_do(probe: Any) -> None:
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("neural_seg")]
 
 
-def test_a_segmenter_that_becomes_active_says_what_it_does_once(probe: Any, capfd: pytest.CaptureFixture[str]) -> None:
+def test_activation_is_logged_once(probe: Any, capfd: pytest.CaptureFixture[str]) -> None:
     rig = Rig(probe, image_transport="compressed", device="cpu")
     line = "active: images from /image/compressed, computed on cpu, masks on /segmenter/mask\n"
     assert capfd.readouterr().err.count(line) == 1
@@ -144,13 +144,13 @@ def test_a_segmenter_that_becomes_active_says_what_it_does_once(probe: Any, capf
     assert rig.change(Transition.TRANSITION_DEACTIVATE)
     assert rig.probe.call(SetBool, "/segmenter/enable", SetBool.Request(data=False)).success
     assert rig.change(Transition.TRANSITION_ACTIVATE)
-    said = [text for text in capfd.readouterr().err.splitlines() if "active: " in text]
-    assert len(said) == 1
-    assert said[0].endswith("/segmenter/mask; disabled, ~/enable goes on")
+    lines = [text for text in capfd.readouterr().err.splitlines() if "active: " in text]
+    assert len(lines) == 1
+    assert lines[0].endswith("/segmenter/mask; disabled until ~/enable is called")
     assert rig.status().hardware_id == "cpu"
 
 
-def test_a_node_that_is_destroyed_leaves_no_thread_behind(ros: Any, probe: Any) -> None:
+def test_a_destroyed_node_leaves_no_threads(ros: Any, probe: Any) -> None:
     before = set(threading.enumerate())
     rig = Rig(probe).connected()
     rig.show(1.0)
@@ -162,9 +162,9 @@ def test_a_node_that_is_destroyed_leaves_no_thread_behind(ros: Any, probe: Any) 
     assert not left
 
 
-@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
-def test_told_to_stop_in_the_middle_of_a_fit_it_ends_with_0(ros_domain: int, probe: Any, told: signal.Signals) -> None:
-    # Steps for minutes.
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_a_fit_exits_with_0(ros_domain: int, probe: Any, stop: signal.Signals) -> None:
+    # Enough steps for minutes.
     parameters = {**TINY, "fit.first_steps": 100_000, "track.first_steps": 100_000}
     arguments = [item for name, given in parameters.items() for item in ("-p", f"{name}:={given}")]
     process = subprocess.Popen(
@@ -183,13 +183,13 @@ def test_told_to_stop_in_the_middle_of_a_fit_it_ends_with_0(ros_domain: int, pro
             return bool(masks)
 
         probe.until(masked, 60, "a mask")
-        process.send_signal(told)
+        process.send_signal(stop)
         began = time.monotonic()
         _, errors = process.communicate(timeout=30)
-        took = time.monotonic() - began
+        seconds = time.monotonic() - began
     finally:
         process.kill()
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
-    # It took six on two cores with a load of 22.
-    assert took < 20
+    # It took six seconds on two cores with a load of 22.
+    assert seconds < 20

@@ -18,39 +18,44 @@ _NODE = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 class CanvasConfig:
     """The place and the appearance of the canvas, fixed once the node runs."""
 
-    segmenter: str = option("segmenter", "the segmenter's node, with its namespace where it has one", fixed=True)
+    segmenter: str = option("segmenter", "name of the segmenter's node, with its namespace if it has one", fixed=True)
     image_transport: str = option(
-        "raw", "subscribe to image or to image/compressed", choices=("raw", "compressed"), fixed=True
+        "raw", "subscribe to image (raw) or image/compressed", choices=("raw", "compressed"), fixed=True
     )
     frame_id: str = option(
-        "canvas", "frame that the canvas lies in: RViz's fixed frame, or one with a transform to it", fixed=True
+        "canvas", "frame of the canvas: RViz's fixed frame, or one with a transform to it", fixed=True
     )
-    width: float = option(2.0, "of the canvas in metres; its height follows", low=0.01, high=1000.0, fixed=True)
-    x: float = option(0.0, "of the canvas's centre in frame_id, metres", fixed=True)
-    y: float = option(0.0, "of the canvas's centre in frame_id, metres", fixed=True)
-    z: float = option(0.0, "of the canvas's centre in frame_id, metres", fixed=True)
-    roll: float = option(0.0, "turn of the canvas about the x axis of frame_id, radians", fixed=True)
-    pitch: float = option(0.0, "turn about the y axis, after roll, radians", fixed=True)
-    yaw: float = option(0.0, "turn about the z axis, after pitch, radians", fixed=True)
-    rate: float = option(2.0, "frames a second while the canvas follows the camera", low=0.1, high=30.0, fixed=True)
+    width: float = option(
+        2.0, "width of the canvas in meters; its height follows from the image", low=0.01, high=1000.0, fixed=True
+    )
+    x: float = option(0.0, "x of the canvas's center in frame_id, in meters", fixed=True)
+    y: float = option(0.0, "y of the canvas's center in frame_id, in meters", fixed=True)
+    z: float = option(0.0, "z of the canvas's center in frame_id, in meters", fixed=True)
+    roll: float = option(0.0, "rotation of the canvas about the x axis of frame_id, in radians", fixed=True)
+    pitch: float = option(0.0, "rotation about the y axis of frame_id, after roll, in radians", fixed=True)
+    yaw: float = option(0.0, "rotation about the z axis of frame_id, after pitch, in radians", fixed=True)
+    rate: float = option(2.0, "update rate in Hz while the canvas follows the camera", low=0.1, high=30.0, fixed=True)
     idle: float = option(
         120.0,
-        "seconds that the canvas follows the camera after it was touched last; 0 for ever",
+        "seconds after the last use for which the canvas follows the camera; 0: forever",
         low=0.0,
         high=1e6,
         fixed=True,
     )
     surface: str = option(
         "auto",
-        "texture, coloured triangles at a lower resolution, or auto: a texture where markers can carry one",
+        "texture (full resolution), triangles (colored, at a lower resolution) or auto (a texture if the markers of "
+        "this ROS distribution support it)",
         choices=("auto", "texture", "triangles"),
         fixed=True,
     )
-    texture_side: int = option(1280, "longer side of the texture in pixels, at most", low=32, high=8192, fixed=True)
-    texture_encoding: str = option(
-        "png", "of the texture: png, or jpeg, which is smaller", choices=("png", "jpeg"), fixed=True
+    texture_side: int = option(
+        1280, "largest length of the texture's longer side in pixels", low=32, high=8192, fixed=True
     )
-    columns: int = option(64, "coloured cells from left to right, as surface of triangles", low=8, high=512, fixed=True)
+    texture_encoding: str = option(
+        "png", "encoding of the texture: png, or jpeg, which is smaller", choices=("png", "jpeg"), fixed=True
+    )
+    columns: int = option(64, "number of colored cells per row with surface: triangles", low=8, high=512, fixed=True)
     stroke_width: float = option(
         3.0, "width of strokes in pixels of the camera's image", low=1.0, high=1000.0, fixed=True
     )

@@ -52,12 +52,15 @@ class DetectionsConfig:
     """The parameters of the node."""
 
     classes: str = option("0, unlabelled", HELP)
-    keep: bool = option(False, "whether the pixels of these classes are detected; otherwise those of all others")
-    instances: bool = option(True, "connected pixels are an instance; otherwise all pixels of a class are one")
-    min_area: int = option(64, "pixels that an instance has at least", low=1, high=1_000_000_000)
-    most: int = option(100, "instances of a mask at most, the largest ones", low=1, high=10000)
+    keep: bool = option(False, "true: detect the pixels of these classes; false: those of all other classes")
+    instances: bool = option(
+        True, "true: connected pixels are an instance; false: all pixels of a class are one instance"
+    )
+    min_area: int = option(64, "smallest number of pixels of an instance", low=1, high=1_000_000_000)
+    most: int = option(100, "largest number of instances per mask; the largest instances are taken", low=1, high=10000)
     do_rectify: bool = option(
-        False, "that field of the regions: their pixels are those of a raw image, to be rectified"
+        False,
+        "value of the regions' field do_rectify: true if masks are of raw images that are yet to be rectified",
     )
     use_confidence: bool = option(True, "wait for segmenter/confidence; otherwise every score is 1", fixed=True)
     buffer: BufferConfig = field(default_factory=BufferConfig)
@@ -70,7 +73,7 @@ DETECTED = Topic(
     "~/detections",
     Detection2DArray or String,
     qos.OUTPUT,
-    "box, class id and score of every instance, header of the mask; JSON where vision_msgs is not installed",
+    "box, class id and score of every instance; header of the mask; JSON if vision_msgs is not installed",
     kind_text="vision_msgs/msg/Detection2DArray, else std_msgs/msg/String",
 )
 
@@ -78,12 +81,12 @@ REGIONS = Topic(
     "~/roi/class_<id>",
     RegionOfInterest,
     qos.OUTPUT,
-    "for every class that `classes` takes and that has a name or is listed by its id: box of its largest instance",
+    "box of the largest instance of each class that `classes` selects, if the class has a name or is listed by id",
 )
 
 DETECTIONS = Interface(
     node="detections",
-    about="Takes the segmenter's masks, gives boxes and regions of interest: see [consumers](consumers.md).",
+    about="Turns the segmenter's masks into boxes and regions of interest, see [consumers](consumers.md).",
     inputs=(MASKS, CONFIDENCES, LABELS),
     outputs=(DETECTED,),
     dynamic_outputs=(REGIONS,),

@@ -45,8 +45,8 @@ from neural_seg_ros.ros.toolkit.process import run_node
 from neural_seg_ros.ros.toolkit.throttled_log import ThrottledLog
 
 _DEPTH = "depth"
-_KEEP_HELP = "whether the pixels of these classes are taken; otherwise those of all others"
-_SURE_HELP = "pixels with less confidence are not taken: borders of a mask that lie on what is behind it, for example"
+_KEEP_HELP = "true: select the pixels of these classes; false: those of all other classes"
+_SURE_HELP = "pixels with less confidence are left out, for example mask borders that lie on the background"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class PointsConfig:
     keep: bool = option(True, _KEEP_HELP)
     min_confidence: float = option(0.0, _SURE_HELP, low=0.0, high=1.0)
     organised: bool = option(
-        True, "one point a pixel, NaN where there is none; otherwise only those there are, in a row"
+        True, "true: one point per pixel, NaN if it has none; false: only valid points, in one row"
     )
 
     def __post_init__(self) -> None:
@@ -92,21 +92,29 @@ class CloudConfig:
 
 
 DEPTHS = Topic(
-    "depth", Image, qos.STAMPED_INPUT, "16UC1 in mm or 32FC1 in m, aligned to the labelled camera, of the masks' stamps"
+    "depth",
+    Image,
+    qos.STAMPED_INPUT,
+    "16UC1 in mm or 32FC1 in m, aligned to the labeled camera, with the masks' stamps",
 )
-CAMERA_INFO = Topic("camera_info", CameraInfo, qos.CAMERA_INFO_INPUT, "calibration of the labelled camera")
+CAMERA_INFO = Topic("camera_info", CameraInfo, qos.CAMERA_INFO_INPUT, "calibration of the labeled camera")
 POINTS = Topic(
     "~/points",
     PointCloud2,
     qos.OUTPUT,
     "x, y, z float32 in m, label uint32, confidence float32 in [0, 1]; header of the depth",
 )
-DEPTH = Topic("~/depth", Image, qos.OUTPUT, "depth of `depth.classes` alone, in its own encoding: the rest is 0 or NaN")
+DEPTH = Topic(
+    "~/depth",
+    Image,
+    qos.OUTPUT,
+    "depth of the pixels selected by `depth.*`, in its own encoding; all others are 0 or NaN",
+)
 DEPTH_INFO = Topic("~/camera_info", CameraInfo, qos.OUTPUT, "calibration of `~/depth`, with its header")
 
 LABELLED_CLOUD = Interface(
     node="labelled_cloud",
-    about="Takes depth and the segmenter's masks of exactly equal stamps, gives labelled points and masked depth: see "
+    about="Turns depth and masks of exactly equal stamps into labeled points and masked depth, see "
     "[consumers](consumers.md).",
     inputs=(MASKS, CONFIDENCES, LABELS, DEPTHS, CAMERA_INFO),
     outputs=(POINTS, DEPTH, DEPTH_INFO),

@@ -25,9 +25,9 @@ from neural_seg_ros.ros.toolkit.throttled_log import ThrottledLog
 
 MASK, CONFIDENCE = "mask", "confidence"
 MASK_ENCODINGS = ("mono8", "8UC1", "mono16", "16UC1")
-MASKS = Topic("segmenter/mask", Image, qos.STAMPED_INPUT, "mono8 or mono16, while somebody listens to this node")
+MASKS = Topic("segmenter/mask", Image, qos.STAMPED_INPUT, "mono8 or mono16; only while this node has subscribers")
 CONFIDENCES = Topic(
-    "segmenter/confidence", Image, qos.STAMPED_INPUT, "mono8, of the masks' stamps", only_if=("use_confidence", True)
+    "segmenter/confidence", Image, qos.STAMPED_INPUT, "mono8, with the masks' stamps", only_if=("use_confidence", True)
 )
 _SECOND = 1_000_000_000
 _LOOK_SECONDS = 0.1
@@ -37,10 +37,10 @@ _LOOK_SECONDS = 0.1
 class BufferConfig:
     """The time and memory that messages wait for others of the same stamp."""
 
-    seconds: float = option(
-        5.0, "seconds that depth waits for its mask, and a mask for the others", low=0.1, high=600.0
+    seconds: float = option(5.0, "seconds that a message waits for the others of its stamp", low=0.1, high=600.0)
+    megabytes: int = option(
+        256, "memory for waiting messages in MiB; beyond it the oldest are given up", low=1, high=65536
     )
-    megabytes: int = option(256, "MiB of messages that wait, at most; the oldest are given up", low=1, high=65536)
 
     def __post_init__(self) -> None:
         validate(self)
@@ -180,7 +180,7 @@ LABELS = Topic(
     "segmenter/labels",
     segmenter_interface.LABELS.kind,
     qos.LATCHED,
-    "names of classes, for parameters that name some",
+    "names of the classes, for parameters that select classes by name",
     kind_text=segmenter_interface.LABELS.kind_text,
 )
 

@@ -14,7 +14,7 @@ from neural_seg_ros.errors import ConfigError
 
 ALL, LABELLED, UNLABELLED = "all", "labelled", "unlabelled"
 WORDS = (ALL, LABELLED, UNLABELLED)
-HELP = "all | labelled (all but unlabelled pixels) | ids, names and the word unlabelled, with commas in between"
+HELP = "all | labelled (all except unlabelled pixels) | a list, with commas, of ids, names and the word unlabelled"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -18,21 +18,22 @@ from neural_seg_ros.ros.segmenter.multi_segmenter import MULTI_SEGMENTER
 from neural_seg_ros.ros.toolkit.interface import Interface, Service, Topic, type_name
 from neural_seg_ros.ros.toolkit.qos_parameters import PUBLISHER, policies
 
-# Every node of the package; who adds one adds its interface here.
+# Interfaces of all nodes of the package; a new node is added here.
 NODES = (SEGMENTER, MULTI_SEGMENTER, CANVAS, LABELLED_CLOUD, DETECTIONS, CAMERA)
 
 _HEAD = """\
 # Topics, services and parameters
 
-Written by `make generated` from the very definitions that the nodes use; tests compare it with these and with running
-nodes. Names are relative to the node: `~/mask` of `/segmenter` is `/segmenter/mask`. Outputs without a subscriber cost
-nothing. What every ROS 2 node has is not listed (`/rosout`, `/parameter_events`, with simulated time `/clock`, services
-for parameters, with a lifecycle those for it), nor what tf2_ros gives the segmenter where it is installed (`/tf`,
-`/tf_static`, the service `tf2_frames`).
+`make generated` writes this page from the definitions that the nodes use; tests compare it with those definitions and
+with running nodes. Names are relative to the node: `~/mask` of `/segmenter` is `/segmenter/mask`. Outputs without a
+subscriber cost nothing. The page omits what every ROS 2 node has: `/rosout`, `/parameter_events`, `/clock` with
+simulated time, and the services for parameters and, for a lifecycle node, for its lifecycle. It also omits what tf2_ros
+adds to the segmenter if it is installed: `/tf`, `/tf_static` and the service `tf2_frames`.
 
-The quality of service of every topic listed here is overridden by parameters, fixed once the node runs, for
-{policies},
-but where it says that it is a protocol's:
+Parameters override the quality of service of every topic on this page, except where it is fixed by the protocol. They
+cannot change while the node runs. The policies are
+{policies}.
+An example:
 
 ```yaml
 /**/segmenter:
@@ -57,14 +58,13 @@ def interface_file() -> str:
 def quality_text(profile: QoSProfile) -> str:
     """Describe a QoS profile in words."""
     reliability = "best effort" if profile.reliability == ReliabilityPolicy.BEST_EFFORT else "reliable"
-    kept = "keep all" if profile.history == HistoryPolicy.KEEP_ALL else f"keep last {profile.depth}"
-    if profile.durability == DurabilityPolicy.TRANSIENT_LOCAL:
-        kept = f"transient local, {kept}"
-    return f"{reliability}, {kept}"
+    history = "keep all" if profile.history == HistoryPolicy.KEEP_ALL else f"keep last {profile.depth}"
+    durability = "transient local, " if profile.durability == DurabilityPolicy.TRANSIENT_LOCAL else ""
+    return f"{reliability}, {durability}{history}"
 
 
 def _node(interface: Interface) -> str:
-    lifecycle = " It has a lifecycle." if interface.is_managed else ""
+    lifecycle = " It is a lifecycle node." if interface.is_managed else ""
     blocks = [f"## {interface.node}\n\n{interface.about}{lifecycle}\n"]
     published = (*interface.outputs, *interface.dynamic_outputs)
     for title, topics in (("Subscribes to", interface.inputs), ("Publishes", published)):
@@ -75,9 +75,9 @@ def _node(interface: Interface) -> str:
             blocks.append(_table((title, "type", ""), map(_service, services)))
     parameters = interface.parameters()
     for title, fixed in (("Parameter, fixed once the node runs", True), ("Parameter, changeable", False)):
-        rows_ = [_parameter(entry, default) for entry, default in parameters if entry.fixed == fixed]
-        if rows_:
-            blocks.append(_table((title, "default", "accepted", ""), rows_))
+        rows = [_parameter(entry, default) for entry, default in parameters if entry.fixed == fixed]
+        if rows:
+            blocks.append(_table((title, "default", "accepted", ""), rows))
     return "\n".join(blocks)
 
 
@@ -86,7 +86,7 @@ def _topic(topic: Topic) -> tuple[str, ...]:
     if topic.lock_step is not None:
         quality += f"; in lock-step {quality_text(topic.lock_step)}"
     if topic.fixed:
-        quality += "; a protocol's"
+        quality += "; fixed by the protocol"
     about = topic.about
     if topic.only_if is not None:
         about += f"; with `{topic.only_if[0]}: {topic.only_if[1]}`"
@@ -103,17 +103,12 @@ def _kind(text: str) -> str:
 
 def _parameter(entry: Option, default: Any) -> tuple[str, ...]:
     accepted = "list of str" if entry.kind is list else entry.accepted
-    default_text = "none: to be given" if default is None else f"`{yaml_value(default)}`"
+    default_text = "none (required)" if default is None else f"`{yaml_value(default)}`"
     return f"`{entry.name}`", default_text, accepted, entry.description
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    def lines() -> Iterator[str]:
-        yield _row(head)
-        yield "|" + "---|" * len(head)
-        yield from map(_row, rows)
-
-    return "\n".join(lines()) + "\n"
+    return "\n".join([_row(head), "|" + "---|" * len(head), *map(_row, rows)]) + "\n"
 
 
 def _row(cells: Sequence[str]) -> str:

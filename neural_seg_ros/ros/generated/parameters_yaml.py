@@ -12,19 +12,19 @@ from neural_seg_ros.options import Option, options_of, to_flat
 from neural_seg_ros.ros.segmenter.parameters import CLASS_NAMES_OPTION, HEALTH, LIVE, NodeConfig, StartConfig
 
 _HEAD = """\
-# Every parameter of the segmenter, with its default and what it accepts. Load a copy of this file with
+# All parameters of the segmenter, with their defaults and accepted values. Load a copy of this file with
 #   ros2 launch neural_seg_ros segmenter.launch.py params_file:=my.yaml
 /**/segmenter:
   ros__parameters:
 """
-_FIXED = "Fixed once the node runs."
-_CHANGEABLE = "All from here on can be changed while the node runs."
+_FIXED = "These parameters cannot change while the node runs."
+_CHANGEABLE = "All following parameters can change while the node runs."
 _SESSION = (
-    "The session. These values are those of the preset cpu; they are commented out because one that is set here goes "
-    "before what the preset says."
+    "Parameters of the session, with the values of the preset cpu. They are commented out, because a value in this "
+    "file would override the preset's."
 )
 _INDENT = "    "
-_COLUMNS = 108
+_COMMENT_COLUMNS = 108
 
 
 def parameters_file() -> str:
@@ -48,27 +48,27 @@ def _blocks(config: Any, prefix: str = "", mark: str = "", fixed: bool = False) 
     defaults = to_flat(config)
     for entry in options_of(type(config)):
         if entry.fixed == fixed:
-            yield _block(entry.named(prefix + entry.name), _described(entry), defaults[entry.name], mark)
+            yield _block(entry.named(prefix + entry.name), _description(entry), defaults[entry.name], mark)
 
 
 def _block(entry: Option, text: str, default: Any, mark: str = "") -> str:
     return f"{_comment(text)}{_INDENT}{mark}{entry.name}: {yaml_value(default)}\n"
 
 
-def _described(entry: Option) -> str:
-    anything = entry.kind is str and not entry.choices
-    return entry.description if anything else f"{entry.description} ({entry.accepted})"
+def _description(entry: Option) -> str:
+    accepts_any = entry.kind is str and not entry.choices
+    return entry.description if accepts_any else f"{entry.description} ({entry.accepted})"
 
 
 def _comment(text: str) -> str:
-    return textwrap.fill(text, _COLUMNS, initial_indent=f"{_INDENT}# ", subsequent_indent=f"{_INDENT}# ") + "\n"
+    return textwrap.fill(text, _COMMENT_COLUMNS, initial_indent=f"{_INDENT}# ", subsequent_indent=f"{_INDENT}# ") + "\n"
 
 
 def yaml_value(value: Any) -> str:
     """Format a parameter's value as YAML."""
     if isinstance(value, bool):
         return str(value).lower()
-    # YAML takes 1e-06 for a text, and nothing for null.
+    # YAML reads 1e-06 as a string, and an empty value as null.
     text = str(value) or '""'
     return text.replace("e", ".0e") if isinstance(value, float) and "e" in text and "." not in text else text
 

@@ -18,14 +18,14 @@ _FOLDER = "/neural_seg"
 _CAMERAS = ("front", "rear")
 _COLUMNS = 120
 _HEAD = f"""\
-SROS2: what each node of neural_seg_ros may do; "{_FOLDER}/consumer" is for a node of yours that takes masks.
-Written by make generated from the definitions that the nodes use; docs/security.md says how it is used.
-Names are those without remapping, below the profile's ns, those with ~ below its node too: in another
-namespace write another ns, and where a topic is remapped its name."""
-# What rclpy gives every node, and every node with a lifecycle.
-_HEARS = ("/clock", "/parameter_events")
-_TELLS = ("/parameter_events", "/rosout")
-_SERVES = (
+SROS2 permissions of the nodes of neural_seg_ros; "{_FOLDER}/consumer" is for a node of yours that
+subscribes to masks. make generated writes this file from the definitions that the nodes use; docs/security.md
+explains its use. Names are those before remapping, relative to the profile's ns, and names with ~ to its node
+too. For another namespace change ns; for a remapped topic change its name."""
+# Topics and services that rclpy creates for every node, and for every lifecycle node.
+_SUBSCRIBED = ("/clock", "/parameter_events")
+_PUBLISHED = ("/parameter_events", "/rosout")
+_SERVICES = (
     "~/describe_parameters",
     "~/get_parameter_types",
     "~/get_parameters",
@@ -34,35 +34,35 @@ _SERVES = (
     "~/set_parameters_atomically",
     "~/get_type_description",
 )
-_MANAGED_TELLS = ("~/transition_event",)
-_MANAGED_SERVES = (
+_LIFECYCLE_PUBLISHED = ("~/transition_event",)
+_LIFECYCLE_SERVICES = (
     "~/change_state",
     "~/get_state",
     "~/get_available_states",
     "~/get_available_transitions",
     "~/get_transition_graph",
 )
-# What tf2_ros gives a node that listens to TF: the buffer has a service of its own.
-_TF_HEARS = ("/tf", "/tf_static")
-_TF_SERVES = ("tf2_frames",)
+# Topics and the service of tf2_ros's buffer, for nodes that listen to TF.
+_TF_SUBSCRIBED = ("/tf", "/tf_static")
+_TF_SERVICES = ("tf2_frames",)
 
-_TAKEN = (
+_MASK_TOPICS = (
     *(interface.RESULTS[name] for name in ("mask", "confidence")),
     interface.LABELS,
     interface.LOST,
     interface.STATUS,
 )
-# A node of somebody else, as an example.
+# An example of a user's own node.
 CONSUMER = Interface(
     node="consumer",
     about="",
-    inputs=tuple(replace(topic, name=topic.name.replace("~", SEGMENTER.node, 1)) for topic in _TAKEN),
+    inputs=tuple(replace(topic, name=topic.name.replace("~", SEGMENTER.node, 1)) for topic in _MASK_TOPICS),
 )
 
 
 @dataclass(frozen=True)
 class Profile:
-    """The permissions of one node: its namespace, and names as it requests them, ``*`` for any text."""
+    """The permissions of one node: its namespace, and names before remapping, with ``*`` for any text."""
 
     namespace: str
     node: str
@@ -74,55 +74,62 @@ class Profile:
 
 def profile(interface: Interface, namespace: str = "/") -> Profile:
     """Return the permissions that a node with this interface needs, under its default name."""
-    managed, transforms = interface.is_managed, interface.listens_to_tf
+    is_managed, listens_to_tf = interface.is_managed, interface.listens_to_tf
     dynamic_outputs = [topic.name.replace("<id>", "*") for topic in interface.dynamic_outputs]
     return Profile(
         namespace,
         interface.node,
-        subscribe=(*_names(interface.inputs), *_HEARS, *(_TF_HEARS if transforms else ())),
-        publish=(*_names(interface.outputs), *dynamic_outputs, *(_MANAGED_TELLS if managed else ()), *_TELLS),
+        subscribe=(*_names(interface.inputs), *_SUBSCRIBED, *(_TF_SUBSCRIBED if listens_to_tf else ())),
+        publish=(
+            *_names(interface.outputs),
+            *dynamic_outputs,
+            *(_LIFECYCLE_PUBLISHED if is_managed else ()),
+            *_PUBLISHED,
+        ),
         reply=(
             *_names(interface.services),
-            *(_MANAGED_SERVES if managed else ()),
-            *_SERVES,
-            *(_TF_SERVES if transforms else ()),
+            *(_LIFECYCLE_SERVICES if is_managed else ()),
+            *_SERVICES,
+            *(_TF_SERVICES if listens_to_tf else ()),
         ),
         request=_names(interface.clients),
     )
 
 
 def enclaves() -> dict[str, tuple[Profile, ...]]:
-    """Return the nodes of each process, by the process's enclave."""
-    found: dict[str, tuple[Profile, ...]] = {interface.node: (profile(interface),) for interface in (*NODES, CONSUMER)}
-    # Each camera of the one process is a node, and a process has one enclave.
-    found[MULTI_SEGMENTER.node] += tuple(profile(SEGMENTER, f"/{camera}") for camera in _CAMERAS)
-    return {f"{_FOLDER}/{node}": profiles for node, profiles in found.items()}
+    """Return the profiles of the nodes of each process, by the enclave of the process."""
+    profiles: dict[str, tuple[Profile, ...]] = {
+        interface.node: (profile(interface),) for interface in (*NODES, CONSUMER)
+    }
+    # A process has one enclave, and each camera is a node of this process.
+    profiles[MULTI_SEGMENTER.node] += tuple(profile(SEGMENTER, f"/{camera}") for camera in _CAMERAS)
+    return {f"{_FOLDER}/{node}": of_process for node, of_process in profiles.items()}
 
 
 def policy_file() -> str:
     """Return the text of config/sros2_policy.xml."""
     policy = Element("policy", version=_VERSION)
-    under = SubElement(policy, "enclaves")
+    parent = SubElement(policy, "enclaves")
     for path, profiles in enclaves().items():
-        enclave = SubElement(SubElement(under, "enclave", path=path), "profiles")
-        for one in profiles:
-            _add(enclave, one)
+        element = SubElement(SubElement(parent, "enclave", path=path), "profiles")
+        for permissions in profiles:
+            _add(element, permissions)
     indent(policy)
     comment = textwrap.fill(_HEAD, _COLUMNS, initial_indent="<!-- ", subsequent_indent=" " * 5)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{comment} -->\n{tostring(policy, encoding="unicode")}\n'
 
 
-def _names(offers: Iterable[Topic | Service]) -> tuple[str, ...]:
-    return tuple(offer.name for offer in offers)
+def _names(entries: Iterable[Topic | Service]) -> tuple[str, ...]:
+    return tuple(entry.name for entry in entries)
 
 
-def _add(profiles: Element, of: Profile) -> None:
-    node = SubElement(profiles, "profile", ns=of.namespace, node=of.node)
+def _add(profiles: Element, permissions: Profile) -> None:
+    node = SubElement(profiles, "profile", ns=permissions.namespace, node=permissions.node)
     for kind, rule, names in (
-        ("topic", "subscribe", of.subscribe),
-        ("topic", "publish", of.publish),
-        ("service", "reply", of.reply),
-        ("service", "request", of.request),
+        ("topic", "subscribe", permissions.subscribe),
+        ("topic", "publish", permissions.publish),
+        ("service", "reply", permissions.reply),
+        ("service", "request", permissions.request),
     ):
         if names:
             allowed = SubElement(node, f"{kind}s", {rule: "ALLOW"})

@@ -1,4 +1,4 @@
-"""The reports of the segmenter: /diagnostics, and ~/status for dashboards."""
+"""The reports of the segmenter: /diagnostics for monitoring tools, and ~/status for dashboards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from neural_seg_ros.live.statistics import LiveStatus, percentile
 from neural_seg_ros.ros.segmenter.parameters import names_of
 from neural_seg_ros.ros.toolkit.qos_mismatch import Mismatch
 
-_MILLI, _MEGA = 1e3, 2**20
+_MS_PER_SECOND, _BYTES_PER_MEGABYTE = 1e3, 2**20
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Report:
 
     name        fully qualified node name
     state       lifecycle state
-    status      of the live session, None while the node is not configured
-    class_names by class id
+    status      status of the live session, None while the node is not configured
+    class_names class id to name
     memory      resident bytes of the process
-    device      where the field is fitted
-    limits      what is a warning and what an error
-    lock_step   frames wait for each other
+    device      device of the session
+    limits      limits of warnings and errors
+    lock_step   True in lock-step mode
     mismatches  endpoints of other nodes that do not match
     callbacks   durations of the image callback in seconds
     """
@@ -52,7 +52,7 @@ class Report:
 
     @property
     def lost(self) -> str:
-        """Names of the classes that are lost."""
+        """Names of the lost classes, with commas."""
         return "" if self.status is None else names_of(self.status.lost, self.class_names)
 
     @cached_property
@@ -60,12 +60,13 @@ class Report:
         """The worst level, and all problems in one line, the worst first."""
         found = self._problems()
         if found:
-            return max(problem.level for problem in found), "; ".join(problem.text for problem in found)
+            return found[0].level, "; ".join(problem.text for problem in found)
         if self.state != "active" or self.status is None:
             return Level.OK, f"node is {self.state}"
         return Level.OK, "running" if self.status.enabled else "disabled"
 
     def _problems(self) -> list[Problem]:
+        """List the problems, the worst first."""
         found = [Problem(Level.WARN, mismatch.text) for mismatch in self.mismatches]
         if self.state == "active" and self.status is not None and self.status.enabled:
             if self.lost:
@@ -75,14 +76,14 @@ class Report:
 
 
 def diagnostics(report: Report, stamp: Time) -> DiagnosticArray:
-    """Format all figures as one status of /diagnostics."""
+    """Make the message of /diagnostics, with all figures in one status."""
     level, message = report.health
     entry = DiagnosticStatus(name=f"{report.name}: segmentation", hardware_id=report.device, message=message)
     entry.level = bytes([level])
     status = report.status
-    values = {"state": report.state, "memory [MB]": f"{report.memory / _MEGA:.1f}"}
+    values = {"state": report.state, "memory [MB]": f"{report.memory / _BYTES_PER_MEGABYTE:.1f}"}
     if status is not None:
-        samples = list(report.callbacks)
+        durations = list(report.callbacks)
         values |= {
             "enabled": str(status.enabled),
             "input rate [Hz]": f"{status.fps_in:.2f}",
@@ -97,8 +98,8 @@ def diagnostics(report: Report, stamp: Time) -> DiagnosticArray:
             "mask latency p95 [ms]": _ms(status.mask_latency[1]),
             "input age [ms]": _ms(status.input_age),
             "input age max [ms]": _ms(status.input_age_max),
-            "image callback p50 [ms]": _ms(percentile(samples, 50)),
-            "image callback p99 [ms]": _ms(percentile(samples, 99)),
+            "image callback p50 [ms]": _ms(percentile(durations, 50)),
+            "image callback p99 [ms]": _ms(percentile(durations, 99)),
             "frames in": str(status.frames_in),
             "frames processed": str(status.processed),
             "frames dropped": str(status.dropped),
@@ -120,7 +121,7 @@ def diagnostics(report: Report, stamp: Time) -> DiagnosticArray:
 
 
 def status_text(report: Report, stamp: Time) -> str:
-    """Return the figures of ~/status as JSON, one line; what is not known is null."""
+    """Return the text of ~/status: one line of JSON, with null for unknown figures."""
     level, message = report.health
     status = report.status
     figures: dict[str, Any] = {
@@ -132,16 +133,16 @@ def status_text(report: Report, stamp: Time) -> str:
         "began": status and status.began,
         "enabled": status is not None and status.enabled,
         "device": report.device,
-        "memory_mb": round(report.memory / _MEGA, 1),
-        "input_hz": status and _known(status.fps_in),
-        "output_hz": status and _known(status.fps_out),
-        "mask_latency_ms": status and _known(status.recent_mask_latency, _MILLI),
-        "click_latency_ms": status and _known(status.recent_click_latency, _MILLI),
+        "memory_mb": round(report.memory / _BYTES_PER_MEGABYTE, 1),
+        "input_hz": status and _rounded(status.fps_in),
+        "output_hz": status and _rounded(status.fps_out),
+        "mask_latency_ms": status and _rounded(status.recent_mask_latency, _MS_PER_SECOND),
+        "click_latency_ms": status and _rounded(status.recent_click_latency, _MS_PER_SECOND),
         "frames_in": status and status.frames_in,
         "frames_dropped": status and status.dropped,
         "masks_out": status and status.masks_out,
         "fit_steps": status and status.steps,
-        "psnr_db": status and _known(status.psnr),
+        "psnr_db": status and _rounded(status.psnr),
         "lost": [names_of([class_id], report.class_names) for class_id in status.lost] if status else [],
         "errors": status and status.errors,
         "last_error": status and status.last_error,
@@ -151,9 +152,9 @@ def status_text(report: Report, stamp: Time) -> str:
 
 
 def began_at(text: str) -> float | None:
-    """Read the start of the session from a ``status_text``; None where it has none.
+    """Return the start time of the session in a text by ``status_text``, None if it has none.
 
-    Raises ConfigError for a text that is no status.
+    Raises ConfigError if the text is not a status.
     """
     try:
         status = json.loads(text)
@@ -170,10 +171,10 @@ def resident_bytes() -> int:
 
 
 def _ms(seconds: float) -> str:
-    """Format milliseconds; empty when unknown."""
-    return "" if seconds < 0 else f"{seconds * _MILLI:.2f}"
+    """Format seconds as milliseconds; an unknown time, which is negative, is empty."""
+    return "" if seconds < 0 else f"{seconds * _MS_PER_SECOND:.2f}"
 
 
-def _known(value: float, scale: float = 1.0) -> float | None:
-    """Round a figure; None, which is null in JSON, when unknown."""
+def _rounded(value: float, scale: float = 1.0) -> float | None:
+    """Return a figure times ``scale`` with two digits, None if it is unknown: negative or not finite."""
     return round(value * scale, 2) if math.isfinite(value) and value >= 0 else None

@@ -1,4 +1,4 @@
-"""The subscriptions of the segmenter: the camera, and annotations from wherever they are made."""
+"""The subscriptions of the segmenter: camera images, calibration and annotations."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import ImageMarker
 
-from neural_seg_ros.annotations import Annotation, Click
-from neural_seg_ros.annotations import ros_messages as annotation_message
+from neural_seg_ros.annotations import Annotation, Click, ros_messages
 from neural_seg_ros.annotations.ros_messages import Draw, stamp_of
 from neural_seg_ros.errors import AnnotationError
 from neural_seg_ros.images.camera_model import is_rectified, published_size
@@ -29,15 +28,15 @@ from neural_seg_ros.ros.toolkit.endpoints import Endpoints
 from neural_seg_ros.ros.toolkit.interface import Topic
 from neural_seg_ros.ros.toolkit.throttled_log import ThrottledLog
 
-_CALLBACKS_KEPT = 10_000
+_MAX_CALLBACK_TIMES = 10_000
 
 
 class Inputs:
     """The subscriptions of the segmenter, which feed a live session.
 
-    settings     gives the parameters of the moment
-    camera_frame brings points into the camera's frame
-    log          is told what is refused
+    settings     returns the current parameters
+    camera_frame transforms points to the camera's frame
+    log          logs refused messages
     """
 
     def __init__(
@@ -55,27 +54,26 @@ class Inputs:
         self._log = log
         self._camera_info: CameraInfo | None = None
         self._frame_size: tuple[int, int] | None = None
-        self._callback_seconds: deque[float] = deque(maxlen=_CALLBACKS_KEPT)
+        self._callback_seconds: deque[float] = deque(maxlen=_MAX_CALLBACK_TIMES)
         self._subscriptions: list[Any] = []
-        # An annotation that is converted must not make an image wait.
+        # An image must not wait for the conversion of an annotation.
         frames, annotations = MutuallyExclusiveCallbackGroup(), MutuallyExclusiveCallbackGroup()
         image = interface.image(settings().start.image_transport)
         self._rectified = is_rectified(self._subscribe(image, self._on_image, frames).topic_name)
         self._subscribe(interface.CAMERA_INFO, self._on_camera_info, annotations)
-        shapes = annotation_message
         for topic, convert in (
-            (interface.CLICK, shapes.click),
-            (interface.BOX, shapes.box),
-            (interface.STROKE, shapes.stroke),
-            (interface.REGION, shapes.region),
-            (interface.MOUSE, shapes.click),
+            (interface.CLICK, ros_messages.click),
+            (interface.BOX, ros_messages.box),
+            (interface.STROKE, ros_messages.stroke),
+            (interface.REGION, ros_messages.region),
+            (interface.MOUSE, ros_messages.click),
         ):
             self._subscribe(topic, partial(self._on_shape, topic, convert), annotations)
         self._subscribe(interface.POINT, self._on_clicked_point, annotations)
         self._subscribe(interface.MARKER, self._on_marker, annotations)
 
     def callback_seconds(self) -> list[float]:
-        """Return the durations of the newest calls of the image callback, oldest first."""
+        """Return the durations of the latest calls of the image callback, oldest first."""
         return list(self._callback_seconds.copy())
 
     def destroy(self) -> None:
@@ -94,7 +92,7 @@ class Inputs:
         max_pixels = int(self._settings().node.max_megapixels * 1e6)
         check_bounds(message, max_pixels)
         self._live.offer_frame(partial(to_rgb, message, max_pixels), stamp_of(header) or 0.0, header, len(message.data))
-        # A compressed image does not say; its camera_info is taken at its word then.
+        # A compressed image does not state its size; the size in camera_info is used then.
         self._frame_size = (message.height, message.width) if isinstance(message, Image) else None
         self._callback_seconds.append(time.perf_counter() - began)
 
@@ -106,31 +104,35 @@ class Inputs:
         # image_mouse_left comes without a header.
         header = getattr(message, "header", None)
         stamp = None if header is None else stamp_of(header)
-        self._answered(topic, self._live.annotate(annotation, stamp))
+        self._log_failure(topic, self._live.annotate(annotation, stamp))
 
     def _on_clicked_point(self, message: PointStamped) -> None:
-        canvas = self._settings().node.canvas_frame.lstrip("/")
-        # Without a frame it is in the camera's.
-        if not canvas or message.header.frame_id.lstrip("/") != canvas:
+        canvas_frame = self._settings().node.canvas_frame.lstrip("/")
+        # A point without a frame is in the camera's.
+        if not canvas_frame or message.header.frame_id.lstrip("/") != canvas_frame:
             self._on_shape(interface.POINT, self._project, message)
 
     def _on_marker(self, message: ImageMarker) -> None:
         settings = self._settings()
-        asked = annotation_message.marker(message, settings.class_names, settings.node.active_class)
-        annotations = asked.annotations if isinstance(asked, Draw) else ()
-        self._answered(interface.MARKER, self._live.draw(asked.marker_id, annotations, stamp_of(message.header)))
+        marker = ros_messages.marker(message, settings.class_names, settings.node.active_class)
+        annotations = marker.annotations if isinstance(marker, Draw) else ()
+        self._log_failure(interface.MARKER, self._live.draw(marker.marker_id, annotations, stamp_of(message.header)))
 
     def _project(self, message: PointStamped, class_id: int) -> Click:
         info = self._camera_info
         if info is None:
-            raise AnnotationError("clicked_point: got a point before any camera_info, accepted: points after the first")
+            raise AnnotationError(
+                "cannot project clicked_point, because no camera_info has arrived; publish the camera's calibration"
+            )
         point = self._camera_frame.point_in(info.header.frame_id, message)
         return click_at(point, info, self._frame_size or published_size(info), self._rectified, class_id)
 
-    def _answered(self, topic: Topic, future: Future[Any]) -> None:
-        def look(done: Future[Any]) -> None:
+    def _log_failure(self, topic: Topic, future: Future[Any]) -> None:
+        """Log the error of a command, if it fails."""
+
+        def log_error(done: Future[Any]) -> None:
             error = done.exception()
             if error is not None:
                 self._log.refused(topic.name, error)
 
-        future.add_done_callback(look)
+        future.add_done_callback(log_error)

@@ -24,12 +24,14 @@ except ImportError:
 _TRANSPORT = "image_transport"
 MAX_INFO_BYTES = 2**16
 
-IMAGE = Topic("image", Image, qos.IMAGE_INPUT, "the camera", lock_step=qos.LOCK_STEP, only_if=(_TRANSPORT, "raw"))
+IMAGE = Topic(
+    "image", Image, qos.IMAGE_INPUT, "images of the camera", lock_step=qos.LOCK_STEP, only_if=(_TRANSPORT, "raw")
+)
 COMPRESSED = Topic(
     "image/compressed",
     CompressedImage,
     qos.IMAGE_INPUT,
-    "the camera, as JPEG or PNG",
+    "images of the camera, as JPEG or PNG",
     lock_step=qos.LOCK_STEP,
     only_if=(_TRANSPORT, "compressed"),
 )
@@ -37,76 +39,79 @@ CAMERA_INFO = Topic(
     "camera_info",
     CameraInfo,
     qos.CAMERA_INFO_INPUT,
-    "calibration, for points in space",
-    most_bytes=MAX_INFO_BYTES,
+    "calibration of the camera, to project `/clicked_point`",
+    max_bytes=MAX_INFO_BYTES,
 )
 
 
-def _drawn(name: str, kind: type, about: str) -> Topic:
-    return Topic(name, kind, qos.ANNOTATION_INPUT, about, most_bytes=MAX_BYTES)
+def _annotation_topic(name: str, kind: type, about: str) -> Topic:
+    return Topic(name, kind, qos.ANNOTATION_INPUT, about, max_bytes=MAX_BYTES)
 
 
-CLICK = _drawn("~/click", PointStamped, "a pixel of `active_class`; a stamp other than 0 binds it to a frame")
-BOX = _drawn("~/box", PolygonStamped, "2 opposite or 4 corners of a filled box, in pixels")
-STROKE = _drawn("~/stroke", PolygonStamped, "points of a line, in pixels")
-REGION = _drawn("~/region", PolygonStamped, "corners of a filled polygon, in pixels")
-MARKER = _drawn(
+CLICK = _annotation_topic(
+    "~/click", PointStamped, "a click of `active_class`, in pixels; a stamp other than 0 names its frame"
+)
+BOX = _annotation_topic("~/box", PolygonStamped, "2 opposite or all 4 corners of a filled box, in pixels")
+STROKE = _annotation_topic("~/stroke", PolygonStamped, "points of a line, in pixels")
+REGION = _annotation_topic("~/region", PolygonStamped, "corners of a filled polygon, in pixels")
+MARKER = _annotation_topic(
     "~/annotation",
     ImageMarker,
-    "POINTS, CIRCLE, LINE_STRIP, POLYGON; `ns`: class name or id, then `:bounding` where a POLYGON is a bounding box; "
-    "REMOVE by `id`; with a stamp that frame is answered again",
+    "POINTS, CIRCLE, LINE_STRIP or POLYGON; `ns`: class name or id, with the suffix `:bounding` for a POLYGON that is "
+    "a bounding box; REMOVE takes back the annotations of an `id`; the frame of the stamp is answered again",
 )
-MOUSE = _drawn("image_mouse_left", Point, "a pixel, as rqt_image_view publishes it")
-POINT = _drawn(
+MOUSE = _annotation_topic("image_mouse_left", Point, "a click in pixels, as rqt_image_view publishes it")
+POINT = _annotation_topic(
     "/clicked_point",
     PointStamped,
-    "a point in space, as RViz's Publish Point publishes it; points in `canvas_frame` are the canvas's",
+    "a click at a point in space, as RViz's Publish Point publishes it; points in `canvas_frame` are for the canvas",
 )
 
 
-def _picture(name: str, about: str) -> Topic:
+def _image_topic(name: str, about: str) -> Topic:
     return Topic(name, Image, qos.OUTPUT, about, lock_step=qos.LOCK_STEP)
 
 
-# Images of what annotations say, by the name of their topic.
+# Images of a result, by the name of their topic.
 RESULTS = {
-    "mask": _picture(
+    "mask": _image_topic(
         "~/mask",
-        "mono8 (mono16 with `label_bits: 16`): class id of every pixel, 0 is background, 255 (65535) unlabelled; "
+        "mono8 (mono16 with `label_bits: 16`): class id of every pixel, 0 for background, 255 (65535) for unlabeled; "
         "header of the input frame",
     ),
-    "confidence": _picture("~/confidence", "mono8, 0-255"),
-    "mask_color": _picture("~/mask_color", "rgb8, a colour for each class"),
-    "overlay": _picture("~/overlay", "rgb8, classes and annotations drawn on the frame"),
+    "confidence": _image_topic("~/confidence", "mono8: confidence of every pixel, 255 for 1"),
+    "mask_color": _image_topic("~/mask_color", "rgb8: a color for each class"),
+    "overlay": _image_topic("~/overlay", "rgb8: classes and annotations drawn on the frame"),
 }
-# And of what the pixels say by themselves.
+# Images that need no annotations, by the name of their topic.
 CONTOURS = {
-    "contours": _picture(
+    "contours": _image_topic(
         "~/contours",
-        "mono8, 0-255: strength of contours found without any annotation, `live.contour_rate` times a second at most",
+        "mono8: strength of the contours, 255 for 1; needs no annotations; at most `live.contour_rate` times a second",
     ),
-    "segments": _picture(
-        "~/segments", "mono16: ids of what contours above `live.segment_threshold` enclose, on the same frames"
+    "segments": _image_topic(
+        "~/segments",
+        "mono16: ids of the segments divided by contours above `live.segment_threshold`, for the same frames",
     ),
 }
 SUGGESTION = Topic(
     "~/suggestion",
     PointStamped,
     qos.OUTPUT,
-    "pixel to click next, with the masks that answer an annotation; none where nothing is uncertain",
+    "the pixel to click next, after each mask that answers an annotation; nothing if no pixel is uncertain",
 )
 LABELS = Topic(
     "~/labels",
     LabelInfo or String,
     qos.LATCHED,
-    "names of all classes in use, their ids where they have none; JSON where vision_msgs is not installed",
+    "names of all classes in use, or their ids if they have no name; JSON if vision_msgs is not installed",
     kind_text="vision_msgs/msg/LabelInfo, else std_msgs/msg/String",
 )
 LOST = Topic(
     "~/lost",
     String,
     qos.LATCHED,
-    "when it changes: names (else ids) of the classes that are lost, with commas in between; empty when none is",
+    "names (or ids) of the lost classes, with commas, on each change; empty if no class is lost",
 )
 STATUS = Topic(
     "~/status", String, qos.LATCHED, "once a second, in any state: JSON for dashboards, see [operation](operation.md)"
@@ -115,20 +120,20 @@ DIAGNOSTICS = Topic(
     "/diagnostics",
     DiagnosticArray,
     qos.REPORT,
-    "once a second, in any state: rates, latencies, drops, memory, what is wrong",
+    "once a second, in any state: rates, latencies, dropped frames, memory and problems",
 )
 
 UNDO = Service("~/undo", Trigger, "take back the last annotation")
-REDO = Service("~/redo", Trigger, "make again what was undone last")
-CLEAR = Service("~/clear", Trigger, "forget all annotations and classes; the fit of the image stays")
-RESET = Service("~/reset", Trigger, "start over")
-SAVE_SESSION = Service("~/save_session", Trigger, "write `session_name` into `session_directory`")
-LOAD_SESSION = Service("~/load_session", Trigger, "go on from it, with its parameters")
-ENABLE = Service("~/enable", SetBool, "take frames and fit, or idle")
+REDO = Service("~/redo", Trigger, "make the last undone annotation again")
+CLEAR = Service("~/clear", Trigger, "forget all annotations and classes; the field stays fitted to the image")
+RESET = Service("~/reset", Trigger, "start over with an empty session")
+SAVE_SESSION = Service("~/save_session", Trigger, "save the session as `session_name` in `session_directory`")
+LOAD_SESSION = Service("~/load_session", Trigger, "load that session with its parameters")
+ENABLE = Service("~/enable", SetBool, "process frames (true) or idle (false)")
 
 SEGMENTER = Interface(
     node="segmenter",
-    about="Takes images and annotations, gives masks. The defaults below are those of `preset: cpu`.",
+    about="Turns images and annotations into masks. The defaults below are those of `preset: cpu`.",
     inputs=(IMAGE, COMPRESSED, CAMERA_INFO, CLICK, BOX, STROKE, REGION, MARKER, MOUSE, POINT),
     outputs=(*RESULTS.values(), *CONTOURS.values(), SUGGESTION, LABELS, LOST, STATUS, DIAGNOSTICS),
     services=(UNDO, REDO, CLEAR, RESET, SAVE_SESSION, LOAD_SESSION, ENABLE),

@@ -1,4 +1,4 @@
-"""The node ``multi_segmenter``: a segmenter for each of several cameras, in one process."""
+"""The node ``multi_segmenter``: one segmenter for each of several cameras, in one process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rclpy.parameter import Parameter
 
 from neural_seg_ros.errors import ConfigError, error_text
 from neural_seg_ros.options import Option
-from neural_seg_ros.ros.segmenter.node import SWITCH_INTERVAL, THREADS, Segmenter
+from neural_seg_ros.ros.segmenter.node import EXECUTOR_THREADS, SWITCH_INTERVAL_SECONDS, Segmenter
 from neural_seg_ros.ros.toolkit.interface import Interface
 from neural_seg_ros.ros.toolkit.node_parameters import descriptor
 from neural_seg_ros.ros.toolkit.process import run_node
@@ -30,60 +30,61 @@ if TYPE_CHECKING:
 CAMERAS = Option(
     "cameras",
     list,
-    # No list: rclpy cannot tell the type of an empty one, and it must be given.
+    # Required. An empty list would be no default either: rclpy cannot tell its type.
     None,
-    "names of the cameras; front gets the node /front/segmenter for /front/image",
+    "names of the cameras; camera front gets the node /front/segmenter, which segments /front/image",
     fixed=True,
 )
 _ACCEPTED = "a list of different names such as [front, rear], of letters, digits and _, beginning with a letter"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _REMAP = ("-r", "--remap")
-# What a launch file says of the one node of a process would give all of them one name.
-_NAMES_THE_NODE = re.compile(r"__(node|name|ns):=")
+# Remapping rules that name a process's single node; they would give all segmenters the same name.
+_NODE_NAME_RULE = re.compile(r"__(node|name|ns):=")
 
 MULTI_SEGMENTER = Interface(
     node="multi_segmenter",
-    about="Makes a `segmenter` for each of several cameras in one process, see [several cameras](multi_camera.md).",
+    about="Runs a `segmenter` for each of several cameras in one process, see [several cameras](multi_camera.md).",
     extra_parameters=(CAMERAS,),
 )
 
 
 class MultiSegmenter(Node):
-    """The node that creates and ends a segmenter for each camera named in its parameter ``cameras``.
+    """The node that creates and destroys a segmenter for each camera in its parameter ``cameras``.
 
-    Each is a node of its own, in its camera's namespace below that of this node. One whose parameters are not accepted
-    is left out, with a line in the log, and one that cannot be configured stays unconfigured.
+    Each segmenter is a node in the namespace of its camera, below the namespace of this node. A segmenter with invalid
+    parameters is logged and left out. A segmenter that cannot be configured stays unconfigured.
 
-    segmenters  those that were made, in the order of their names in ``cameras``
+    segmenters  the created segmenters, in the order of ``cameras``
 
-    Raises ConfigError where ``cameras`` is not accepted, or no segmenter could be made.
+    Raises ConfigError if ``cameras`` is invalid, or if no segmenter could be created.
     """
 
     def __init__(self, arguments: Sequence[str] = (), **node_options: Any) -> None:
-        """Take the arguments of the process; the ROS arguments among them go to every segmenter."""
+        """Create the segmenters; each gets the ROS arguments among the process's ``arguments``."""
         super().__init__("multi_segmenter", **node_options)
         self.segmenters: list[Segmenter] = []
         self._steps = _SharedSteps()
         try:
             names = self._cameras()
             share_cores(len(names))
-            common = ["--ros-args", *ros_arguments(arguments)]
+            shared_arguments = ["--ros-args", *ros_arguments(arguments)]
             for name in names:
-                self._add(name, common)
+                self._add(name, shared_arguments)
             if not self.segmenters:
-                raise ConfigError(f"{CAMERAS.name}: got {names}, accepted: at least one whose parameters are accepted")
+                raise ConfigError(f"{CAMERAS.name}: got {names}, accepted: at least one with valid parameters")
         except BaseException:
-            # Nobody else can stop the workers of a node that was never made.
+            # The caller gets no node that it could destroy to stop the workers.
             self.destroy_node()
             raise
 
     def destroy_node(self) -> None:
-        """End the segmenters, then this node; what one of them raises is raised when all are ended."""
+        """Destroy the segmenters, then this node; raise the error of one of them only after that."""
         segmenters, self.segmenters = self.segmenters, []
-        with ExitStack() as last_first:
-            last_first.callback(super().destroy_node)
+        # The stack runs its callbacks last to first.
+        with ExitStack() as stack:
+            stack.callback(super().destroy_node)
             for segmenter in reversed(segmenters):
-                last_first.callback(segmenter.destroy_node)
+                stack.callback(segmenter.destroy_node)
 
     def _cameras(self) -> list[str]:
         declared = self.declare_parameter(CAMERAS.name, Parameter.Type.STRING_ARRAY, descriptor(CAMERAS))
@@ -92,14 +93,18 @@ class MultiSegmenter(Node):
             raise ConfigError(f"{CAMERAS.name}: got {names}, accepted: {_ACCEPTED}")
         return names
 
-    def _add(self, name: str, common: Sequence[str]) -> None:
+    def _add(self, name: str, arguments: Sequence[str]) -> None:
         namespace = f"{self.get_namespace().rstrip('/')}/{name}"
         try:
             segmenter = Segmenter(
-                self._steps.join, namespace=namespace, context=self.context, use_global_arguments=False, cli_args=common
+                self._steps.join,
+                namespace=namespace,
+                context=self.context,
+                use_global_arguments=False,
+                cli_args=arguments,
             )
-        except Exception as error:  # whatever it is, the others have nothing to do with it
-            if not self.context.ok():  # told to stop
+        except Exception as error:  # of any kind: the other cameras may be fine
+            if not self.context.ok():  # a signal stops the process
                 raise
             self.get_logger().error(f"{namespace}/segmenter: {' '.join(error_text(error).split())}")
         else:
@@ -107,40 +112,40 @@ class MultiSegmenter(Node):
 
 
 def share_cores(cameras: int) -> None:
-    """Have torch compute with each camera's share of the cores, unless the user has set a number of threads.
+    """Limit torch's threads to each camera's share of the cores, unless the user has set OMP_NUM_THREADS.
 
-    Read when torch is first imported.
+    Call this before torch is imported, which reads the limit then.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // cameras)))
 
 
 def ros_arguments(arguments: Sequence[str]) -> list[str]:
-    """Return the ROS arguments of a process, without those that name its node or the node's namespace."""
-    kept: list[str] = []
-    among = False
-    rest = iter(arguments)
-    for argument in rest:
+    """Return the ROS arguments of a process, without the rules that name its node or the node's namespace."""
+    selected: list[str] = []
+    is_ros = False
+    remaining = iter(arguments)
+    for argument in remaining:
         if argument in ("--ros-args", "--"):
-            among = argument == "--ros-args"
-        elif among and argument in _REMAP:
-            rule = next(rest, "")
-            kept += [] if _NAMES_THE_NODE.match(rule) else [argument, rule]
-        elif among:
-            kept.append(argument)
-    return kept
+            is_ros = argument == "--ros-args"
+        elif is_ros and argument in _REMAP:
+            rule = next(remaining, "")
+            selected += [] if _NODE_NAME_RULE.match(rule) else [argument, rule]
+        elif is_ros:
+            selected.append(argument)
+    return selected
 
 
 class _SharedSteps:
-    """The batcher that makes the steps of all cameras' sessions together where that is faster."""
+    """The batcher that computes the steps of all cameras' sessions together where that is faster."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._batcher: Batcher | None = None
 
     def join(self, device: torch.device) -> Steps:
-        """Make the steps of one session: for ``Session(make_steps=...)``."""
-        # torch takes seconds to import. Here that happens in a worker, so that the node answers to SIGINT meanwhile.
+        """Return the steps of one session, for ``Session(make_steps=...)``."""
+        # torch takes seconds to import. A worker imports it here, so that the node reacts to SIGINT meanwhile.
         from neural_seg_ros.field.batcher import Batcher
 
         with self._lock:
@@ -149,14 +154,17 @@ class _SharedSteps:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the segmenters until told to stop; 2 when the cameras, or the parameters of all of them, are not accepted."""
-    sys.setswitchinterval(SWITCH_INTERVAL)
+    """Run the segmenters until a signal stops them.
+
+    Returns the exit status, 2 for invalid ``cameras`` or if the parameters of every camera are invalid.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     arguments = sys.argv if args is None else args
     return run_node("multi_segmenter", lambda: MultiSegmenter(arguments), _spin, args)
 
 
 def _spin(node: MultiSegmenter) -> None:
-    executor = MultiThreadedExecutor(1 + THREADS * len(node.segmenters))
+    executor = MultiThreadedExecutor(1 + EXECUTOR_THREADS * len(node.segmenters))
     for each in (node, *node.segmenters):
         executor.add_node(each)
     executor.spin()

@@ -1,4 +1,4 @@
-"""The lifecycle node ``segmenter``: a camera and annotations in, masks out."""
+"""The lifecycle node ``segmenter``: camera images and annotations in, masks out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from neural_seg_ros.ros.segmenter.inputs import Inputs
 from neural_seg_ros.ros.segmenter.outputs import Outputs
 from neural_seg_ros.ros.segmenter.parameters import Parameters, Settings, names_of
 from neural_seg_ros.ros.segmenter.projection import CameraFrame
-from neural_seg_ros.ros.segmenter.services import answer, commands
+from neural_seg_ros.ros.segmenter.services import trigger_services, wait_for
 from neural_seg_ros.ros.toolkit.endpoints import Endpoints
 from neural_seg_ros.ros.toolkit.process import run_node
 from neural_seg_ros.ros.toolkit.throttled_log import ThrottledLog
@@ -45,52 +45,52 @@ if TYPE_CHECKING:
     from neural_seg_ros.session import Session
 
 SESSION_SUFFIX, AUTOSAVE = ".safetensors", "autosave"
-_LOOK_SECONDS = 0.1
-# Of an executor, so that neither images nor annotations wait for a service.
-THREADS = 3
-# The worker's Python must not hold the image callback up for the default 5 ms.
-SWITCH_INTERVAL = 0.0005
+_POLL_SECONDS = 0.1
+# Number of executor threads per segmenter, so that images and annotations need not wait for a service.
+EXECUTOR_THREADS = 3
+# At Python's default of 5 ms, the worker thread would delay the image callback for too long.
+SWITCH_INTERVAL_SECONDS = 0.0005
 
 
 class Segmenter(LifecycleNode):
-    """The lifecycle node with the topics, services and parameters of a LiveSession.
+    """The lifecycle node that gives a LiveSession its topics, services and parameters.
 
-    Unconfigured it has parameters and diagnostics, inactive also a session, services and publishers, active also
-    subscriptions. Raises ConfigError or rclpy's ParameterException for parameters that are not accepted.
+    An unconfigured node has parameters and diagnostics. An inactive one also has a session, services and publishers.
+    An active one also has subscriptions. Raises ConfigError or rclpy's ParameterException for invalid parameters.
     """
 
     def __init__(self, make_steps: MakeSteps | None = None, **node_options: Any) -> None:
-        """Create the node; ``make_steps`` makes the steps of the fit in another way than the session's own."""
+        """Create the node; ``make_steps``, if given, makes the fit's steps in place of the session's default."""
         super().__init__("segmenter", **node_options)
         self._session_options = {} if make_steps is None else {"make_steps": make_steps}
         self._live: LiveSession | None = None
-        # That of the session, once there is one.
+        # The session's device; None while there is no session.
         self._device: str | None = None
         self._outputs: Outputs | None = None
         self._inputs: Inputs | None = None
         self._camera_frame: CameraFrame | None = None
-        self._commands: list[Any] = []
+        self._trigger_services: list[Any] = []
         self._is_enabled = True
         self._throttled = ThrottledLog(self)
         try:
             self._ros_parameters = Parameters(self, self._apply)
-            start = dataclasses.asdict(self._settings.start)
+            parameters = dataclasses.asdict(self._settings.start)
             self._endpoints = Endpoints(
                 self,
                 interface.SEGMENTER,
                 self._throttled,
                 lock_step=self._settings.live.lock_step,
-                exists=lambda topic: topic.exists(start),
+                exists=lambda topic: topic.exists(parameters),
             )
             self._diagnostics = self._endpoints.publisher(interface.DIAGNOSTICS)
             self._status = self._endpoints.publisher(interface.STATUS)
-            # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
-            report = self._throttled.guard("report", self._publish_report)
-            self.create_timer(1.0, report, clock=Clock(clock_type=ClockType.STEADY_TIME))
+            # With use_sim_time the node's clock stands still until a time is published, so the timer has its own clock.
+            publish_report = self._throttled.guard("report", self._publish_report)
+            self.create_timer(1.0, publish_report, clock=Clock(clock_type=ClockType.STEADY_TIME))
             if self._settings.start.autostart:
                 self._autostart()
         except BaseException:
-            # Nobody else can stop the worker of a node that was never made, or take it from the graph.
+            # The caller gets no node that it could destroy to stop the worker and leave the graph.
             self.destroy_node()
             raise
 
@@ -105,18 +105,18 @@ class Segmenter(LifecycleNode):
         """Build the session, the publishers and the services."""
         try:
             self._configure()
-        except Exception as error:  # rclpy would drop it without a word
+        except Exception as error:  # rclpy would drop it silently
             self._log(error)
             self._unconfigure()
             return TransitionCallbackReturn.FAILURE
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe, and fit unless ~/enable turned that off."""
+        """Subscribe and enable the session, unless ~/enable disabled it."""
         result = super().on_activate(state)
         try:
             self._subscribe()
-        except Exception as error:  # rclpy would drop it without a word
+        except Exception as error:  # rclpy would drop it silently
             self._log(error)
             self.on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
@@ -124,24 +124,24 @@ class Segmenter(LifecycleNode):
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Remove the subscriptions and idle; the session stays."""
+        """Remove the subscriptions and disable the session, which keeps its state."""
         self._unsubscribe()
         if self._live is not None:
             self._live.enable(False)
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Let the session go."""
+        """Close the session."""
         self._unconfigure()
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Let everything go."""
+        """Close the session, as for a clean-up."""
         self._unconfigure()
         return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Return to unconfigured."""
+        """Close the session and return to the state unconfigured."""
         self._unconfigure()
         return super().on_error(state)
 
@@ -149,9 +149,16 @@ class Segmenter(LifecycleNode):
         for trigger in (self.trigger_configure, self.trigger_activate):
             if trigger() != TransitionCallbackReturn.SUCCESS:
                 if self.context.ok():
-                    state = self._state_machine.current_state[1]
-                    self.get_logger().error(f"autostart failed, the node is {state}; its lifecycle services can retry")
+                    self.get_logger().error(
+                        f"autostart failed, the node is {self._lifecycle_state}; retry with its lifecycle services"
+                    )
                 return
+
+    @property
+    def _lifecycle_state(self) -> str:
+        """Label of the lifecycle state, such as ``active``."""
+        # Private: rclpy has no public way for a node to read its own state.
+        return str(self._state_machine.current_state[1])
 
     def _configure(self) -> None:
         settings = self._settings
@@ -164,19 +171,19 @@ class Segmenter(LifecycleNode):
             settings.live,
             LiveCallbacks(self._publish, self._outputs.wanted, self._report, self._notify),
             ContourCallbacks(self._publish_contours, self._outputs.contours_wanted),
-            self._resume(settings),
+            self._open_autosave(settings),
             enabled=False,
         )
         self._wait_ready(self._live)
         self._device = self._live.device
         self._create_services(self._live)
 
-    def _resume(self, settings: Settings) -> Autosave | None:
+    def _open_autosave(self, settings: Settings) -> Autosave | None:
         start = settings.start
-        # In lock-step what comes of a frame depends on all before it, which nobody has any more.
+        # In lock-step a result depends on all earlier frames, and autosave does not keep those.
         if not start.autosave or settings.live.lock_step:
             return None
-        # Names of nodes and namespaces have no dots.
+        # Dots make the file name unique, because names of nodes and namespaces have none.
         name = self.get_fully_qualified_name().strip("/").replace("/", ".")
         return open_autosave(
             Path(start.session_directory).expanduser() / AUTOSAVE / name,
@@ -192,16 +199,16 @@ class Segmenter(LifecycleNode):
         assert self._live is not None
         self._publish_names(self._live, self._settings)
         self._live.enable(self._is_enabled)
-        # Its transform listener has no end of its own, so there is one for the node's life.
+        # A transform listener cannot be ended, so one is created and reused for the life of the node.
         self._camera_frame = self._camera_frame or CameraFrame(self)
         self._inputs = Inputs(self._endpoints, self._live, lambda: self._settings, self._camera_frame, self._throttled)
 
     def _active_text(self) -> str:
-        """Describe input, device and outputs in one line."""
+        """Describe input, device and output in one line."""
         image = self.resolve_topic_name(interface.image(self._settings.start.image_transport).name)
         mask = self.resolve_topic_name(interface.RESULTS["mask"].name)
-        idle = "" if self._is_enabled else "; disabled, ~/enable goes on"
-        return f"active: images from {image}, computed on {self._device}, masks on {mask}{idle}"
+        disabled = "" if self._is_enabled else "; disabled until ~/enable is called"
+        return f"active: images from {image}, computed on {self._device}, masks on {mask}{disabled}"
 
     def _log(self, error: Exception) -> None:
         if self.context.ok():
@@ -210,10 +217,10 @@ class Segmenter(LifecycleNode):
     def _wait_ready(self, live: LiveSession) -> None:
         while self.context.ok():
             try:
-                return live.wait_ready(_LOOK_SECONDS)
+                return live.wait_ready(_POLL_SECONDS)
             except FutureTimeoutError:
                 continue
-        raise SessionError("segmenter: told to stop while it started")
+        raise SessionError("cannot start the segmenter, because the process is shutting down")
 
     def _unsubscribe(self) -> None:
         inputs, self._inputs = self._inputs, None
@@ -225,7 +232,7 @@ class Segmenter(LifecycleNode):
         live, self._live, self._device = self._live, None, None
         if live is not None:
             live.close()
-        services, self._commands = self._commands, []
+        services, self._trigger_services = self._trigger_services, []
         for service in services:
             self.destroy_service(service)
         outputs, self._outputs = self._outputs, None
@@ -235,13 +242,13 @@ class Segmenter(LifecycleNode):
     # -- services ------------------------------------------------------------------------------------------------------
 
     def _create_services(self, live: LiveSession) -> None:
-        # A service waits for the worker, and must not keep images, parameters or lifecycle from being served.
+        # A service waits for the worker; images, parameters and lifecycle must not wait with it.
         group = MutuallyExclusiveCallbackGroup()
         handlers = [
-            *commands(live, lambda: self._session_path(), lambda: self._load(live)),
+            *trigger_services(live, lambda: self._session_path(), lambda: self._load(live)),
             (interface.ENABLE, self._on_enable),
         ]
-        self._commands = [
+        self._trigger_services = [
             self.create_service(service.kind, service.name, handle, callback_group=group)
             for service, handle in handlers
         ]
@@ -249,12 +256,12 @@ class Segmenter(LifecycleNode):
     def _load(self, live: LiveSession) -> str:
         path = self._session_path()
         parameters = self._ros_parameters
-        parameters.adopt(lambda: answer(live.load(path, parameters.with_session)))
+        parameters.adopt(lambda: wait_for(live.load(path, parameters.with_session)))
         return f"loaded {path}"
 
     def _session_path(self) -> Path:
         settings = self._settings
-        # Cameras in namespaces of their own must not write to one file.
+        # Several cameras, each in its namespace, must not write to the same file.
         folder = Path(settings.start.session_directory).expanduser() / str(self.get_namespace()).strip("/")
         try:
             return inside(folder, settings.node.session_name + SESSION_SUFFIX)
@@ -280,7 +287,7 @@ class Segmenter(LifecycleNode):
         if live is None:
             return
         if new.session != old.session:
-            answer(live.configure(new.session))
+            wait_for(live.configure(new.session))
         if new.live != old.live:
             live.set_options(new.live)
         if new.class_names != old.class_names:
@@ -313,7 +320,7 @@ class Segmenter(LifecycleNode):
         live, inputs, settings = self._live, self._inputs, self._settings
         report = Report(
             name=self.get_fully_qualified_name(),
-            state=self._state_machine.current_state[1],
+            state=self._lifecycle_state,
             status=None if live is None else live.status(),
             class_names=settings.class_names,
             memory=resident_bytes(),
@@ -330,23 +337,23 @@ class Segmenter(LifecycleNode):
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the segmenter until it is told to stop; 2 when its parameters are not accepted."""
-    sys.setswitchinterval(SWITCH_INTERVAL)
+    """Run the segmenter until a signal stops it; return the exit status, 2 for invalid parameters."""
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     return run_node("segmenter", Segmenter, _spin, args)
 
 
 def _spin(node: Segmenter) -> None:
-    executor = MultiThreadedExecutor(THREADS)
+    executor = MultiThreadedExecutor(EXECUTOR_THREADS)
     executor.add_node(node)
     executor.spin()
 
 
 @cache
 def _session_class() -> type[Session]:
-    # torch takes seconds to import. Here that happens in the worker, so that the node answers to SIGINT meanwhile.
+    # torch takes seconds to import. The worker imports it here, so that the node reacts to SIGINT meanwhile.
     from neural_seg_ros.session import Session
 
-    # What was imported stays. Every full collection would look through it and hold all threads up for 0.2 s.
+    # Modules live as long as the process. Unless frozen, each full garbage collection would scan them for 0.2 s.
     gc.collect()
     gc.freeze()
     return Session

@@ -1,4 +1,4 @@
-"""The publishers of the segmenter; nothing is computed for a topic without subscribers."""
+"""The publishers of the segmenter; it computes nothing for a topic without subscribers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from neural_seg_ros.ros.toolkit.interface import Topic
 
 
 class Outputs:
-    """The publishers of a lifecycle node, for what comes of images and annotations."""
+    """The publishers of a lifecycle node, for results, contours and class names."""
 
     def __init__(self, node: LifecycleNode, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
@@ -35,17 +35,17 @@ class Outputs:
         self._classes: frozenset[int] = frozenset()
 
     def wanted(self) -> bool:
-        """Return whether any topic that a result goes to has a subscriber."""
-        return any(publisher.get_subscription_count() for publisher in (*self._named(RESULTS), self._suggestion))
+        """Return whether any topic of results has a subscriber."""
+        return any(publisher.get_subscription_count() for publisher in (*self._publishers(RESULTS), self._suggestion))
 
     def contours_wanted(self) -> bool:
-        """Return whether any topic that contours go to has a subscriber."""
-        return any(publisher.get_subscription_count() for publisher in self._named(CONTOURS))
+        """Return whether any topic of contours has a subscriber."""
+        return any(publisher.get_subscription_count() for publisher in self._publishers(CONTOURS))
 
     def publish(self, output: LiveResult, unlabelled: int, overlay_alpha: float) -> None:
         """Publish a result on the topics that have subscribers, each with the header of the input frame."""
         labels, header = output.result.labels, output.header
-        self._name_classes(output.result.classes, header)
+        self._update_classes(output.result.classes, header)
         mask_encoding = "mono8" if labels.dtype == np.uint8 else "mono16"
         self._publish("mask", header, lambda: (labels, mask_encoding))
         self._publish("confidence", header, lambda: ((output.result.confidence * 255 + 0.5).astype(np.uint8), "mono8"))
@@ -66,16 +66,16 @@ class Outputs:
         self._publish("segments", output.header, lambda: (output.segments, "mono16"))
 
     def publish_labels(self, class_names: Mapping[int, str], header: Header) -> None:
-        """Publish the names of the classes, kept for subscribers that come later.
+        """Publish the names of the classes, also for subscribers that come later.
 
-        A class in use that has no name is called by its id: consumers pass over classes that they are not told of.
+        The name of a class in use without a name is its id, because consumers ignore classes that are not published.
         """
         self._class_names = dict(class_names)
         names = {**{key: str(key) for key in sorted(self._classes)}, **class_names}
         self._labels.publish(labels_message(names, header))
 
     def publish_lost(self, names: str) -> None:
-        """Publish the names of the classes that are lost, unless they are those published last."""
+        """Publish the names of the lost classes, unless they are the same as before."""
         if names != self._lost_names and self._lost.is_activated:
             self._lost_names = names
             self._lost.publish(String(data=names))
@@ -85,13 +85,13 @@ class Outputs:
         for publisher in (*self._images.values(), self._suggestion, self._labels, self._lost):
             self._endpoints.destroy(publisher)
 
-    def _name_classes(self, classes: Iterable[int], header: Header) -> None:
-        """Publish the names again where a class that has none came into use, or went."""
-        known, self._classes = self._classes, frozenset(classes)
-        if not (known ^ self._classes) <= self._class_names.keys():
+    def _update_classes(self, classes: Iterable[int], header: Header) -> None:
+        """Publish the names again if a class without a name came into use or went out of use."""
+        previous, self._classes = self._classes, frozenset(classes)
+        if not (previous ^ self._classes) <= self._class_names.keys():
             self.publish_labels(self._class_names, header)
 
-    def _named(self, names: Iterable[str]) -> list[Any]:
+    def _publishers(self, names: Iterable[str]) -> list[Any]:
         return [self._images[name] for name in names]
 
     def _publish(self, name: str, header: Header, draw: Callable[[], tuple[Any, str]]) -> None:
@@ -101,7 +101,7 @@ class Outputs:
 
 
 def labels_message(names: Mapping[int, str], header: Header) -> Any:
-    """Convert ``{id: name}`` to ``vision_msgs/LabelInfo``, or to JSON in a String where that is not installed."""
+    """Convert ``{id: name}`` to ``vision_msgs/LabelInfo``, or to JSON in a String if vision_msgs is not installed."""
     if LABELS.kind is String:
         return String(data=json.dumps({str(key): name for key, name in names.items()}))
     from vision_msgs.msg import VisionClass

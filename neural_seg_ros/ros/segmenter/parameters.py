@@ -1,4 +1,4 @@
-"""ROS parameters from the one definition of every option."""
+"""The ROS parameters of the segmenter, declared from its configuration options."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import dataclasses
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from rcl_interfaces.msg import (
-    SetParametersResult,
-)
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -20,15 +18,16 @@ from neural_seg_ros.live import HealthConfig, LiveConfig
 from neural_seg_ros.options import Option, from_flat, option, options_of, to_flat, validate
 from neural_seg_ros.ros.toolkit.node_parameters import declare, descriptor
 
-T = TypeVar("T")
 LIVE, HEALTH = "live.", "diagnostics."
+# Prefix of the parameter names of each group of settings that can change.
+_PREFIXES = {"node": "", "live": LIVE, "health": HEALTH, "session": ""}
 CLASS_NAMES = "class_names"
 CLASS_NAMES_OPTION = Option(
     CLASS_NAMES,
     list,
     # Not empty, as rclpy cannot tell the type of an empty list.
     ["0:background"],
-    "names of classes, 'id:name' or 'name' for the id after the one before it, the first being 1",
+    "names of the classes, each 'id:name' or 'name'; 'name' gets the id after the entry before it, or 1 if it is first",
 )
 
 
@@ -39,30 +38,28 @@ class StartConfig:
     preset: str = option(
         "cpu", "preset that sets the defaults of the session's parameters", choices=tuple(PRESETS), fixed=True
     )
-    device: str = option("auto", "device of the field: auto, cpu, cuda or cuda:N", fixed=True)
-    autostart: bool = option(True, "configure and activate at once, without a lifecycle manager", fixed=True)
+    device: str = option("auto", "device that computes the masks: auto, cpu, cuda or cuda:N", fixed=True)
+    autostart: bool = option(True, "configure and activate at the start, without a lifecycle manager", fixed=True)
     image_transport: str = option(
-        "raw", "subscribe to image or to image/compressed", choices=("raw", "compressed"), fixed=True
+        "raw", "subscribe to image (raw) or image/compressed", choices=("raw", "compressed"), fixed=True
     )
-    session_directory: str = option(
-        "~/.ros/neural_seg", "directory that sessions are saved to and loaded from", fixed=True
-    )
+    session_directory: str = option("~/.ros/neural_seg", "directory of session files and of autosave", fixed=True)
     autosave: bool = option(
         True,
         "log every change of the annotations below session_directory within 100 ms, and restore them after the node "
-        "was killed; not with live.lock_step",
+        "was killed; off in lock-step",
         fixed=True,
     )
     restore: str = option(
         "crash",
-        "when to restore autosaved annotations: crash: only after the node was killed; always: also after a clean "
-        "shutdown",
+        "when to restore autosaved annotations: crash (only after the node was killed) or always (also after a clean "
+        "shutdown)",
         choices=("crash", "always"),
         fixed=True,
     )
     restore_max_age: float = option(
         300.0,
-        "age in seconds, since the last sign of life of the node, up to which annotations are restored",
+        "longest time in seconds since the last sign of life of the node after which annotations are restored",
         low=0.0,
         high=1e9,
         fixed=True,
@@ -79,7 +76,7 @@ class StartConfig:
         validate(self)
 
 
-# Files may have names of 255 bytes, suffixes and what is written before it is whole included.
+# A file name may have 255 bytes, including suffixes and the marks of temporary files.
 MAX_NAME = 100
 
 
@@ -87,17 +84,15 @@ MAX_NAME = 100
 class NodeConfig:
     """The settings of the node beside its session's, changeable at any time."""
 
-    active_class: int = option(
-        1, "class of clicks, boxes, strokes and regions without a class of their own", low=0, high=65534
-    )
-    session_name: str = option("session", "file name, without suffix, of ~/save_session and ~/load_session")
+    active_class: int = option(1, "class of annotations whose message names no class", low=0, high=65534)
+    session_name: str = option("session", "file name, without suffix, that ~/save_session and ~/load_session use")
     max_megapixels: float = option(
         32.0,
         "largest accepted camera image in millions of pixels; larger ones are refused before decoding",
         low=0.01,
         high=100.0,
     )
-    overlay_alpha: float = option(0.45, "opacity of the classes in ~/overlay", low=0.0, high=1.0)
+    overlay_alpha: float = option(0.45, "opacity of the class colors in ~/overlay", low=0.0, high=1.0)
     canvas_frame: str = option(
         "canvas", "frame of the canvas; the segmenter ignores points on /clicked_point in this frame"
     )
@@ -135,45 +130,50 @@ class Settings:
 class Parameters:
     """All parameters of the node; ``settings`` always equals them.
 
-    apply is called with (old settings, new settings) before a change is accepted; what it raises refuses the change
-    and is its reason. Raises ConfigError for a start value that is not accepted.
+    apply  called with (old settings, new settings) before a change is accepted; an exception refuses the change, and
+           its message is the reason
+
+    Raises ConfigError for an invalid start value.
     """
 
     def __init__(self, node: Node, apply: Callable[[Settings, Settings], None]) -> None:
         self._node = node
         self._apply = apply
-        # Held from reading the settings until the changed ones are written; again by what adopt sets.
+        # Held from reading the settings until the changed ones are written. Reentrant, because adopt sets parameters.
         self._lock = threading.RLock()
         start = declare(node, StartConfig)
         preset = SessionConfig.preset(start.preset)
+        defaults = Settings(start, NodeConfig(), LiveConfig(), HealthConfig(), preset, {})
         values: dict[str, Any] = {}
-        for source, prefix in ((NodeConfig(), ""), (LiveConfig(), LIVE), (HealthConfig(), HEALTH), (preset, "")):
-            defaults = to_flat(source)
-            for entry in options_of(type(source)):
-                values[prefix + entry.name] = self._declare(entry, defaults[entry.name], prefix=prefix)
+        for group, prefix in _PREFIXES.items():
+            config = getattr(defaults, group)
+            for entry, default in zip(options_of(type(config)), to_flat(config).values(), strict=True):
+                values[prefix + entry.name] = self._declare(entry, default, prefix=prefix)
         values[CLASS_NAMES] = self._declare(CLASS_NAMES_OPTION, CLASS_NAMES_OPTION.default)
-        self.settings = _changed(Settings(start, NodeConfig(), LiveConfig(), HealthConfig(), preset, {}), values)
+        self.settings = _with_values(defaults, values)
         node.add_on_set_parameters_callback(self._on_set)
 
     def with_session(self, session: SessionConfig) -> Settings:
-        """Return the settings with another session's configuration. Raises ConfigError if others forbid it."""
+        """Return the settings with another session configuration.
+
+        Raises ConfigError if it contradicts other settings.
+        """
         return dataclasses.replace(self.settings, session=session)
 
     def adopt(self, load: Callable[[], SessionConfig]) -> None:
-        """Set the parameters to the configuration that ``load`` gives; no other change comes in between."""
+        """Set the parameters to the configuration that ``load`` returns, without another change in between."""
         with self._lock:
             self.settings = self.with_session(load())
             values = to_flat(self.settings.session)
             self._node.set_parameters([Parameter(name, value=value) for name, value in values.items()])
 
     def _on_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
-        names = {CLASS_NAMES, *_names(self.settings)}
-        changes = {parameter.name: parameter.value for parameter in parameters if parameter.name in names}
+        changes = {parameter.name: parameter.value for parameter in parameters}
         with self._lock:
             try:
-                settings = _changed(self.settings, changes)
+                settings = _with_values(self.settings, changes)
                 self._apply(self.settings, settings)
-            except Exception as error:  # beyond here it would end the node
+            except Exception as error:  # of any kind: it would end the node
                 return SetParametersResult(successful=False, reason=error_text(error))
             self.settings = settings
         return SetParametersResult(successful=True)
@@ -185,49 +185,34 @@ class Parameters:
 def parse_class_names(entries: Sequence[str]) -> dict[int, str]:
     """Parse entries ``id:name`` or ``name`` to ``{id: name}``. Raises ConfigError naming the entry."""
     names: dict[int, str] = {}
-    following = 1
+    next_id = 1
     for entry in entries:
         head, colon, tail = entry.partition(":")
-        text, name = (head, tail.strip()) if colon else (str(following), head.strip())
+        text, name = (head, tail.strip()) if colon else (str(next_id), head.strip())
         digits = text.strip()
-        # As an id ends at 65534, five digits are enough.
+        # The largest id, 65534, has five digits.
         if not (digits.isascii() and digits.isdecimal() and len(digits) <= 5 and name):
             raise ConfigError(f"{CLASS_NAMES}: got {entry!r}, accepted: 'id:name' or 'name'")
         class_id = int(digits)
         if class_id in names or name in names.values():
             raise ConfigError(f"{CLASS_NAMES}: got {entry!r} twice, accepted: every id and every name once")
         names[class_id] = name
-        following = class_id + 1
+        next_id = class_id + 1
     return names
 
 
 def names_of(classes: Iterable[int], class_names: Mapping[int, str]) -> str:
-    """Join the names of class ids with commas; a class without a name gives its id."""
+    """Join the names of classes with commas; the name of a class without a name is its id."""
     return ", ".join(class_names.get(class_id, str(class_id)) for class_id in classes)
 
 
-def _prefixed(prefix: str, config: Any) -> dict[str, Any]:
-    return {prefix + name: value for name, value in to_flat(config).items()}
-
-
-def _names(settings: Settings) -> set[str]:
-    groups = (("", settings.node), (LIVE, settings.live), (HEALTH, settings.health), ("", settings.session))
-    return {name for prefix, config in groups for name in _prefixed(prefix, config)}
-
-
-def _changed(settings: Settings, values: Mapping[str, Any]) -> Settings:
-    """Return settings with parameters replaced. Raises ConfigError."""
-
-    def changed(prefix: str, config: T) -> T:
-        known = _prefixed(prefix, config)
-        return from_flat(config, {name.removeprefix(prefix): values[name] for name in values if name in known})
-
-    class_names = values.get(CLASS_NAMES)
-    return Settings(
-        settings.start,
-        changed("", settings.node),
-        changed(LIVE, settings.live),
-        changed(HEALTH, settings.health),
-        changed("", settings.session),
-        settings.class_names if class_names is None else parse_class_names(class_names),
-    )
+def _with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """Return settings with parameters replaced; ignore parameters of others. Raises ConfigError."""
+    changes: dict[str, Any] = {}
+    for group, prefix in _PREFIXES.items():
+        config = getattr(settings, group)
+        names = {prefix + name: name for name in to_flat(config)}
+        changes[group] = from_flat(config, {names[name]: value for name, value in values.items() if name in names})
+    if values.get(CLASS_NAMES) is not None:
+        changes["class_names"] = parse_class_names(values[CLASS_NAMES])
+    return dataclasses.replace(settings, **changes)

@@ -1,4 +1,4 @@
-"""A point in space to the pixel where a camera sees it: what RViz's Publish Point means in the image."""
+"""Projection of a point in space to a pixel, for clicks with RViz's Publish Point."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ try:
 except ImportError:
     tf2_ros = None
 
-# Round trip through the lens model in normalised image coordinates. Where the model folds back on itself, far outside
-# the calibrated field of view, it brings points into the image that the camera cannot see.
-_ROUND_TRIP = 1e-2
+# Largest error of projecting and undistorting, in normalized image coordinates. Far outside the calibrated field of
+# view a lens model folds back on itself, and projects points into the image that the camera cannot see.
+_MAX_ROUND_TRIP_ERROR = 1e-2
 
 
 def click_at(
     point: NDArray[np.float64], info: CameraInfo, frame: tuple[int, int], rectified: bool, class_id: int
 ) -> Click:
-    """Return the click on a frame of (height, width) where the camera sees ``point``.
+    """Return the click on a frame of (height, width) at the pixel where the camera sees ``point``.
 
-    point      (3,) x right, y down, z forward, metres, in the camera's optical frame
-    info       of the camera that made the frame
+    point      (3,) x right, y down, z forward, meters, in the camera's optical frame
+    info       calibration of the frame's camera
     rectified  project by P; otherwise by K and D
 
-    Raises AnnotationError for a point behind the camera or outside the frame, CameraInfoError for a camera that is not
-    calibrated.
+    Raises AnnotationError for a point behind the camera or outside the frame, and CameraInfoError for a camera without
+    calibration.
     """
     x, y, z = (float(value) for value in point)
     if not np.isfinite(point).all() or z <= 0:
@@ -61,7 +61,7 @@ def click_at(
 
 
 class CameraFrame:
-    """The transformation of points into the camera's frame, by TF where tf2_ros is installed."""
+    """The transformation of points to the camera's frame, by TF if tf2_ros is installed."""
 
     def __init__(self, node: Node) -> None:
         self._buffer: Any = None
@@ -70,39 +70,39 @@ class CameraFrame:
             self._listener = tf2_ros.TransformListener(self._buffer, node)
 
     def point_in(self, frame_id: str, message: PointStamped) -> NDArray[np.float64]:
-        """Return (3,) the point in ``frame_id``, metres; a message without a frame is taken to be in it already.
+        """Return (3,) the point in ``frame_id``, meters; the point of a message without a frame is not transformed.
 
-        Uses the transform at the message's stamp, or the newest one where that is not known yet. Raises
-        AnnotationError when there is no transform.
+        Uses the transform at the message's stamp, or the latest one while that is unknown. Raises AnnotationError if
+        there is no transform.
         """
         point = np.array([message.point.x, message.point.y, message.point.z], np.float64)
-        given = message.header.frame_id.lstrip("/")
-        wanted = frame_id.lstrip("/")
-        if given in ("", wanted):
+        source = message.header.frame_id.lstrip("/")
+        target = frame_id.lstrip("/")
+        if source in ("", target):
             return point
         if self._buffer is None:
             raise AnnotationError(
-                f"clicked_point frame: got {short(given)}, accepted: {short(wanted)} (any other frame needs tf2_ros, "
+                f"clicked_point frame: got {short(source)}, accepted: {short(target)} (any other frame needs tf2_ros, "
                 "which is not installed)"
             )
         stamp = Time.from_msg(message.header.stamp)
         try:
-            moment = stamp if self._buffer.can_transform(wanted, given, stamp) else Time()
-            transform = self._buffer.lookup_transform(wanted, given, moment).transform
+            time = stamp if self._buffer.can_transform(target, source, stamp) else Time()
+            transform = self._buffer.lookup_transform(target, source, time).transform
         except tf2_ros.TransformException as error:
             reason = one_line(error)
             raise AnnotationError(
-                f"clicked_point frame: got {short(given)}, accepted: a frame with a transform to {short(wanted)} "
+                f"clicked_point frame: got {short(source)}, accepted: a frame with a transform to {short(target)} "
                 f"({reason[:200]})"
             ) from None
         return transform_point(transform, point)
 
 
 def transform_point(transform: Any, point: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``point`` (3,) rotated and moved by a ``geometry_msgs/Transform``."""
-    turn, move = transform.rotation, transform.translation
-    rotation = Rotation.from_quat([turn.x, turn.y, turn.z, turn.w])
-    return np.asarray(rotation.apply(point) + np.array([move.x, move.y, move.z]), np.float64)
+    """Rotate and translate ``point`` (3,) by a ``geometry_msgs/Transform``."""
+    quaternion, shift = transform.rotation, transform.translation
+    rotation = Rotation.from_quat([quaternion.x, quaternion.y, quaternion.z, quaternion.w])
+    return np.asarray(rotation.apply(point) + np.array([shift.x, shift.y, shift.z]), np.float64)
 
 
 def _through_lens(ray: NDArray[np.float64], info: CameraInfo) -> NDArray[np.float64]:
@@ -111,15 +111,15 @@ def _through_lens(ray: NDArray[np.float64], info: CameraInfo) -> NDArray[np.floa
     distortion = np.asarray(info.d, np.float64)
     if not distortion.any():
         return np.asarray((matrix @ [*ray, 1.0])[:2], np.float64)
-    still = np.zeros(3)
+    zero = np.zeros(3)
     point = np.array([[[*ray, 1.0]]])
     if info.distortion_model == FISHEYE:
-        pixel, _ = cv2.fisheye.projectPoints(point, still, still, matrix, distortion)
-        back = cv2.fisheye.undistortPoints(pixel, matrix, distortion)
+        pixel, _ = cv2.fisheye.projectPoints(point, zero, zero, matrix, distortion)
+        undistorted = cv2.fisheye.undistortPoints(pixel, matrix, distortion)
     else:
-        pixel, _ = cv2.projectPoints(point, still, still, matrix, distortion)
-        back = cv2.undistortPoints(pixel, matrix, distortion)
-    if not np.allclose(back.reshape(2), ray, atol=_ROUND_TRIP):
+        pixel, _ = cv2.projectPoints(point, zero, zero, matrix, distortion)
+        undistorted = cv2.undistortPoints(pixel, matrix, distortion)
+    if not np.allclose(undistorted.reshape(2), ray, atol=_MAX_ROUND_TRIP_ERROR):
         raise AnnotationError(
             f"clicked_point: got a point {np.degrees(np.arctan(np.hypot(*ray))):.0f} degrees off the camera's axis, "
             "accepted: a point within the field of view that the lens was calibrated for"

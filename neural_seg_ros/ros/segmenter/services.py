@@ -1,4 +1,4 @@
-"""The services of a live session: each answers with the outcome of a command."""
+"""The services of a live session; each replies with the outcome of a command."""
 
 from __future__ import annotations
 
@@ -18,54 +18,71 @@ from neural_seg_ros.ros.toolkit.interface import Service
 T = TypeVar("T")
 Handler = Callable[[Trigger.Request, Trigger.Response], Trigger.Response]
 
-_ANSWER_SECONDS = 30.0
+_TIMEOUT_SECONDS = 30.0
 
 
-def commands(live: LiveSession, path: Callable[[], Path], load: Callable[[], str]) -> list[tuple[Service, Handler]]:
-    """Return the services without a request, with what handles each.
+def trigger_services(
+    live: LiveSession, path: Callable[[], Path], load: Callable[[], str]
+) -> list[tuple[Service, Handler]]:
+    """Return the services without a request, each with its callback.
 
-    path  of the session's file at the moment
-    load  loads it, and says so
+    path  returns the current path of the session file
+    load  loads that file and returns the reply's message
     """
-    table: tuple[tuple[Service, Callable[[], str]], ...] = (
-        (interface.UNDO, lambda: _require(answer(live.undo()), "took back the last annotation", "nothing to undo")),
-        (interface.REDO, lambda: _require(answer(live.redo()), "made the annotation again", "nothing to redo")),
-        (interface.CLEAR, lambda: _after(answer(live.clear()), "forgot all annotations")),
-        (interface.RESET, lambda: _after(answer(live.reset()), "started over")),
-        (interface.SAVE_SESSION, lambda: _after(answer(live.save(path())), f"saved {path()}")),
+
+    def undo() -> str:
+        if not wait_for(live.undo()):
+            raise SessionError("nothing to undo")
+        return "took back the last annotation"
+
+    def redo() -> str:
+        if not wait_for(live.redo()):
+            raise SessionError("nothing to redo")
+        return "made the annotation again"
+
+    def clear() -> str:
+        wait_for(live.clear())
+        return "forgot all annotations"
+
+    def reset() -> str:
+        wait_for(live.reset())
+        return "started over"
+
+    def save() -> str:
+        file = path()
+        wait_for(live.save(file))
+        return f"saved {file}"
+
+    commands: tuple[tuple[Service, Callable[[], str]], ...] = (
+        (interface.UNDO, undo),
+        (interface.REDO, redo),
+        (interface.CLEAR, clear),
+        (interface.RESET, reset),
+        (interface.SAVE_SESSION, save),
         (interface.LOAD_SESSION, load),
     )
-    return [(service, handler(command)) for service, command in table]
+    return [(service, _handler(command)) for service, command in commands]
 
 
-def answer(future: Future[T]) -> T:
-    """Wait for the worker and return its answer. Raises the error it met, SessionError when it is busy."""
+def wait_for(future: Future[T]) -> T:
+    """Wait for the worker to execute a command and return its result.
+
+    Raises the command's own error, or SessionError if the worker is busy for too long.
+    """
     try:
-        return future.result(_ANSWER_SECONDS)
+        return future.result(_TIMEOUT_SECONDS)
     except FutureTimeoutError:
-        outcome = "the request was taken back" if future.cancel() else "the request is being executed and goes on"
-        raise SessionError(f"session: busy, no answer within {_ANSWER_SECONDS:g} s; {outcome}") from None
+        outcome = "the command is canceled" if future.cancel() else "the command is running and will finish later"
+        raise SessionError(f"the session is busy: no reply within {_TIMEOUT_SECONDS:g} s; {outcome}") from None
 
 
-def _after(_: object, message: str) -> str:
-    """Return the message, once the command was executed."""
-    return message
-
-
-def _require(done: bool, message: str, nothing: str) -> str:
-    """Return the message if anything was done. Raises SessionError with ``nothing`` otherwise."""
-    if not done:
-        raise SessionError(nothing)
-    return message
-
-
-def handler(command: Callable[[], str]) -> Handler:
-    """Make a service callback: success with the command's message, or failure with its error."""
+def _handler(command: Callable[[], str]) -> Handler:
+    """Return a service callback that replies with the command's message, or with its error."""
 
     def handle(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
             response.success, response.message = True, command()
-        except Exception as error:  # out of memory, say: the caller is told, the node lives on
+        except Exception as error:  # of any kind, such as out of memory: the caller learns it and the node lives on
             response.success, response.message = False, error_text(error)
         return response
 

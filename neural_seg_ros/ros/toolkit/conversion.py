@@ -1,4 +1,4 @@
-"""Messages of images and points to arrays and back."""
+"""Conversions between arrays and messages of images and points."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _POINT_TYPES = {"f4": PointField.FLOAT32, "u4": PointField.UINT32}
 def from_array(pixels: NDArray[Any], encoding: str, header: Any) -> Image:
     """Make a ``sensor_msgs/Image`` of (H, W) or (H, W, C) pixels, rows without padding.
 
-    ``encoding`` names what the pixels are (``mono8``, ``mono16``, ``rgb8``, ...) and must fit their dtype and shape;
-    nothing is converted. Raises ImageError.
+    ``encoding`` (``mono8``, ``mono16``, ``rgb8``, ...) must match the dtype and shape of the pixels; nothing is
+    converted. Raises ImageError.
     """
-    known = ENCODINGS.get(encoding)
-    if known is None:
+    layout = ENCODINGS.get(encoding)
+    if layout is None:
         raise ImageError(f"encoding: got {encoding!r}, accepted: {', '.join(ENCODINGS)}")
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
-    if pixels.dtype != np.dtype(known.dtype) or pixels.ndim not in (2, 3) or channels != known.channels:
+    if pixels.dtype != np.dtype(layout.dtype) or pixels.ndim not in (2, 3) or channels != layout.channels:
         raise ImageError(
             f"pixels: got {pixels.dtype} of shape {pixels.shape}, "
-            f"accepted: {known.dtype} with {known.channels} channels for {encoding}"
+            f"accepted: {layout.dtype} with {layout.channels} channels for {encoding}"
         )
     height, width = pixels.shape[:2]
     message = Image(
@@ -51,7 +51,8 @@ def from_array(pixels: NDArray[Any], encoding: str, header: Any) -> Image:
 def cloud_from_array(points: NDArray[Any], header: Any) -> PointCloud2:
     """Make a ``sensor_msgs/PointCloud2`` of a structured array of float32 and uint32 fields.
 
-    Organised, with NaN where there is no point, if the array is (H, W); dense, in one row, if it is (N,).
+    An array (H, W) gives an organized cloud, with NaN in pixels without a point. An array (N,) gives a dense cloud of
+    one row.
     """
     height, width = points.shape if points.ndim == 2 else (1, len(points))
     fields: Mapping[str, Any] = points.dtype.fields or {}
@@ -74,7 +75,7 @@ def cloud_from_array(points: NDArray[Any], header: Any) -> PointCloud2:
 
 
 def _bytes(values: NDArray[Any]) -> array.array[int]:
-    # rclpy checks anything but an array.array byte by byte, and copies even that one when it is given to a constructor.
+    # rclpy checks every other type byte by byte. A message's constructor would copy the array; an assignment does not.
     data = array.array("B")
     data.frombytes(np.ascontiguousarray(values).view(np.uint8).data)
     return data

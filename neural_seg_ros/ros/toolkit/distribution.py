@@ -14,7 +14,7 @@ _INSTALL = (
     "pip install '.[ros]'"
 )
 
-# Jazzy reads the first, Kilted the second.
+# Variables with the path of a Fast DDS profile: Jazzy reads the first, Kilted the second.
 _VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 _PROFILE = Path("config", "fastdds.xml")
 
@@ -24,32 +24,38 @@ class RosMissingError(NeuralSegError):
 
 
 def require_ros() -> None:
-    """Raise RosMissingError, with how to get it, unless rclpy and the messages of the nodes can be imported.
+    """Raise RosMissingError, with installation instructions, unless rclpy and the nodes' messages can be imported.
 
-    A sourced distribution comes before pip's packages: it sets PYTHONPATH, which Python searches first.
+    A sourced distribution takes precedence over pip's packages: it sets PYTHONPATH, which Python searches first.
     """
     for module in ("rclpy", "sensor_msgs.msg", "geometry_msgs.msg", "visualization_msgs.msg", "diagnostic_msgs.msg"):
         reason = _import_failure(module)
         if reason is not None:
-            raise RosMissingError(f"{module}: cannot be imported ({reason}), accepted: {_INSTALL}")
+            raise RosMissingError(f"cannot import {module}, because {reason}; {_INSTALL}")
 
 
 def have_vision_msgs() -> bool:
-    """Return whether the names of classes are published as ``vision_msgs/LabelInfo``; otherwise as JSON in a String."""
+    """Return whether class names are published as ``vision_msgs/LabelInfo``; otherwise they are JSON in a String."""
     return _import_failure("vision_msgs.msg") is None
 
 
 def use_large_images() -> None:
-    """Put config/fastdds.xml into the environment, before rclpy.init, unless there is a profile or no such file."""
+    """Set config/fastdds.xml as the Fast DDS profile of this process; call this before rclpy.init.
+
+    A profile that the user has set stays. Without the file nothing changes.
+    """
     prefixes = [*filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)), sys.prefix]
     folders = [Path(__file__).parents[3], *(Path(prefix, "share", "neural_seg_ros") for prefix in prefixes)]
-    found = next((folder / _PROFILE for folder in folders if (folder / _PROFILE).is_file()), None)
-    if found is not None and not any(name in os.environ for name in _VARIABLES):
-        os.environ.update(dict.fromkeys(_VARIABLES, str(found)))
+    profile = next((folder / _PROFILE for folder in folders if (folder / _PROFILE).is_file()), None)
+    if profile is not None and not any(name in os.environ for name in _VARIABLES):
+        os.environ.update(dict.fromkeys(_VARIABLES, str(profile)))
 
 
 def _import_failure(module: str) -> str | None:
-    """Return why a module cannot be imported, in one line; None if it can. An installed one may still not load."""
+    """Return the reason why a module cannot be imported, in one line; None if it can.
+
+    An installed module may fail too, for example for want of a shared library.
+    """
     try:
         importlib.import_module(module)
     except (ImportError, AttributeError) as error:

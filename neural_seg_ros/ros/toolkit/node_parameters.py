@@ -1,4 +1,4 @@
-"""The options of a small node as its parameters, changeable while it runs."""
+"""ROS parameters of configuration options: declaration, description, and changes while the node runs."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from rclpy.parameter import Parameter
 from neural_seg_ros.errors import NeuralSegError, error_text
 from neural_seg_ros.options import Option, from_flat, options_of, to_flat
 
+T = TypeVar("T")
 _TYPES = {
     bool: ParameterType.PARAMETER_BOOL,
     int: ParameterType.PARAMETER_INTEGER,
@@ -30,7 +31,10 @@ _TYPES = {
 
 
 def declare(node: Node, config_class: type[T]) -> T:
-    """Return the configuration that the parameters of a node say, declared here. Raises ConfigError."""
+    """Declare the options of a configuration as parameters; return the configuration that they give.
+
+    Raises ConfigError.
+    """
     entries = options_of(config_class)
     return config_class(**{o.name: node.declare_parameter(o.name, o.default, descriptor(o)).value for o in entries})
 
@@ -51,8 +55,8 @@ def descriptor(entry: Option) -> ParameterDescriptor:
     return described
 
 
-def written(value: Any) -> Any:
-    """Return the text of a selection given as one id, or as a list of ids or names; anything else as it is."""
+def selection_text(value: Any) -> Any:
+    """Convert a selection given as an id, or as a list of ids or names, to its text; return other values unchanged."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -60,38 +64,34 @@ def written(value: Any) -> Any:
     return value
 
 
-C = TypeVar("C")
-T = TypeVar("T")
-
-
-class NodeOptions(Generic[C]):
+class NodeOptions(Generic[T]):
     """The options of a configuration as parameters of a node; ``config`` always equals them.
 
-    lists    options that are text with commas in between: a parameter may give them as one number or as a list too
+    lists    options whose text is a list with commas; their parameters accept an integer or an array too
     changed  called after each accepted change
 
-    Raises ConfigError for a start value that is not accepted.
+    Raises ConfigError for an invalid start value.
     """
 
-    def __init__(self, node: Node, defaults: C, lists: Collection[str], changed: Callable[[], None]) -> None:
+    def __init__(self, node: Node, defaults: T, lists: Collection[str], changed: Callable[[], None]) -> None:
         self._lists, self._changed = frozenset(lists), changed
-        given = {}
+        values = {}
         for entry, default in zip(options_of(type(defaults)), to_flat(defaults).values(), strict=True):
             described = descriptor(entry)
-            # ``-p classes:=1`` is an integer to ROS, and a list of names is an array.
+            # ROS reads ``-p classes:=1`` as an integer, and a list of names as an array.
             described.dynamic_typing = entry.name in self._lists
-            given[entry.name] = node.declare_parameter(entry.name, default, described).value
-        self.config: C = from_flat(defaults, self._plain(given))
+            values[entry.name] = node.declare_parameter(entry.name, default, described).value
+        self.config: T = from_flat(defaults, self._with_text(values))
         node.add_on_set_parameters_callback(self._on_set)
 
-    def _plain(self, values: dict[str, Any]) -> dict[str, Any]:
-        return {name: written(value) if name in self._lists else value for name, value in values.items()}
+    def _with_text(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: selection_text(value) if name in self._lists else value for name, value in values.items()}
 
     def _on_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
         known = to_flat(self.config)
         changes = {parameter.name: parameter.value for parameter in parameters if parameter.name in known}
         try:
-            self.config = from_flat(self.config, self._plain(changes))
+            self.config = from_flat(self.config, self._with_text(changes))
         except NeuralSegError as error:
             return SetParametersResult(successful=False, reason=error_text(error))
         if changes:

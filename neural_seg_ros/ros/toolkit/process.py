@@ -1,4 +1,4 @@
-"""A node as a process: start, spin, stop on SIGINT or SIGTERM with status 0."""
+"""A node as a process: start, spin, and exit with status 0 on SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import rclpy
+
+# Private: rclpy raises these errors and exports them nowhere. Their public base RuntimeError would hide our own bugs.
 from rclpy._rclpy_pybind11 import RCLError, UnknownROSArgsError
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
@@ -16,20 +18,20 @@ from rclpy.node import Node
 from neural_seg_ros.errors import NeuralSegError, one_line
 
 N = TypeVar("N", bound=Node)
-_BAD_INPUT = 2
+_BAD_INPUT_STATUS = 2
 
 
 def run_node(name: str, make: Callable[[], N], spin: Callable[[N], None], args: Sequence[str] | None) -> int:
-    """Make a node and spin it until ``spin`` returns or it is told to stop.
+    """Make a node and spin it until ``spin`` returns or a signal stops the process.
 
-    Returns the exit status: 0, or 2 with one line on stderr when its arguments or parameters are not accepted.
+    Returns the exit status: 0, or 2 with one line on stderr for invalid arguments or parameters.
     """
-    # On SIGINT rclpy ends the executor; a KeyboardInterrupt beside that could strike in the middle of the clean-up.
+    # rclpy ends the executor on SIGINT. A KeyboardInterrupt on top of that could interrupt the clean-up.
     signal.signal(signal.SIGINT, lambda number, frame: None)
     try:
         rclpy.init(args=args)
     except (RCLError, UnknownROSArgsError) as error:
-        return _refused(name, error)
+        return _report(name, error)
     node = None
     try:
         node = make()
@@ -37,9 +39,9 @@ def run_node(name: str, make: Callable[[], N], spin: Callable[[N], None], args: 
     except ExternalShutdownException:
         pass
     except (NeuralSegError, ParameterException) as error:
-        return _refused(name, error)
+        return _report(name, error)
     except RCLError:
-        # Told to stop while it starts, what the node does next fails, as its context is gone.
+        # A signal during the start shuts the context down, and the node's next call to rclpy fails.
         if rclpy.ok():
             raise
     finally:
@@ -49,6 +51,6 @@ def run_node(name: str, make: Callable[[], N], spin: Callable[[N], None], args: 
     return 0
 
 
-def _refused(name: str, error: Exception) -> int:
+def _report(name: str, error: Exception) -> int:
     print(f"{name}: {one_line(error)}", file=sys.stderr)
-    return _BAD_INPUT
+    return _BAD_INPUT_STATUS

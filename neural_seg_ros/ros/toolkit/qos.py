@@ -1,9 +1,9 @@
-"""Quality of service of every topic by role; all can be overridden by parameters.
+"""Quality of service of every topic by role; parameters can override all of it.
 
-A topic's profile is overridden with ``qos_overrides.<topic>.<subscription or publisher>.<policy>``, for example
-``qos_overrides./camera/image_raw.subscription.reliability: reliable``, when ``OVERRIDES`` is given as
-``qos_overriding_options``. rclpy writes what is overridden into the profile it was given: give it a copy, or the next
-topic gets the same. ``Endpoints`` does both.
+The parameter ``qos_overrides.<topic>.<subscription or publisher>.<policy>`` overrides a topic's profile, for example
+``qos_overrides./camera/image_raw.subscription.reliability: reliable``, if the endpoint is created with ``OVERRIDES`` as
+``qos_overriding_options``. rclpy writes the overrides into the profile it is given, so each endpoint needs its own
+copy. ``Endpoints`` does both.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from __future__ import annotations
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
-# Only the newest frame counts, and best effort matches reliable and best-effort cameras alike.
+# Only the newest frame counts. Best effort matches both reliable and best-effort cameras.
 IMAGE_INPUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 CAMERA_INFO_INPUT = IMAGE_INPUT
-# Several topics that are joined by stamp: none may be lost while another is worked on. Best effort matches all of them.
+# Topics that are matched by stamp: none may be lost while another is processed. Best effort matches every publisher.
 STAMPED_INPUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 # No click may be lost, and a drawing tool may send many at once.
 ANNOTATION_INPUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE)
 # Reliable matches every subscriber; RViz asks for it by default.
 OUTPUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
-# What few read, and late.
+# Reports have few subscribers, which may be slow to read them.
 REPORT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE)
-# Every image counts, in and out, in lock-step: who publishes to it must be reliable too.
+# In lock-step every image counts, in and out, so the camera's publisher must be reliable too.
 LOCK_STEP = QoSProfile(history=HistoryPolicy.KEEP_ALL, reliability=ReliabilityPolicy.RELIABLE)
-# Kept for subscribers that come later.
+# The last message is also for subscribers that come later.
 LATCHED = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
     depth=1,

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from rclpy.duration import Duration
-from rclpy.qos import (
-    DurabilityPolicy,
-    LivelinessPolicy,
-    QoSCompatibility,
-    QoSProfile,
-    ReliabilityPolicy,
-    qos_check_compatible,
-)
+from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 
 from neural_seg_ros.ros.toolkit.qos_parameters import NO_LIMIT, SUBSCRIPTION, parameter_name, parameter_value
 
 _UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"
+# Policies that can be incompatible.
+_POLICIES = ("reliability", "durability", "deadline", "liveliness", "liveliness_lease_duration")
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """An endpoint of another node that does not match ours.
+    """An endpoint of another node that does not match an endpoint of this node.
 
     topic   resolved name
-    policy  what they differ in: a policy of the quality of service, or ``type``
+    policy  policy of the quality of service that differs, or ``type``
     node    full name of the other node
-    text    one line: what is offered, what is requested, and the remedy
+    text    one line: the offer, the request and the remedy
     """
 
     topic: str
@@ -40,13 +35,13 @@ class Mismatch:
 def mismatches(
     topic: str, side: str, kind: str, profile: QoSProfile, others: Iterable[Any], *, fixed: bool = False
 ) -> list[Mismatch]:
-    """List the other side's endpoints that do not match ours, several of a node once.
+    """List the other side's endpoints that do not match ours; equal ones of a node are listed once.
 
     topic   resolved name
-    side    ours: ``subscription`` or ``publisher``
+    side    our side: ``subscription`` or ``publisher``
     kind    our message type as ``package/msg/Name``
     others  rclpy's TopicEndpointInfo of the other side
-    fixed   our profile is no parameter's: that is no remedy
+    fixed   True if no parameter sets our profile, so that none is proposed as the remedy
     """
     found = []
     for other in others:
@@ -57,37 +52,28 @@ def mismatches(
         offered, requested = profile, other.qos_profile
         if side == SUBSCRIPTION:
             offered, requested = requested, offered
-        # rclpy judges; the rules say which policy it is, as rclpy's reason is a sentence.
-        if qos_check_compatible(offered, requested)[0] != QoSCompatibility.ERROR:
-            continue
-        for policy, falls_short in _RULES.items():
-            if falls_short(getattr(offered, policy), getattr(requested, policy)):
+        for policy in _POLICIES:
+            if not _compatible(policy, offered, requested):
                 text = _policy_text(topic, side, policy, node, offered, requested, fixed)
                 found.append(Mismatch(topic, policy, node, text))
     return list(dict.fromkeys(found))
 
 
-def _falls_short(weak: Any, strong: Any) -> Callable[[Any, Any], bool]:
-    return lambda offered, requested: bool(offered == weak and requested == strong)
+def _compatible(policy: str, offered: QoSProfile, requested: QoSProfile) -> bool:
+    """Return whether one policy is compatible, by rclpy's rules.
+
+    rclpy compares whole profiles and names the policies in a sentence, so each policy is compared by itself.
+    """
+    offer, request = _only(policy, offered), _only(policy, requested)
+    return bool(qos_check_compatible(offer, request)[0] != QoSCompatibility.ERROR)
 
 
-def _is_longer(offered: Duration, requested: Duration) -> bool:
-    return _limit(requested) < _limit(offered)
-
-
-def _limit(duration: Duration) -> int:
-    """Return nanoseconds; no limit is 0 in a request and NO_LIMIT in the middleware's answer."""
-    return int(duration.nanoseconds) or NO_LIMIT
-
-
-# By policy: whether an offer falls short of a request.
-_RULES: dict[str, Callable[[Any, Any], bool]] = {
-    "reliability": _falls_short(ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE),
-    "durability": _falls_short(DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL),
-    "deadline": _is_longer,
-    "liveliness": _falls_short(LivelinessPolicy.AUTOMATIC, LivelinessPolicy.MANUAL_BY_TOPIC),
-    "liveliness_lease_duration": _is_longer,
-}
+def _only(policy: str, profile: QoSProfile) -> QoSProfile:
+    value = getattr(profile, policy)
+    if isinstance(value, Duration) and not value.nanoseconds:
+        # No limit is 0 in our profiles and NO_LIMIT in the graph's.
+        value = Duration(nanoseconds=NO_LIMIT)
+    return QoSProfile(depth=1, **{policy: value})
 
 
 def _policy_text(
@@ -103,8 +89,8 @@ def _policy_text(
 
 
 def _type_text(topic: str, side: str, kind: str, node: str, other: str) -> str:
-    does, ours = ("publishes", "expected") if side == SUBSCRIPTION else ("expects", "published")
-    return f"{topic}: {node} {does} {other}, {kind} is {ours} here; remap one of them"
+    theirs, ours = ("publishes", "expected") if side == SUBSCRIPTION else ("expects", "published")
+    return f"{topic}: {node} {theirs} {other}, {kind} is {ours} here; remap one of them"
 
 
 def _node_name(info: Any) -> str:

@@ -1,7 +1,7 @@
-"""The quality of service of a topic as parameters: ``qos_overrides.<topic>.<subscription or publisher>.<policy>``.
+"""Parameters for the QoS of a topic: ``qos_overrides.<topic>.<subscription or publisher>.<policy>``.
 
-The names are rclpy's own, which reads them when it creates the endpoint. They are declared here before, for what rclpy
-does not do: a range or the choices with each, and one line for a value that is not accepted.
+rclpy defines the names, and reads the parameters when it creates an endpoint. They are declared here first, to give
+each a range or choices, and an error of one line for an invalid value.
 """
 
 from __future__ import annotations
@@ -17,24 +17,26 @@ from neural_seg_ros.ros.toolkit.node_parameters import descriptor
 from neural_seg_ros.ros.toolkit.qos import OVERRIDES
 
 SUBSCRIPTION, PUBLISHER = "subscription", "publisher"
-# The middleware's word for no limit, where a parameter says 0.
+# Nanoseconds that the middleware uses for no limit; a parameter says 0.
 NO_LIMIT = 2**63 - 1
-_WORDS: dict[QoSPolicyKind, Any] = {
+_ENUMS: dict[QoSPolicyKind, Any] = {
     QoSPolicyKind.RELIABILITY: ReliabilityPolicy,
     QoSPolicyKind.DURABILITY: DurabilityPolicy,
     QoSPolicyKind.HISTORY: HistoryPolicy,
     QoSPolicyKind.LIVELINESS: LivelinessPolicy,
 }
-_NUMBERS = {
-    QoSPolicyKind.DEPTH: "messages kept with history keep_last",
-    QoSPolicyKind.DEADLINE: "nanoseconds between messages at most, 0 for no limit",
-    QoSPolicyKind.LIFESPAN: "nanoseconds after which a message is no longer sent, 0 for no limit",
-    QoSPolicyKind.LIVELINESS_LEASE_DURATION: "nanoseconds within which to show to be alive, 0 for no limit",
+_NUMBER_HELP = {
+    QoSPolicyKind.DEPTH: "number of messages kept with history keep_last",
+    QoSPolicyKind.DEADLINE: "longest time between messages in nanoseconds, 0 for no limit",
+    QoSPolicyKind.LIFESPAN: "age in nanoseconds above which a message is no longer delivered, 0 for no limit",
+    QoSPolicyKind.LIVELINESS_LEASE_DURATION: (
+        "longest time in nanoseconds between signs of life of a publisher, 0 for no limit"
+    ),
 }
 
 
 def parameter_name(topic: str, side: str, policy: str) -> str:
-    """Name of the parameter; ``topic`` is the resolved name."""
+    """Return the name of the parameter; ``topic`` is the resolved name."""
     return f"qos_overrides.{topic}.{side}.{policy}"
 
 
@@ -47,17 +49,17 @@ def declare(node: Node, topic: str, side: str, profile: QoSProfile) -> None:
     """Declare the parameters of one endpoint, with the values of a profile as defaults.
 
     topic  resolved name
-    Raises ConfigError, or rclpy's ParameterException, for a value that is given and not accepted.
+    Raises ConfigError, or rclpy's ParameterException, for an invalid value.
     """
     for kind in policies(side):
         entry = _option(topic, side, kind, profile)
-        # Two topics may be remapped to one.
+        # Two topics may be remapped to the same name.
         if not node.has_parameter(entry.name):
             entry.check(node.declare_parameter(entry.name, entry.default, descriptor(entry)).value)
 
 
 def parameter_value(policy: str, profile: QoSProfile) -> str | int:
-    """Format a policy of a profile as a parameter: a word, or a number."""
+    """Convert a policy of a profile to the value of its parameter: a word or a number."""
     value = getattr(profile, policy)
     if isinstance(value, Duration):
         return int(value.nanoseconds) if value.nanoseconds < NO_LIMIT else 0
@@ -68,7 +70,7 @@ def _option(topic: str, side: str, kind: QoSPolicyKind, profile: QoSProfile) -> 
     policy = kind.name.lower()
     name, default = parameter_name(topic, side, policy), parameter_value(policy, profile)
     about = f"{policy.replace('_', ' ')} of the {side} of {topic}"
-    if kind in _WORDS:
-        choices = tuple(word.lower() for word in _WORDS[kind].__members__ if word != "UNKNOWN")
+    if kind in _ENUMS:
+        choices = tuple(word.lower() for word in _ENUMS[kind].__members__ if word != "UNKNOWN")
         return Option(name, str, default, about, choices=choices, fixed=True)
-    return Option(name, int, default, f"{about}: {_NUMBERS[kind]}", low=0, high=NO_LIMIT, fixed=True)
+    return Option(name, int, default, f"{about}: {_NUMBER_HELP[kind]}", low=0, high=NO_LIMIT, fixed=True)

@@ -1,4 +1,4 @@
-"""Log lines that a stream of bad messages cannot turn into a flood."""
+"""A log with a bounded rate, so that a stream of bad messages does not flood it."""
 
 from __future__ import annotations
 
@@ -12,74 +12,79 @@ from rclpy.node import Node
 
 from neural_seg_ros.errors import error_text
 
-_PERIOD = 5.0
-_KINDS = 100
-_OTHERS = "others"
+_PERIOD_SECONDS = 5.0
+_MAX_KINDS = 100
+_OTHER_KINDS = "others"
 
 
 @dataclass
 class _Line:
-    logged: float
-    held_back: int = 0
+    logged_at: float
+    suppressed: int = 0
 
 
 class ThrottledLog:
-    """A log that writes the first line of a kind at once, then one each period, with the number held back.
+    """A log that writes the first line of a kind at once, then one per period, with the number of suppressed lines.
 
-    Any thread may log. Nothing is logged once the node's context is shut down.
+    period  seconds
+    clock   returns the time in seconds
+
+    Any thread may log. Nothing is logged after the node's context is shut down.
     """
 
-    def __init__(self, node: Node, period: float = _PERIOD, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, node: Node, period: float = _PERIOD_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._node, self._period, self._clock = node, period, clock
         self._lock = threading.Lock()
         self._lines: dict[Hashable, _Line] = {}
 
     def refused(self, source: str, error: BaseException) -> None:
-        """Log an error; its kind is its source (a topic), its type and the field that it names."""
+        """Log an error; its kind is its source (a topic), its type and the field in its message."""
         text = error_text(error)
-        named, colon, _ = text.partition(": got")
-        self.error((source, type(error), named if colon else ""), text)
+        field, colon, _ = text.partition(": got")
+        self.error((source, type(error), field if colon else ""), text)
 
     def guard(self, source: str, callback: Callable[..., None]) -> Callable[..., None]:
-        """Wrap the callback of a source: exceptions are logged as ``refused`` and do not end the node."""
+        """Return a callback that logs exceptions by ``refused``, so that they do not end the node."""
 
         def call(*arguments: Any) -> None:
             try:
                 callback(*arguments)
-            except Exception as error:  # whatever it is, the next message has nothing to do with it
+            except Exception as error:  # of any kind: the next message may be fine
                 self.refused(source, error)
 
         return call
 
     def error(self, kind: Hashable, text: str) -> None:
-        line = self._admitted(kind, text)
+        line = self._line_to_log(kind, text)
         if line is not None:
             self._node.get_logger().error(line)
 
     def warning(self, kind: Hashable, text: str) -> None:
-        line = self._admitted(kind, text)
+        line = self._line_to_log(kind, text)
         if line is not None:
             self._node.get_logger().warning(line)
 
     def info(self, kind: Hashable, text: str) -> None:
-        line = self._admitted(kind, text)
+        line = self._line_to_log(kind, text)
         if line is not None:
             self._node.get_logger().info(line)
 
-    def _admitted(self, kind: Hashable, text: str) -> str | None:
-        """Return the line to log now, if any."""
+    def _line_to_log(self, kind: Hashable, text: str) -> str | None:
+        """Return the line to log now, or None."""
         if not self._node.context.ok():
             return None
         now = self._clock()
         with self._lock:
-            # Kinds may name what a sender chose, so there must be no end of neither memory nor lines.
-            if kind not in self._lines and len(self._lines) >= _KINDS:
-                self._lines = {key: line for key, line in self._lines.items() if now - line.logged < self._period}
-            if kind not in self._lines and len(self._lines) >= _KINDS:
-                kind = _OTHERS
+            # A sender can choose text that is part of a kind, so both memory and the number of lines are bounded.
+            if kind not in self._lines and len(self._lines) >= _MAX_KINDS:
+                self._lines = {key: line for key, line in self._lines.items() if now - line.logged_at < self._period}
+            if kind not in self._lines and len(self._lines) >= _MAX_KINDS:
+                kind = _OTHER_KINDS
             line = self._lines.get(kind)
-            if line is not None and now - line.logged < self._period:
-                line.held_back += 1
+            if line is not None and now - line.logged_at < self._period:
+                line.suppressed += 1
                 return None
             self._lines[kind] = _Line(now)
-        return f"{text} ({line.held_back} more like this before)" if line is not None and line.held_back else text
+        return f"{text} ({line.suppressed} more like this before)" if line is not None and line.suppressed else text

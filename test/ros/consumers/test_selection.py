@@ -11,7 +11,7 @@ import pytest
 
 from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.ros.consumers.selection import Selection, label_names
-from neural_seg_ros.ros.toolkit.node_parameters import written
+from neural_seg_ros.ros.toolkit.node_parameters import selection_text
 
 NAMES = {0: "background", 1: "cup", 7: "robot arm"}
 
@@ -62,7 +62,7 @@ def test_classes_known_beforehand() -> None:
     ],
 )
 def test_a_selection_as_ros_gives_it(value: Any, text: Any) -> None:
-    assert written(value) == text
+    assert selection_text(value) == text
 
 
 def test_label_names_of_either_message() -> None:

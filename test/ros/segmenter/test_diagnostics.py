@@ -54,36 +54,44 @@ KEYS = {
 
 
 def status(**figures: Any) -> LiveStatus:
-    """Return the report of a healthy session, with the given figures."""
-    well = replace(Counters().snapshot(True, 0), frames_in=100, fps_in=15.0, silent=0.05, psnr=20.0)
-    return replace(well, **figures)
+    """Return the status of a healthy session, with the given figures changed."""
+    healthy = replace(Counters().snapshot(True, 0), frames_in=100, fps_in=15.0, silent=0.05, psnr=20.0)
+    return replace(healthy, **figures)
 
 
 def report(**figures: Any) -> Report:
-    of = {"state": "active", "status": status(), "class_names": {1: "dog"}, "memory": 2**20, "device": "cpu", **figures}
-    return Report(name="/segmenter", **of)
+    values = {
+        "state": "active",
+        "status": status(),
+        "class_names": {1: "dog"},
+        "memory": 2**20,
+        "device": "cpu",
+        **figures,
+    }
+    return Report(name="/segmenter", **values)
 
 
-def said(made: Report) -> tuple[bytes, str]:
-    (entry,) = diagnostics(made, NOW).status
+def health(report: Report) -> tuple[bytes, str]:
+    """Return level and message in the diagnostics."""
+    (entry,) = diagnostics(report, NOW).status
     return entry.level, entry.message
 
 
 def test_levels() -> None:
-    assert said(report()) == (DiagnosticStatus.OK, "running")
-    assert said(report(state="inactive", status=None)) == (DiagnosticStatus.OK, "node is inactive")
-    assert said(report(status=status(enabled=False, silent=90.0))) == (DiagnosticStatus.OK, "disabled")
-    assert said(report(status=status(silent=9.0))) == (DiagnosticStatus.WARN, "no frames for 9 s")
-    assert said(report(status=status(silent=90.0))) == (DiagnosticStatus.ERROR, "no frames for 90 s")
-    assert said(report(status=status(silent=90.0), lock_step=True)) == (DiagnosticStatus.OK, "running")
-    assert said(report(status=status(lost=(1, 3)))) == (DiagnosticStatus.WARN, "lost: dog, 3")
+    assert health(report()) == (DiagnosticStatus.OK, "running")
+    assert health(report(state="inactive", status=None)) == (DiagnosticStatus.OK, "node is inactive")
+    assert health(report(status=status(enabled=False, silent=90.0))) == (DiagnosticStatus.OK, "disabled")
+    assert health(report(status=status(silent=9.0))) == (DiagnosticStatus.WARN, "no frames for 9 s")
+    assert health(report(status=status(silent=90.0))) == (DiagnosticStatus.ERROR, "no frames for 90 s")
+    assert health(report(status=status(silent=90.0), lock_step=True)) == (DiagnosticStatus.OK, "running")
+    assert health(report(status=status(lost=(1, 3)))) == (DiagnosticStatus.WARN, "lost: dog, 3")
 
 
 def test_problems_are_sorted_and_mismatches_always_count() -> None:
     worse = report(status=status(silent=90.0, lost=(1,)), mismatches=(MISMATCH,), limits=HealthConfig())
-    assert said(worse) == (DiagnosticStatus.ERROR, f"no frames for 90 s; {MISMATCH.text}; lost: dog")
+    assert health(worse) == (DiagnosticStatus.ERROR, f"no frames for 90 s; {MISMATCH.text}; lost: dog")
     inactive = report(state="inactive", mismatches=(MISMATCH,))
-    assert said(inactive) == (DiagnosticStatus.WARN, MISMATCH.text)
+    assert health(inactive) == (DiagnosticStatus.WARN, MISMATCH.text)
     values = {entry.key: entry.value for entry in diagnostics(inactive, NOW).status[0].values}
     assert values["mismatch /image reliability"] == MISMATCH.text
 
@@ -100,7 +108,7 @@ def test_the_status_for_dashboards() -> None:
     assert (figures["lost"], figures["mismatches"]) == (["dog", "3"], [MISMATCH.text])
 
 
-def test_what_is_not_known_is_null() -> None:
+def test_unknown_figures_are_null() -> None:
     unknown = json.loads(status_text(report(status=status(psnr=float("nan"))), NOW))
     assert [key for key, value in unknown.items() if value is None] == [
         "mask_latency_ms",
@@ -123,28 +131,28 @@ def test_a_limit_changes_while_the_node_runs(probe: Any) -> None:
     probe.until(lambda: rig.status().level == DiagnosticStatus.OK, what="no error")
 
 
-def test_the_status_comes_in_any_state_for_subscribers_only(probe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[str] = []
+def test_status_is_published_in_any_state(probe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
 
     def counted(report: Report, stamp: Any) -> str:
-        made.append(status_text(report, stamp))
-        return made[-1]
+        texts.append(status_text(report, stamp))
+        return texts[-1]
 
     monkeypatch.setattr("neural_seg_ros.ros.segmenter.node.status_text", counted)
     rig = Rig(probe, autostart=False)
     rig.status()
-    assert not made
+    assert not texts
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    heard = probe.listen(String, "/segmenter/status", latched)
+    received = probe.listen(String, "/segmenter/status", latched)
 
     def states() -> list[str]:
-        return [json.loads(message.data)["state"] for message in heard]
+        return [json.loads(message.data)["state"] for message in received]
 
     probe.until(lambda: "unconfigured" in states(), what="the status before it is configured")
     assert rig.change(Transition.TRANSITION_CONFIGURE)
     assert rig.change(Transition.TRANSITION_ACTIVATE)
     probe.until(lambda: "active" in states(), what="the status of the active node")
-    earlier = [message.data for message in heard]
+    earlier = [message.data for message in received]
     late = probe.listen(String, "/segmenter/status", latched)
-    probe.until(lambda: late, what="a status for who comes late")
+    probe.until(lambda: late, what="a status for a late subscriber")
     assert late[0].data in earlier

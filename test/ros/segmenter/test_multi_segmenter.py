@@ -1,4 +1,4 @@
-"""Several cameras in one process, over real DDS: each has masks of its own, and none ends or starves another."""
+"""Several cameras in one process, over real DDS: each gets its own masks, and none ends or starves another."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def picture(number: int) -> Any:
 
 
 class Camera:
-    """Publishes images of one camera, clicks on it, and hears its masks."""
+    """A publisher of the images of one camera and of clicks, and a subscriber of its masks."""
 
     def __init__(self, probe: Any, name: str) -> None:
         self.probe, self.name, self.second = probe, name, 0
@@ -60,7 +60,7 @@ class Camera:
         return bool(self.images.get_subscription_count() and self.clicks.get_subscription_count())
 
     def frame(self) -> Header:
-        """Publish the next image; its header."""
+        """Publish the next image; return its header."""
         self.second += 1
         header = Header(frame_id=self.name)
         header.stamp.sec = self.second
@@ -68,7 +68,7 @@ class Camera:
         return header
 
     def show(self) -> Any:
-        """Publish the next image; the newest mask of it."""
+        """Publish the next image; wait for its mask and return it."""
         header = self.frame()
         self.probe.until(lambda: self.masks and self.masks[-1].header == header, what=f"a mask of {self.name}")
         return self.masks[-1]
@@ -83,7 +83,7 @@ class Camera:
 
 
 class Rig:
-    """Segmenters of the cameras in this process, and their cameras."""
+    """A multi_segmenter in this process, with its segmenters and cameras."""
 
     def __init__(self, probe: Any, arguments: Sequence[str], namespace: str = "") -> None:
         self.probe = probe
@@ -102,7 +102,7 @@ class Rig:
 
 @pytest.fixture(autouse=True)
 def threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restore the thread settings of the user, which the node shares out in the environment."""
+    """Set a number of threads, because the node would set it in the environment for all later tests."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
@@ -126,7 +126,7 @@ def test_each_camera_answers_its_own_clicks(probe: Any, arguments: list[str], tm
         assert camera.show().header.frame_id == camera.name
     front.click(20.0, 15.0)
     probe.until(lambda: 1 in front.labels(), what="the answer to the click")
-    assert set(rear.show().data) == {255}, "nobody clicked there"
+    assert set(rear.show().data) == {255}, "no clicks on this camera"
     rear.click(20.0, 15.0)
     probe.until(lambda: 1 in rear.labels(), what="the answer to the click")
     assert probe.call(Trigger, "/rear/segmenter/clear").success
@@ -139,28 +139,28 @@ def test_each_camera_answers_its_own_clicks(probe: Any, arguments: list[str], tm
 
 
 @pytest.mark.parametrize(
-    ("parameter", "named", "made"),
+    ("parameter", "reason", "names"),
     [
         ("field: {size: 1}", "field.size", ["/rear/segmenter"]),
         ("device: nonsense", "nonsense", ["/front/segmenter", "/rear/segmenter"]),
     ],
 )
 def test_bad_parameters_of_one_camera_spare_the_other(
-    probe: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], parameter: str, named: str, made: list[str]
+    probe: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], parameter: str, reason: str, names: list[str]
 ) -> None:
     own = f"/front/segmenter:\n  ros__parameters:\n    {parameter}\n"
     rig = Rig(probe, arguments_for(tmp_path, file=own))
-    assert rig.names() == made
-    (refused,) = (line for line in capfd.readouterr().err.splitlines() if named in line)
+    assert rig.names() == names
+    (refused,) = (line for line in capfd.readouterr().err.splitlines() if reason in line)
     assert "front" in refused
-    if len(made) == 2:
+    if len(names) == 2:
         assert probe.call(GetState, "/front/segmenter/get_state").current_state.label == "unconfigured"
     rear = rig.cameras[1]
     probe.until(rear.connected)
     rear.show()
 
 
-def test_parameters_are_a_cameras_own_or_common_to_all(probe: Any, tmp_path: Path) -> None:
+def test_parameters_of_one_camera_or_of_all(probe: Any, tmp_path: Path) -> None:
     own = "/front/segmenter:\n  ros__parameters:\n    {session_name: kitchen, field: {width: 16}}\n"
     rig = Rig(probe, arguments_for(tmp_path, "-p", "active_class:=3", file=own))
     names = ("session_name", "field.width", "field.size", "active_class")
@@ -169,7 +169,7 @@ def test_parameters_are_a_cameras_own_or_common_to_all(probe: Any, tmp_path: Pat
     assert rear == ["session", 8, 32, 3]
 
 
-def test_a_launch_file_may_name_the_node_and_its_namespace(probe: Any, tmp_path: Path) -> None:
+def test_node_and_namespace_can_be_named(probe: Any, tmp_path: Path) -> None:
     named = ("-r", "__node:=cameras", "-r", "__ns:=/robot", "-r", "/robot/rear/image:=/robot/rear/image_raw")
     rig = Rig(probe, arguments_for(tmp_path, *named), "robot/")
     assert rig.node.get_fully_qualified_name() == "/robot/cameras"
@@ -190,33 +190,33 @@ def test_a_failing_destroy_keeps_no_other_segmenter_alive(
     destroy = front.destroy_node
 
     def fail() -> None:
-        raise RuntimeError("no end")
+        raise RuntimeError("destroy failed")
 
     monkeypatch.setattr(front, "destroy_node", fail)
     worker = rear._live._thread
     try:
-        with pytest.raises(RuntimeError, match="no end"):
+        with pytest.raises(RuntimeError, match="destroy failed"):
             probe.remove(rig.node)
         assert (rear._live, worker.is_alive()) == (None, False)
-        probe.until(lambda: "multi_segmenter" not in probe.node.get_node_names(), 10, "that its own node is gone")
+        probe.until(lambda: "multi_segmenter" not in probe.node.get_node_names(), 10, "the end of multi_segmenter")
     finally:
         destroy()
 
 
 @pytest.mark.parametrize("names", [None, ["front", "front"], ["front", "re ar"], [""]])
-def test_names_that_are_not_accepted_are_refused(ros: Any, names: list[str] | None) -> None:
+def test_invalid_camera_names_are_refused(ros: Any, names: list[str] | None) -> None:
     given = [] if names is None else [Parameter("cameras", value=names)]
     with pytest.raises(ConfigError, match=r"cameras: got .*, accepted: a list"):
         MultiSegmenter(parameter_overrides=given)
 
 
-def test_with_no_camera_left_there_is_nothing_to_run(ros: Any) -> None:
+def test_without_a_valid_camera_it_does_not_start(ros: Any) -> None:
     given = [Parameter("cameras", value=list(CAMERAS))]
     with pytest.raises(ConfigError, match=r"cameras: got .*, accepted: at least one"):
         MultiSegmenter(["--ros-args", "-p", "field.size:=1"], parameter_overrides=given)
 
 
-def test_what_names_the_node_of_the_process_names_no_camera() -> None:
+def test_node_name_rules_are_not_passed_on() -> None:
     given = ["prog", "x", "--ros-args", "-r", "__ns:=/a", "--remap", "__node:=b", "-r", "image:=c", "-p", "d:=1"]
     assert ros_arguments([*given, "--", "y"]) == ["-r", "image:=c", "-p", "d:=1"]
     assert ros_arguments(["prog"]) == []
@@ -252,7 +252,7 @@ def test_no_camera_starves_and_sigint_exits_with_0(probe: Any, arguments: list[s
         probe.until(lambda: front.connected() and rear.connected(), 60, "the start of the node")
 
         def all_answered(masks: int) -> bool:
-            # More than can be answered.
+            # More frames than the segmenters can process.
             for camera in cameras:
                 camera.frame()
             return all(len(camera.masks) >= masks for camera in cameras)

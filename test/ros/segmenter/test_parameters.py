@@ -1,4 +1,4 @@
-"""The segmenter's parameters: declared from the options, described, and changed or refused with a reason."""
+"""The segmenter's parameters: declaration from options, descriptions, changes, and refusals with a reason."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ class Rig:
 
 @pytest.fixture
 def rig(ros: Any) -> Iterator[Rig]:
-    made = Rig(ros)
-    yield made
-    made.node.destroy_node()
+    rig = Rig(ros)
+    yield rig
+    rig.node.destroy_node()
 
 
 def all_options() -> dict[str, Any]:
@@ -127,7 +127,7 @@ def test_a_bad_change_is_refused_with_the_reason(rig: Rig, name: str, value: Any
     assert not rig.applied
 
 
-def test_what_is_fixed_is_read_only(rig: Rig) -> None:
+def test_fixed_options_are_read_only(rig: Rig) -> None:
     fixed = {name for name, option in all_options().items() if option.fixed}
     assert fixed == {option.name for option in options_of(StartConfig)} | {"live.lock_step"}
     assert fixed == {name for name in all_options() if rig.node.describe_parameter(name).read_only}
@@ -138,14 +138,14 @@ def test_names_of_classes() -> None:
     assert names_of((1, 5), {1: "dog"}) == "dog, 5"
 
 
-def test_what_the_session_refuses_is_refused(rig: Rig) -> None:
+def test_a_refusal_by_the_session_is_passed_on(rig: Rig) -> None:
     rig.refuses = "label_bits: cannot change while there are annotations"
     result = rig.set("label_bits", 16)
     assert (result.successful, result.reason) == (False, rig.refuses)
     assert rig.node.get_parameter("label_bits").value == 8
 
 
-def test_a_start_value_that_is_not_accepted_is_an_error(ros: Any) -> None:
+def test_invalid_start_values_are_errors(ros: Any) -> None:
     for name, value in (("field.width", 1), ("answer", "nonsense"), ("preset", "nonsense"), ("label_bits", 9)):
         with pytest.raises((ConfigError, ParameterException), match=name):
             Rig(ros, **{name: value})
@@ -176,7 +176,7 @@ def test_a_loaded_session_must_fit_the_parameters(ros: Any) -> None:
     rig.node.destroy_node()
 
 
-def test_what_fails_while_it_is_applied_is_refused(rig: Rig) -> None:
+def test_an_error_in_apply_refuses_the_change(rig: Rig) -> None:
     def fail(old: Settings, new: Settings) -> None:
         raise RuntimeError("out of memory")
 
@@ -186,12 +186,12 @@ def test_what_fails_while_it_is_applied_is_refused(rig: Rig) -> None:
 
 
 def test_the_parameters_file_is_up_to_date() -> None:
-    assert CONFIG_FILE.read_text() == parameters_file(), "python -m neural_seg_ros.ros.generated.parameters_yaml"
+    assert CONFIG_FILE.read_text() == parameters_file(), "make generated"
 
 
 def test_the_parameters_file_lists_every_default(rig: Rig) -> None:
     text = parameters_file()
-    # The values of the session are commented out, so that the preset has the word.
+    # The values of the session are commented out, so that the preset sets them.
     whole = "\n".join(line.replace("# ", "", 1) if _is_option(line) else line for line in text.splitlines())
     declared = {name: rig.node.get_parameter(name).value for name in (*all_options(), "class_names")}
     assert _listed(whole) == declared

@@ -1,4 +1,4 @@
-"""The segmenter over real DDS: what goes in, what comes out, and what it survives."""
+"""The segmenter over real DDS: inputs, outputs, services, lifecycle and errors."""
 
 from __future__ import annotations
 
@@ -107,10 +107,12 @@ def test_a_suggestion_comes_with_the_answering_mask(rig: Rig) -> None:
     assert suggestion.point.z == 0
     rig.show(101.25, image=picture(7))
     rig.probe.until(lambda: int(rig.values()["frames processed"]) == 2)
-    assert {seconds(message) for message in suggestions} == {100.25}, "a new frame alone asks nothing"
+    assert {seconds(message) for message in suggestions} == {100.25}, (
+        "a frame without an annotation gives no suggestion"
+    )
 
 
-def test_a_marker_names_its_class_and_is_taken_back_by_its_id(rig: Rig) -> None:
+def test_a_marker_names_its_class_and_is_removed_by_id(rig: Rig) -> None:
     rig.node.set_parameters([Parameter("class_names", value=["3:cup"])])
     publisher = rig.probe.node.create_publisher(ImageMarker, "/segmenter/annotation", 1)
     rig.probe.until(publisher.get_subscription_count)
@@ -194,7 +196,7 @@ def test_loading_a_session_brings_its_parameters(rig: Rig) -> None:
     assert rig.node.get_parameter("fit.click_steps").value == 4
 
 
-def test_disabled_no_masks_come_and_enabled_they_do(rig: Rig) -> None:
+def test_enable_stops_and_starts_masks(rig: Rig) -> None:
     rig.show(1.0)
     assert rig.probe.call(SetBool, "/segmenter/enable", SetBool.Request(data=False)).success
     rig.frame(2.0)
@@ -227,7 +229,7 @@ def test_resolution_may_change_and_keeps_the_classes(rig: Rig) -> None:
     assert set(mask.data) <= {0, 1}
 
 
-def test_time_may_jump_back(rig: Rig) -> None:
+def test_time_can_jump_back(rig: Rig) -> None:
     for second in (10.0, 11.0, 5.0, 6.0):
         rig.show(second)
     rig.masks.clear()
@@ -256,15 +258,15 @@ def test_outputs_without_subscribers_are_not_published(rig: Rig) -> None:
     assert set(published) == {"overlay"}
 
 
-def test_all_pictures_have_the_frames_header(rig: Rig) -> None:
+def test_all_images_have_the_frames_header(rig: Rig) -> None:
     topics = {"confidence": "mono8", "mask_color": "rgb8", "overlay": "rgb8"}
-    heard = {name: rig.probe.listen(Image, f"/segmenter/{name}") for name in topics}
+    received = {name: rig.probe.listen(Image, f"/segmenter/{name}") for name in topics}
     rig.probe.until(lambda: all(rig.node._outputs._images[name].get_subscription_count() for name in topics))
     rig.show(7.5)
     for name, encoding in topics.items():
-        rig.probe.until(lambda name=name: heard[name], what=name)
-        assert heard[name][-1].header == header(7.5)
-        assert heard[name][-1].encoding == encoding
+        rig.probe.until(lambda name=name: received[name], what=name)
+        assert received[name][-1].header == header(7.5)
+        assert received[name][-1].encoding == encoding
 
 
 def test_contours_need_no_annotations_and_keep_the_header(rig: Rig) -> None:
@@ -281,61 +283,63 @@ def test_contours_need_no_annotations_and_keep_the_header(rig: Rig) -> None:
     assert ids[HEIGHT * 3 // 8, WIDTH * 3 // 8] != ids[2, 2]
 
 
-def test_labels_are_there_for_who_comes_late(rig: Rig) -> None:
+def test_labels_reach_late_subscribers(rig: Rig) -> None:
     if have_vision_msgs():
         pytest.skip("labels are vision_msgs/LabelInfo here")
     assert rig.node.set_parameters([Parameter("class_names", value=["dog", "5:cat"])])[0].successful
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    heard = rig.probe.listen(String, "/segmenter/labels", latched)
-    rig.probe.until(lambda: heard)
-    assert json.loads(heard[-1].data) == {"1": "dog", "5": "cat"}
+    received = rig.probe.listen(String, "/segmenter/labels", latched)
+    rig.probe.until(lambda: received)
+    assert json.loads(received[-1].data) == {"1": "dog", "5": "cat"}
 
 
-@pytest.mark.parametrize("forgets", ["reset", "clear", "undo"])
-def test_a_class_that_is_forgotten_is_named_no_more(rig: Rig, forgets: str) -> None:
+@pytest.mark.parametrize("service", ["reset", "clear", "undo"])
+def test_forgotten_classes_are_no_longer_published(rig: Rig, service: str) -> None:
     if have_vision_msgs():
         pytest.skip("labels are vision_msgs/LabelInfo here")
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    heard = rig.probe.listen(String, "/segmenter/labels", latched)
+    received = rig.probe.listen(String, "/segmenter/labels", latched)
 
-    def named(names: dict[str, str]) -> bool:
-        return bool(heard) and json.loads(heard[-1].data) == names
+    def published(names: dict[str, str]) -> bool:
+        return bool(received) and json.loads(received[-1].data) == names
 
     rig.show(1.0)
     rig.click(20, 15, 1.0)
     rig.until_labeled(1.0)
-    rig.probe.until(lambda: named({"0": "background", "1": "1"}), what="the class that is clicked")
-    assert rig.trigger(forgets).success
+    rig.probe.until(lambda: published({"0": "background", "1": "1"}), what="the clicked class")
+    assert rig.trigger(service).success
     rig.show(2.0)
-    rig.probe.until(lambda: named({"0": "background"}), 10, "names without it")
+    rig.probe.until(lambda: published({"0": "background"}), 10, "names without it")
 
 
-def test_lost_classes_are_published_on_change_and_late(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_classes_are_published_on_change(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     lost: tuple[int, ...] = ()
     monkeypatch.setattr("neural_seg_ros.session.Session.lost", property(lambda session: lost))
     assert rig.node.set_parameters([Parameter("class_names", value=["dog", "5:cat"])])[0].successful
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    heard = rig.probe.listen(String, "/segmenter/lost", latched)
-    rig.probe.until(lambda: [message.data for message in heard] == [""], what="that nothing is lost")
+    received = rig.probe.listen(String, "/segmenter/lost", latched)
+    rig.probe.until(lambda: [message.data for message in received] == [""], what="an empty list of lost classes")
     rig.show(1.0)
     assert rig.status().message == "running"
     lost = (1, 3)
     rig.show(2.0)
     rig.show(3.0)
-    rig.probe.until(lambda: len(heard) > 1, what="what is lost")
+    rig.probe.until(lambda: len(received) > 1, what="the lost classes")
     status = rig.status()
     assert (status.level, status.message) == (DiagnosticStatus.WARN, "lost: dog, 3")
     assert {entry.key: entry.value for entry in status.values}["lost"] == "dog, 3"
     late = rig.probe.listen(String, "/segmenter/lost", latched)
-    rig.probe.until(lambda: [message.data for message in late] == ["dog, 3"], what="the same for who comes late")
+    rig.probe.until(
+        lambda: [message.data for message in late] == ["dog, 3"], what="the lost classes for a late subscriber"
+    )
     lost = ()
     rig.show(4.0)
-    rig.probe.until(lambda: len(heard) > 2, what="that nothing is lost any more")
-    assert [message.data for message in heard] == ["", "dog, 3", ""]
+    rig.probe.until(lambda: len(received) > 2, what="an empty list again")
+    assert [message.data for message in received] == ["", "dog, 3", ""]
     assert rig.status().message == "running"
 
 
-def test_an_inactive_node_is_silent_and_remembers(rig: Rig) -> None:
+def test_an_inactive_node_keeps_its_session(rig: Rig) -> None:
     rig.show(1.0)
     rig.click(20, 15)
     rig.until_labeled(1.0)
@@ -350,7 +354,7 @@ def test_an_inactive_node_is_silent_and_remembers(rig: Rig) -> None:
     assert 255 not in rig.show(3.0).data
 
 
-def test_cleaned_up_and_configured_again_it_starts_afresh(rig: Rig) -> None:
+def test_clean_up_starts_a_new_session(rig: Rig) -> None:
     rig.show(1.0)
     rig.click(20, 15)
     rig.until_labeled(1.0)
@@ -365,7 +369,7 @@ def test_cleaned_up_and_configured_again_it_starts_afresh(rig: Rig) -> None:
     assert set(rig.show(3.0).data) == {255}
 
 
-def test_without_autostart_it_waits_for_its_manager(probe: Any) -> None:
+def test_without_autostart_it_stays_unconfigured(probe: Any) -> None:
     rig = Rig(probe, autostart=False)
     assert rig.state() == "unconfigured"
     assert rig.change(Transition.TRANSITION_CONFIGURE)
@@ -378,7 +382,7 @@ def test_a_failing_session_leaves_the_node_unconfigured(probe: Any) -> None:
     assert rig.state() == "unconfigured"
 
 
-def test_a_start_that_fails_says_so_and_can_be_tried_again(
+def test_a_failed_start_can_be_retried(
     probe: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: Any) -> Any:
@@ -399,7 +403,7 @@ def test_a_start_that_fails_says_so_and_can_be_tried_again(
     rig.connected().show(1.0)
 
 
-def test_what_nobody_foresaw_is_refused_and_the_node_lives_on(rig: Rig) -> None:
+def test_unexpected_errors_do_not_end_the_node(rig: Rig) -> None:
     points = rig.probe.node.create_publisher(PointStamped, "/clicked_point", 1)
     rig.probe.until(points.get_subscription_count)
     rig.node._inputs._camera_info = "no camera info"
@@ -419,7 +423,7 @@ def test_subscribers_may_come_and_go(rig: Rig) -> None:
     rig.show(9.0)
 
 
-def test_a_refused_click_does_not_end_anything(rig: Rig) -> None:
+def test_a_refused_click_does_not_end_the_node(rig: Rig) -> None:
     rig.show(1.0)
     rig.click(1000, 15)
     rig.click(float("nan"), 15)
@@ -427,7 +431,7 @@ def test_a_refused_click_does_not_end_anything(rig: Rig) -> None:
     rig.until_labeled(1.0)
 
 
-def test_arguments_that_are_not_accepted_are_one_line() -> None:
+def test_invalid_arguments_give_one_line() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "neural_seg_ros.ros.segmenter.node", "--ros-args", "-p", "nonsense"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""docs/interface.md is what the code says, and what the code says is what running nodes have."""
+"""docs/interface.md agrees with the interfaces in the code, and these agree with running nodes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from neural_seg_ros.ros.toolkit.qos_parameters import PUBLISHER, SUBSCRIPTION, p
 pytestmark = pytest.mark.ros
 
 FILE = Path(__file__).parents[3] / "docs" / "interface.md"
-# What rclpy gives every node (/rosout once for all of a name, of an earlier test too), and every node with a lifecycle.
+# Names that rclpy adds to every node and every lifecycle node. Nodes of the same name share one /rosout.
 TOPICS = {("/rosout", "rcl_interfaces/msg/Log"), ("/parameter_events", "rcl_interfaces/msg/ParameterEvent")}
 SERVICES = {
     ("describe_parameters", "rcl_interfaces/srv/DescribeParameters"),
@@ -39,7 +39,7 @@ LIFECYCLE_SERVICES = {
     ("get_state", "lifecycle_msgs/srv/GetState"),
     ("get_transition_graph", "lifecycle_msgs/srv/GetAvailableTransitions"),
 }
-# What tf2_ros makes where it is installed: subscriptions, and a service.
+# Subscriptions and the service of tf2_ros, where it is installed.
 TF = {
     ("/tf", "tf2_msgs/msg/TFMessage"),
     ("/tf_static", "tf2_msgs/msg/TFMessage"),
@@ -51,17 +51,17 @@ def test_the_file_is_up_to_date() -> None:
     assert FILE.read_text() == interface_file(), "make generated"
 
 
-def test_every_node_is_looked_at() -> None:
+def test_every_node_is_tested() -> None:
     assert {interface.node for interface in NODES} == {interface.node for interface, _ in RUNNING}
 
 
 @pytest.mark.parametrize(("interface", "start"), RUNNING, ids=[start.__name__ for _, start in RUNNING])
-def test_the_graph_of_the_running_node_is_what_the_file_says(
+def test_running_nodes_match_the_file(
     probe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interface: Interface, start: Start
 ) -> None:
-    # Or a node of several cameras sets it for all tests after this one.
+    # multi_segmenter would set it for all later tests.
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    # A node of the same name from an earlier test may be collected late, and take what is this one's from the graph.
+    # A node of the same name from an earlier test, if collected later, would remove names from the graph.
     gc.collect()
     node = probe.add(start(tmp_path))
     own = {entry.name for entry, _ in interface.parameters()}
@@ -72,33 +72,33 @@ def test_the_graph_of_the_running_node_is_what_the_file_says(
 
     inputs, outputs = expected(interface.inputs), expected(interface.outputs)
 
-    def called(services: tuple[Service, ...]) -> set[tuple[str, str]]:
+    def resolved(services: tuple[Service, ...]) -> set[tuple[str, str]]:
         return {(node.resolve_service_name(s.name), type_name(s.kind)) for s in services}
 
-    services, clients = called(interface.services), called(interface.clients)
+    services, clients = resolved(interface.services), resolved(interface.clients)
     standard = SERVICES | (LIFECYCLE_SERVICES if interface.is_managed else set())
     services |= {(f"/{interface.node}/{name}", kind) for name, kind in standard}
     transitions = {(f"/{interface.node}/transition_event", "lifecycle_msgs/msg/TransitionEvent")}
     published = outputs | (transitions if interface.is_managed else set())
 
-    def graph(ask: Any) -> set[tuple[str, str]]:
-        return {(name, kind) for name, kinds in ask(interface.node, "/") for kind in kinds} - TOPICS - TF
+    def graph(query: Any) -> set[tuple[str, str]]:
+        return {(name, kind) for name, kinds in query(interface.node, "/") for kind in kinds} - TOPICS - TF
 
-    look = probe.node
-    probe.until(lambda: interface.node in look.get_node_names(), what="the node")
-    probe.until(lambda: graph(look.get_publisher_names_and_types_by_node) == published, what=f"{published}")
-    probe.until(lambda: graph(look.get_service_names_and_types_by_node) == services, what=f"{services}")
-    probe.until(lambda: graph(look.get_client_names_and_types_by_node) == clients, what=f"{clients}")
-    probe.until(lambda: graph(look.get_subscriber_names_and_types_by_node) == inputs, what=f"{inputs}")
+    observer = probe.node
+    probe.until(lambda: interface.node in observer.get_node_names(), what="the node")
+    probe.until(lambda: graph(observer.get_publisher_names_and_types_by_node) == published, what=f"{published}")
+    probe.until(lambda: graph(observer.get_service_names_and_types_by_node) == services, what=f"{services}")
+    probe.until(lambda: graph(observer.get_client_names_and_types_by_node) == clients, what=f"{clients}")
+    probe.until(lambda: graph(observer.get_subscriber_names_and_types_by_node) == inputs, what=f"{inputs}")
 
     request = ListParameters.Request()
     listed = set(probe.call(ListParameters, f"/{interface.node}/list_parameters", request).result.names)
     fixed = {node.resolve_topic_name(t.name) for t in (*interface.inputs, *interface.outputs) if t.fixed}
-    quality = {
+    qos_parameters = {
         f"qos_overrides.{name}.{side}.{policy.name.lower()}"
         for side, topics in ((SUBSCRIPTION, inputs), (PUBLISHER, outputs))
         for name, _ in topics
         if name not in fixed
         for policy in policies(side)
     }
-    assert listed == own | quality | PARAMETERS
+    assert listed == own | qos_parameters | PARAMETERS

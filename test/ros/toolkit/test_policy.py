@@ -1,4 +1,4 @@
-"""The SROS2 policy allows what the nodes do and no more: compared with nodes that run, in a namespace and without."""
+"""The SROS2 policy allows exactly the names that running nodes use, with a namespace and without."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ pytestmark = pytest.mark.ros
 
 POLICY = Path(__file__).resolve().parents[3] / "config" / "sros2_policy.xml"
 RULES = {"topics": ("publish", "subscribe"), "services": ("reply", "request")}
-# What is allowed without a use here: tf2_ros may be missing, and rclcpp would listen to changes of parameters.
+# Names that are allowed and may be unused here: tf2_ros may be missing, and only rclcpp reads /parameter_events.
 TF = {"subscribe": {"/tf", "/tf_static"}, "reply": {"tf2_frames"}}
 MISSING = {"subscribe": {"/parameter_events"}, "publish": set(), "reply": set(), "request": set()}
-# The policy has the topics of the segmenter that a canvas looks for by default.
+# The policy has the topics of the canvas's default segmenter only.
 BY_DEFAULT = [(interface, start) for interface, start in RUNNING if interface in NODES]
 Names = dict[str, set[str]]
 
 
 def allowed(profile: ET.Element, namespace: str | None = None) -> Names:
-    """Full names by what is allowed with them, as SROS2 makes them; everything in the profile is known to its schema.
+    """Return the full names in a profile by permission, resolved as SROS2 does; check the profile's schema.
 
-    namespace  in place of the profile's own
+    namespace  replaces the profile's own; None: keep it
     """
     names: Names = {rule: set() for rules in RULES.values() for rule in rules}
     node, given = str(profile.get("node")), str(profile.get("ns")) if namespace is None else namespace
@@ -46,14 +46,14 @@ def allowed(profile: ET.Element, namespace: str | None = None) -> Names:
         assert group.tag in RULES
         for rule, value in group.attrib.items():
             assert (rule in RULES[group.tag], value) == (True, "ALLOW")
-            # No name of ROS, but what DDS takes for any name.
+            # The wildcard of DDS is no valid ROS name.
             names[rule] |= {expand_topic_name(str(e.text).replace("*", "ANY"), node, given) for e in group}
         assert all(entry.tag == group.tag[:-1] for entry in group)
     return {rule: {name.replace("ANY", "*") for name in found} for rule, found in names.items()}
 
 
 def enclaves() -> dict[str, list[ET.Element]]:
-    """Profiles by enclave."""
+    """Return the profiles by enclave."""
     root = ET.parse(POLICY).getroot()
     assert (root.tag, root.get("version"), [child.tag for child in root]) == ("policy", "0.2.0", ["enclaves"])
     found = {}
@@ -69,25 +69,25 @@ def enclaves() -> dict[str, list[ET.Element]]:
 
 
 def profile_of(node: str) -> ET.Element:
-    """Return the policy of the enclave of a single node."""
+    """Return the profile of a node that has its own enclave."""
     return enclaves()[f"/neural_seg/{node}"][0]
 
 
-def used(look: Node, name: str, namespace: str) -> Names:
-    """Names by what a node does with them, as the graph has it."""
+def used(observer: Node, name: str, namespace: str) -> Names:
+    """Return the names that a node uses, by permission, from the graph."""
     return {
-        rule: {found for found, _ in ask(name, namespace)}
-        for rule, ask in {
-            "subscribe": look.get_subscriber_names_and_types_by_node,
-            "publish": look.get_publisher_names_and_types_by_node,
-            "reply": look.get_service_names_and_types_by_node,
-            "request": look.get_client_names_and_types_by_node,
+        rule: {found for found, _ in query(name, namespace)}
+        for rule, query in {
+            "subscribe": observer.get_subscriber_names_and_types_by_node,
+            "publish": observer.get_publisher_names_and_types_by_node,
+            "reply": observer.get_service_names_and_types_by_node,
+            "request": observer.get_client_names_and_types_by_node,
         }.items()
     }
 
 
-def too_little(use: Names, given: Names) -> set[tuple[str, str]]:
-    """Return the names that are used and not allowed, by the DDS rule for names."""
+def missing_permissions(use: Names, given: Names) -> set[tuple[str, str]]:
+    """Return the names that are used and not allowed; wildcards match as in DDS."""
     return {
         (rule, name)
         for rule, names in use.items()
@@ -96,7 +96,7 @@ def too_little(use: Names, given: Names) -> set[tuple[str, str]]:
     }
 
 
-def too_much(use: Names, given: Names) -> Names:
+def unused_permissions(use: Names, given: Names) -> Names:
     """Return the names that are allowed and not used."""
     return {rule: {p for p in patterns if not fnmatch.filter(use[rule], p)} for rule, patterns in given.items()}
 
@@ -113,11 +113,11 @@ def test_every_node_has_an_enclave() -> None:
 
 @pytest.mark.parametrize("namespace", ["/", "/left"])
 @pytest.mark.parametrize(("interface", "start"), BY_DEFAULT, ids=[start.__name__ for _, start in BY_DEFAULT])
-def test_the_policy_allows_what_a_node_uses_and_no_more(
+def test_policy_allows_exactly_the_names_in_use(
     probe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interface: Interface, start: Start, namespace: str
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    # A node of the same name from an earlier test may be collected late, and leaves the graph then.
+    # A node of the same name from an earlier test, if collected later, would leave the graph during this test.
     gc.collect()
     given = allowed(profile_of(interface.node), namespace)
     options = {"namespace": namespace, "parameter_overrides": [Parameter("use_sim_time", value=True)]}
@@ -125,18 +125,18 @@ def test_the_policy_allows_what_a_node_uses_and_no_more(
     if interface.node == "detections":
         node._labels._on_labels(String(data='{"1": "cup", "300": "spoon"}'))
 
-    # Each topic of the camera is one of two, as is what comes with a parameter.
+    # Topics that depend on a parameter may be missing, such as one of the two image topics.
     conditional = {node.resolve_topic_name(topic.name) for topic in interface.inputs if topic.only_if}
     missing = {rule: {node.resolve_topic_name(name) for name in MISSING[rule] | TF.get(rule, set())} for rule in given}
 
-    def settled() -> bool:
+    def all_are_used() -> bool:
         use = used(probe.node, interface.node, namespace)
-        assert not too_little(use, given)
-        left = too_much(use, given)
-        return all(names <= missing[rule] | conditional for rule, names in left.items())
+        assert not missing_permissions(use, given)
+        unused = unused_permissions(use, given)
+        return all(names <= missing[rule] | conditional for rule, names in unused.items())
 
     probe.until(lambda: interface.node in probe.node.get_node_names(), what="the node")
-    probe.until(settled, 10, "that all is used that is allowed")
+    probe.until(all_are_used, 10, "the use of all allowed names")
 
 
 def test_several_cameras_stay_within_their_enclave(probe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,28 +149,28 @@ def test_several_cameras_stay_within_their_enclave(probe: Any, tmp_path: Path, m
     assert [each.get_namespace() for each in node.segmenters] == [f"/{camera}" for camera in CAMERAS]
     for (namespace, name), given in profiles.items():
 
-        def seen(name: str = name, namespace: Any = namespace) -> bool:
+        def is_visible(name: str = name, namespace: Any = namespace) -> bool:
             return bool(used(probe.node, name, namespace)["reply"])
 
-        probe.until(seen, what=f"{name} in {namespace}")
-        assert not too_little(used(probe.node, name, str(namespace)), given)
+        probe.until(is_visible, what=f"{name} in {namespace}")
+        assert not missing_permissions(used(probe.node, name, str(namespace)), given)
         if name == "segmenter":
             assert given == allowed(profile_of("segmenter"), str(namespace))
 
 
-def test_a_node_of_ones_own_may_take_masks_and_nothing_else(probe: Any) -> None:
+def test_a_consumer_may_only_subscribe_to_masks(probe: Any) -> None:
     node = probe.add(Node("consumer", parameter_overrides=overrides({"use_sim_time": True})))
     given = allowed(profile_of("consumer"))
     probe.until(lambda: used(probe.node, "consumer", "/")["reply"], what="the node")
     probe.until(lambda: used(probe.node, "consumer", "/")["reply"] == given["reply"], what="services of its parameters")
-    assert not too_little(used(probe.node, node.get_name(), "/"), given)
+    assert not missing_permissions(used(probe.node, node.get_name(), "/"), given)
     assert given["publish"] == {"/parameter_events", "/rosout"}
     assert not given["request"]
     offered = allowed(profile_of("segmenter"))["publish"]
     assert given["subscribe"] - {"/clock", "/parameter_events"} <= offered
 
 
-def test_who_annotates_may_do_so_and_nothing_else() -> None:
+def test_the_canvas_may_only_annotate() -> None:
     segmenter, canvas = allowed(profile_of("segmenter")), allowed(profile_of("canvas"))
     own = {"/parameter_events", "/rosout"}
     assert {name for name in canvas["publish"] - own if not name.startswith("/canvas/")} <= segmenter["subscribe"]

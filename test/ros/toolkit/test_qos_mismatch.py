@@ -1,4 +1,4 @@
-"""Endpoints that do not match: found, named with the remedy, in the log once and in the diagnostics while it lasts."""
+"""Mismatched endpoints are logged once, with the remedy, and are in the diagnostics while the mismatch lasts."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def other(quality: QoSProfile, kind: str = KIND, name: str = "cam", namespace: s
 
 
 @pytest.mark.parametrize("policy", STRICT)
-def test_a_publisher_that_offers_too_little(policy: str) -> None:
+def test_each_incompatible_policy_is_found(policy: str) -> None:
     strict, loose = profile(**{policy: STRICT[policy]}), profile(**{policy: LOOSE[policy]})
     ours_requests = mismatches("/image", SUBSCRIPTION, KIND, strict, [other(loose)])
     ours_offers = mismatches("/image", PUBLISHER, KIND, loose, [other(strict)])
@@ -69,25 +69,27 @@ def test_a_publisher_that_offers_too_little(policy: str) -> None:
     assert not mismatches("/image", PUBLISHER, KIND, strict, [other(loose)])
 
 
-def test_the_remedy_is_to_offer_or_request_what_the_other_does() -> None:
+def test_the_remedy_is_the_other_sides_value() -> None:
     reliable, best_effort = profile(), profile(reliability=ReliabilityPolicy.BEST_EFFORT)
     (found,) = mismatches("/image", SUBSCRIPTION, KIND, reliable, [other(best_effort, namespace="/")] * 2)
     assert found.text == (
         "/image: /cam offers reliability best_effort, reliable is requested here; "
         "set qos_overrides./image.subscription.reliability: best_effort"
     )
-    wants = profile(deadline=Duration(nanoseconds=5))
-    (found,) = mismatches("/m", PUBLISHER, KIND, profile(), [other(wants)])
+    strict = profile(deadline=Duration(nanoseconds=5))
+    (found,) = mismatches("/m", PUBLISHER, KIND, profile(), [other(strict)])
     assert found.text.endswith("set qos_overrides./m.publisher.deadline: 5")
 
 
-def test_no_limit_has_two_spellings() -> None:
-    told = profile(deadline=Duration(nanoseconds=2**63 - 1), liveliness_lease_duration=Duration(nanoseconds=2**63 - 1))
+def test_both_values_for_no_limit_are_equal() -> None:
+    unlimited = profile(
+        deadline=Duration(nanoseconds=2**63 - 1), liveliness_lease_duration=Duration(nanoseconds=2**63 - 1)
+    )
     for side in (SUBSCRIPTION, PUBLISHER):
-        assert not mismatches("/image", side, KIND, profile(), [other(told)])
+        assert not mismatches("/image", side, KIND, profile(), [other(unlimited)])
 
 
-def test_another_type_is_named_and_a_node_without_a_name_too() -> None:
+def test_another_type_is_a_mismatch() -> None:
     others = [other(profile(), kind="std_msgs/msg/String"), other(profile())]
     (found,) = mismatches("/image", SUBSCRIPTION, KIND, profile(), others)
     assert found == Mismatch(
@@ -104,14 +106,14 @@ def test_another_type_is_named_and_a_node_without_a_name_too() -> None:
 
 @pytest.fixture
 def lines(capfd: pytest.CaptureFixture[str]) -> Callable[[str], list[str]]:
-    """Lines of the log so far that have a text in them."""
-    said: list[str] = []
+    """Return a function that returns the log lines so far that contain a text."""
+    logged: list[str] = []
 
-    def having(text: str) -> list[str]:
-        said.extend(capfd.readouterr().err.splitlines())
-        return [line for line in said if text in line]
+    def lines_with(text: str) -> list[str]:
+        logged.extend(capfd.readouterr().err.splitlines())
+        return [line for line in logged if text in line]
 
-    return having
+    return lines_with
 
 
 def test_a_best_effort_camera_in_lock_step(probe: Any, lines: Callable[[str], list[str]]) -> None:
@@ -132,10 +134,10 @@ def test_a_best_effort_camera_in_lock_step(probe: Any, lines: Callable[[str], li
     probe.node.destroy_publisher(camera)
     probe.until(lambda: "reliability" not in rig.status().message, what="the end of the warning")
     assert len(lines(text)) == 1
-    assert not lines("offering incompatible QoS"), "rclpy says nothing beside"
+    assert not lines("offering incompatible QoS"), "rclpy logs nothing in addition"
 
 
-def test_the_remedy_helps(probe: Any) -> None:
+def test_the_proposed_remedy_works(probe: Any) -> None:
     rig = Rig(probe, **{"live.lock_step": True, "qos_overrides./image.subscription.reliability": "best_effort"})
     best_effort = profile(reliability=ReliabilityPolicy.BEST_EFFORT)
     rig.camera = probe.node.create_publisher(Image, "/image", best_effort)
@@ -144,7 +146,7 @@ def test_the_remedy_helps(probe: Any) -> None:
     probe.until(lambda: rig.node._live.status().frames_in, what="the frame")
 
 
-def test_a_subscriber_that_asks_for_what_came_before(probe: Any, lines: Callable[[str], list[str]]) -> None:
+def test_a_transient_local_subscriber(probe: Any, lines: Callable[[str], list[str]]) -> None:
     rig = Rig(probe)
     latched = profile(durability=DurabilityPolicy.TRANSIENT_LOCAL)
     probe.listen(Image, "/segmenter/mask", latched)
@@ -159,7 +161,7 @@ def test_a_subscriber_that_asks_for_what_came_before(probe: Any, lines: Callable
 def test_a_publisher_of_another_type(
     probe: Any, monkeypatch: pytest.MonkeyPatch, lines: Callable[[str], list[str]]
 ) -> None:
-    monkeypatch.setattr("neural_seg_ros.ros.toolkit.endpoints._SWEEP", 1)
+    monkeypatch.setattr("neural_seg_ros.ros.toolkit.endpoints._CHECKS_PER_FULL_CHECK", 1)
     rig = Rig(probe)
     text = (
         "/segmenter/box: /drawer publishes geometry_msgs/msg/PointStamped, geometry_msgs/msg/PolygonStamped is "
@@ -182,7 +184,7 @@ rclpy.spin(node)
     assert len(lines(text)) == 1
 
 
-def test_the_quality_of_service_of_every_topic_is_overridden(probe: Any) -> None:
+def test_qos_of_every_topic_can_be_overridden(probe: Any) -> None:
     topics = [topic for topic in (*SEGMENTER.inputs, *SEGMENTER.outputs) if topic.name != "image/compressed"]
     given: dict[str, Any] = {}
     for topic in topics:
@@ -195,20 +197,20 @@ def test_the_quality_of_service_of_every_topic_is_overridden(probe: Any) -> None
     node = probe.add(Segmenter(parameter_overrides=overrides(given)))
     for topic in topics:
         is_input = topic in SEGMENTER.inputs
-        ask = probe.node.get_subscriptions_info_by_topic if is_input else probe.node.get_publishers_info_by_topic
+        query = probe.node.get_subscriptions_info_by_topic if is_input else probe.node.get_publishers_info_by_topic
         resolved = node.resolve_topic_name(topic.name)
 
-        def seen(ask: Any = ask, resolved: str = resolved) -> list[Any]:
-            return [info.qos_profile for info in ask(resolved) if info.node_name == "segmenter"]
+        def profiles(query: Any = query, resolved: str = resolved) -> list[Any]:
+            return [info.qos_profile for info in query(resolved) if info.node_name == "segmenter"]
 
-        probe.until(seen, what=topic.name)
-        (quality,) = seen()
+        probe.until(profiles, what=topic.name)
+        (quality,) = profiles()
         flipped = _flipped(topic.profile)
         assert quality.reliability.name.lower() == flipped["reliability"], topic.name
         assert quality.durability.name.lower() == flipped["durability"], topic.name
-    # History and depth are not told to others.
-    kept = {(endpoint.qos_profile.history, endpoint.qos_profile.depth) for endpoint in node._endpoints._watched}
-    assert kept == {(HistoryPolicy.KEEP_LAST, 7)}
+    # The graph does not have history and depth.
+    histories = {(each.qos_profile.history, each.qos_profile.depth) for each in node._endpoints._endpoints}
+    assert histories == {(HistoryPolicy.KEEP_LAST, 7)}
 
 
 def _flipped(quality: QoSProfile) -> dict[str, Any]:
@@ -223,18 +225,16 @@ def _flipped(quality: QoSProfile) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("policy", "value", "error", "says"),
+    ("policy", "value", "error", "message"),
     [
         ("reliability", "nonsense", ConfigError, "got 'nonsense', accepted: system_default | reliable | best_effort"),
         ("durability", 3, ParameterException, "qos_overrides./segmenter/mask.publisher.durability"),
         ("depth", -1, ParameterException, "qos_overrides./segmenter/mask.publisher.depth"),
     ],
 )
-def test_a_quality_of_service_that_is_not_accepted(
-    ros: Any, policy: str, value: Any, error: type[Exception], says: str
-) -> None:
+def test_invalid_qos_is_refused(ros: Any, policy: str, value: Any, error: type[Exception], message: str) -> None:
     name = f"qos_overrides./segmenter/mask.publisher.{policy}"
     with pytest.raises(error) as raised:
         Segmenter(parameter_overrides=overrides({name: value}))
     assert name in str(raised.value)
-    assert says in str(raised.value)
+    assert message in str(raised.value)

@@ -1,4 +1,4 @@
-"""A stream of bad messages is a few lines of the log."""
+"""A stream of bad messages gives only a few log lines."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class Clock:
 
 @pytest.fixture
 def node(ros: Any) -> Iterator[Node]:
-    made = Node("throttled", context=ros)
-    yield made
-    made.destroy_node()
+    node = Node("throttled", context=ros)
+    yield node
+    node.destroy_node()
 
 
 def logged(capfd: pytest.CaptureFixture[str]) -> list[str]:
-    """Texts of the lines logged since the last call."""
+    """Return the texts logged since the last call."""
     return [line.split("[throttled]: ")[1] for line in capfd.readouterr().err.splitlines() if "[throttled]" in line]
 
 
-def test_the_first_of_a_kind_is_logged_and_then_one_each_period(node: Node, capfd: pytest.CaptureFixture[str]) -> None:
+def test_one_line_of_a_kind_per_period(node: Node, capfd: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     log = ThrottledLog(node, period=5.0, clock=clock)
     for number in range(10):
@@ -64,7 +64,7 @@ def test_the_first_of_a_kind_is_logged_and_then_one_each_period(node: Node, capf
     assert logged(capfd) == ["click: got (11, 9), accepted: less"]
 
 
-def test_kinds_that_a_sender_chooses_are_no_way_round(node: Node, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_number_of_kinds_is_bounded(node: Node, capfd: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     log = ThrottledLog(node, period=5.0, clock=clock)
     for number in range(1000):
@@ -74,10 +74,10 @@ def test_kinds_that_a_sender_chooses_are_no_way_round(node: Node, capfd: pytest.
     clock.now += 6
     for number in range(1000, 1050):
         log.warning(("notice", number), f"notice {number}")
-    assert len(logged(capfd)) == 50, "what is long ago does not count"
+    assert len(logged(capfd)) == 50, "old kinds do not count"
 
 
-def test_a_flood_of_bad_messages_over_dds(probe: Any, capfd: pytest.CaptureFixture[str]) -> None:
+def test_many_bad_messages_give_few_lines(probe: Any, capfd: pytest.CaptureFixture[str]) -> None:
     rig = Rig(probe).connected()
     boxes = probe.node.create_publisher(PolygonStamped, "/segmenter/box", 100)
     probe.until(boxes.get_subscription_count)
@@ -90,8 +90,8 @@ def test_a_flood_of_bad_messages_over_dds(probe: Any, capfd: pytest.CaptureFixtu
         probe.executor.spin_once(timeout_sec=0)
     rig.click(20, 15)
     rig.until_labeled(1.0)
-    said = [line for line in capfd.readouterr().err.splitlines() if "segmenter" in line]
+    lines = [line for line in capfd.readouterr().err.splitlines() if "segmenter" in line]
     kinds = ("box: got 0 points", "click: got (1", "annotation stamp: got 0.5")
     for kind in kinds:
-        assert any(kind in line for line in said), kind
-    assert len(said) <= 3 * len(kinds), "a line of each kind every five seconds"
+        assert any(kind in line for line in lines), kind
+    assert len(lines) <= 3 * len(kinds), "one line of each kind per five seconds"
