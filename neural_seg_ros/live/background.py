@@ -56,7 +56,8 @@ class Trainer:
         # The import takes seconds, which importers of this module may not have.
         import torch
 
-        self._threads = torch.get_num_threads()
+        with _thread_count_lock:  # meanwhile another trainer may have changed the default, which a new thread would get
+            self._threads = torch.get_num_threads()
         self._half = max(1, self._threads // 2)
         set_thread_count(self._half)
         self._running = threading.Event()
