@@ -1,4 +1,4 @@
-"""The rig of live-session tests: a session that keeps books, and recorders of its outputs."""
+"""The rig of live-session tests: a fake session that counts its calls, and recorders of the callbacks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,24 @@ from neural_seg_ros import SessionConfig
 from neural_seg_ros.errors import AnnotationError, SessionError, SessionFileError
 from neural_seg_ros.live import LiveCallbacks, LiveConfig, LiveResult, LiveSession
 
-SECONDS = 60  # until an event that comes at once, but for other work on the machine
+SECONDS = 60  # until an event that comes at once unless the machine is busy
 CONFIG = SessionConfig.preset(
     "cpu", answer="field", **{"fit.first_steps": 4, "fit.click_steps": 6, "fit.frame_steps": 2}
 )
 
 
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class PlainSession:
-    """Keeps the books of a Session and fits nothing; ``gate`` lets a test hold the worker inside a fit."""
+    """A fake Session that counts steps and fits nothing; ``gate`` lets a test hold the worker inside a fit."""
 
     def __init__(self, config: SessionConfig) -> None:
         self.config = config
@@ -33,7 +43,7 @@ class PlainSession:
         self.steps_due = 0
         self.steps = 0
         self.observed: list[float] = []
-        self.placed: list[Any] = []
+        self._annotations: list[Any] = []
         self.ids = 0
         self.gate = threading.Event()
         self.gate.set()
@@ -55,8 +65,8 @@ class PlainSession:
         if annotation.x >= self.frame.shape[1]:
             raise AnnotationError("click: outside")
         self.ids += 1
-        where = {"stamp": self.stamp, "frame_number": self.frame_number, "id": self.ids}
-        self.placed.append(SimpleNamespace(annotation=annotation, **where))
+        frame = {"stamp": self.stamp, "frame_number": self.frame_number, "id": self.ids}
+        self._annotations.append(SimpleNamespace(annotation=annotation, **frame))
         self.steps_due = max(self.steps_due, self.config.fit.click_steps)
         return self.ids
 
@@ -96,19 +106,19 @@ class PlainSession:
         return self.preview()
 
     def preview(self) -> Any:
-        count = len(self.placed)
+        count = len(self._annotations)
         return SimpleNamespace(
             stamp=self.stamp, annotations=count, steps=self.steps, better_available=self.better_available
         )
 
     def undo(self) -> bool:
-        return bool(self.placed and self.placed.pop())
+        return bool(self._annotations and self._annotations.pop())
 
     def redo(self) -> bool:
         return False
 
     def clear(self) -> None:
-        self.placed.clear()
+        self._annotations.clear()
 
     def configure(self, config: SessionConfig) -> None:
         self.config = config
@@ -122,19 +132,19 @@ class PlainSession:
 
     @property
     def annotations(self) -> tuple[Any, ...]:
-        return tuple(self.placed)
+        return tuple(self._annotations)
 
 
 class Rig:
-    """A live session, everything it said, and a way to wait for it."""
+    """A live session, the records of its callbacks, and a way to wait for them."""
 
     def __init__(self, answer: str = "field", **options: Any) -> None:
-        self.told = threading.Condition()
+        self.changed = threading.Condition()
         self.outputs: list[LiveResult] = []
         self.errors: list[Exception] = []
         self.notices: list[str] = []
         self.sessions: list[PlainSession] = []
-        self.has_audience = True
+        self.has_consumers = True
         # A test machine may stop the worker for longer than a camera would allow.
         self.live = LiveSession(
             self._make,  # type: ignore[arg-type]
@@ -142,10 +152,10 @@ class Rig:
             replace(CONFIG, answer=answer),
             LiveConfig(**{"max_age": 5.0, **options}),
             LiveCallbacks(
-                output=lambda output: self._tell(self.outputs, output),
-                wanted=lambda: self.has_audience,
-                error=lambda error: self._tell(self.errors, error),
-                notice=lambda notice: self._tell(self.notices, notice),
+                output=lambda output: self._record(self.outputs, output),
+                wanted=lambda: self.has_consumers,
+                error=lambda error: self._record(self.errors, error),
+                notice=lambda notice: self._record(self.notices, notice),
             ),
         )
         self.live.wait_ready(SECONDS)
@@ -160,21 +170,21 @@ class Rig:
         self.live.offer_frame(lambda: image, stamp, f"frame {stamp:g}", image.nbytes)
 
     def until(self, predicate: Callable[[], Any]) -> None:
-        with self.told:
-            assert self.told.wait_for(predicate, SECONDS), (self.outputs, self.errors, self.live.status())
+        with self.changed:
+            assert self.changed.wait_for(predicate, SECONDS), (self.outputs, self.errors, self.live.status())
 
     def until_fitted(self) -> None:
         """Wait until every step that is due was made and published."""
         self.until(lambda: self.outputs and self.outputs[-1].result.steps == self.session.steps)
         self.until(lambda: self.session.steps_due == 0 and self.outputs[-1].result.steps == self.session.steps)
 
-    def tokens(self) -> list[str]:
+    def headers(self) -> list[str]:
         return [output.header for output in self.outputs]
 
-    def _tell(self, what: list[Any], item: Any) -> None:
-        with self.told:
-            what.append(item)
-            self.told.notify_all()
+    def _record(self, records: list[Any], item: Any) -> None:
+        with self.changed:
+            records.append(item)
+            self.changed.notify_all()
 
     def _make(self, config: SessionConfig) -> PlainSession:
         self.sessions.append(PlainSession(config))

@@ -11,7 +11,7 @@ from neural_seg_ros.options import option, validate
 
 @dataclass(frozen=True)
 class LiveConfig:
-    """The rate, age and number of frames of a live session, and the time that its fit may take."""
+    """The rate, age and number of frames of a live session, and the time for its fit."""
 
     lock_step: bool = option(
         False,
@@ -55,7 +55,7 @@ class LiveConfig:
 
     @property
     def fit_budget(self) -> float:
-        """The time between masks in seconds."""
+        """The target time from a new frame to its mask in seconds."""
         return self.fit_budget_ms / 1000
 
     @property

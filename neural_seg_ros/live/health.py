@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from neural_seg_ros.live.statistics import WINDOW, LiveStatus
+from neural_seg_ros.live.statistics import RATE_WINDOW_SECONDS, LiveStatus
 from neural_seg_ros.options import option, validate
 
-_MEGA = 2**20
-_MILLI = 1e3
+_BYTES_PER_MEGABYTE = 2**20
+_MS_PER_SECOND = 1e3
 
 
 class Level(IntEnum):
@@ -31,7 +31,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class HealthConfig:
-    """From where on a figure is a warning, and from where on an error; 0 is never."""
+    """The limits beyond which a figure of the status is a warning or an error; 0 is never."""
 
     silent_warn: float = option(5.0, "seconds without a frame that give a warning; 0: never", low=0.0, high=86400.0)
     silent_error: float = option(30.0, "seconds without a frame that give an error; 0: never", low=0.0, high=86400.0)
@@ -98,48 +98,49 @@ class HealthConfig:
         validate(self)
 
 
-def problems(status: LiveStatus, limits: HealthConfig, memory: int, lock_step: bool) -> list[Problem]:
-    """List the problems of an enabled session, the worst first.
+def find_problems(status: LiveStatus, limits: HealthConfig, memory: int, lock_step: bool) -> list[Problem]:
+    """Find the problems of an enabled session, the worst first.
 
     memory    resident bytes of the process
-    lock_step frames wait for each other: then rates, latencies and silence after the first frame say nothing
+    lock_step frames wait for each other; then rates, latencies and silence after the first frame are no problem
     """
-    found = [*_resources(status, limits, memory)]
+    problems = [*_resource_problems(status, limits, memory)]
     if not lock_step or not status.frames_in:
         silence = f"no frames for {status.silent:.0f} s" if status.frames_in else "no frames yet"
-        found += _above(status.silent, limits.silent_warn, limits.silent_error, silence)
+        problems += _check(status.silent, limits.silent_warn, limits.silent_error, silence)
     if not lock_step:
-        found += [*_input(status, limits), *_latencies(status, limits)]
-    return sorted(found, key=lambda problem: -problem.level)
+        problems += [*_input_problems(status, limits), *_latency_problems(status, limits)]
+    return sorted(problems, key=lambda problem: -problem.level)
 
 
-def _input(status: LiveStatus, limits: HealthConfig) -> Iterator[Problem]:
+def _input_problems(status: LiveStatus, limits: HealthConfig) -> Iterator[Problem]:
     # Before the first frame there is no rate yet.
-    if status.fps_in or status.silent >= WINDOW:
+    if status.fps_in or status.silent >= RATE_WINDOW_SECONDS:
         rate = f"input rate {status.fps_in:.2f} Hz"
-        # Below a limit is above its negative.
-        yield from _above(-status.fps_in, -limits.input_rate_warn, -limits.input_rate_error, rate)
+        # Negated, as a low rate is the problem.
+        yield from _check(-status.fps_in, -limits.input_rate_warn, -limits.input_rate_error, rate)
     if status.fps_in:
         share = min(1.0, status.dropped_rate / status.fps_in)
-        yield from _above(share, limits.dropped_warn, limits.dropped_error, f"{share:.0%} of the frames dropped")
+        yield from _check(share, limits.dropped_warn, limits.dropped_error, f"{share:.0%} of the frames dropped")
 
 
-def _latencies(status: LiveStatus, limits: HealthConfig) -> Iterator[Problem]:
-    mask, click = status.recent_mask_latency * _MILLI, status.recent_click_latency * _MILLI
-    yield from _above(mask, limits.mask_latency_warn_ms, limits.mask_latency_error_ms, f"mask latency {mask:.0f} ms")
-    yield from _above(
+def _latency_problems(status: LiveStatus, limits: HealthConfig) -> Iterator[Problem]:
+    mask, click = status.recent_mask_latency * _MS_PER_SECOND, status.recent_click_latency * _MS_PER_SECOND
+    yield from _check(mask, limits.mask_latency_warn_ms, limits.mask_latency_error_ms, f"mask latency {mask:.0f} ms")
+    yield from _check(
         click, limits.click_latency_warn_ms, limits.click_latency_error_ms, f"click latency {click:.0f} ms"
     )
 
 
-def _resources(status: LiveStatus, limits: HealthConfig, memory: int) -> Iterator[Problem]:
-    newest = f"{status.error_rate:.1f} errors a second, the last: {status.last_error}"
-    yield from _above(status.error_rate, limits.errors_warn, limits.errors_error, newest)
-    megabytes = memory / _MEGA
-    yield from _above(megabytes, limits.memory_warn_mb, limits.memory_error_mb, f"memory {megabytes:.0f} MB")
+def _resource_problems(status: LiveStatus, limits: HealthConfig, memory: int) -> Iterator[Problem]:
+    errors = f"{status.error_rate:.1f} errors a second, the last: {status.last_error}"
+    yield from _check(status.error_rate, limits.errors_warn, limits.errors_error, errors)
+    megabytes = memory / _BYTES_PER_MEGABYTE
+    yield from _check(megabytes, limits.memory_warn_mb, limits.memory_error_mb, f"memory {megabytes:.0f} MB")
 
 
-def _above(value: float, warn: float, error: float, text: str) -> Iterator[Problem]:
+def _check(value: float, warn: float, error: float, text: str) -> Iterator[Problem]:
+    """Yield a problem if a value is above one of its limits; a limit of 0 is never exceeded."""
     if error and value > error:
         yield Problem(Level.ERROR, text)
     elif warn and value > warn:

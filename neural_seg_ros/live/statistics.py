@@ -10,30 +10,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
-WINDOW = 5.0
-_RECENT = 30.0
-_SAMPLES = 256
+RATE_WINDOW_SECONDS = 5.0
+_LATENCY_WINDOW_SECONDS = 30.0
+_MAX_SAMPLES = 256
 
 
 @dataclass(frozen=True)
 class LiveStatus:
-    """A snapshot of a live session. Times are seconds, rates are per second over the last 5 s, -1 is not known.
+    """A snapshot of a live session. Times are in seconds, rates per second over the last 5 s; -1 is unknown.
 
-    began         when the session was made, seconds of the system's clock
+    began         time at which the session was made, seconds on the system clock
     frames_in     frames offered while enabled
-    processed     frames taken by the worker: fitted, or recognised as a still scene
+    processed     frames taken by the worker: fitted, or recognized as a still scene
     dropped       frames never fitted: replaced by a newer one before the worker took them, or stale
-    stale         those of the dropped that were refused because they had waited longer than ``max_age``
+    stale         dropped frames that had waited longer than ``max_age``
     masks_out     results handed to the output
     errors        exceptions in the worker; ``last_error`` is the text of the newest
-    click_latency p50 and p95 from an annotation's arrival to the first mask that knows it
+    click_latency p50 and p95 from an annotation's arrival to the first mask that answers it
     mask_latency  p50 and p95 from a frame's arrival to its first mask
     recent_click_latency, recent_mask_latency  median of the last 30 s
-    silent        since the last frame, or since frames were first taken
+    silent        time since the last frame, or since frames were first accepted
     dropped_rate, error_rate  frames dropped and exceptions a second
-    input_age     how long the frame taken last had waited; ``input_age_max`` of all so far
-    queue_depth   commands waiting for the worker
-    waiting       annotations waiting for their frame, in lock-step
+    input_age     wait of the frame taken last; ``input_age_max`` of all so far
+    queue_depth   pending commands
+    waiting       annotations whose frame has not arrived yet, in lock-step
     lost          ids of the classes that the session has lost on the frame of the last mask
     steps, loss, psnr  of the fit, read once a second; psnr in dB
     """
@@ -77,37 +77,37 @@ class Rate:
 
     def add(self, count: int = 1) -> None:
         self._events.append((self._clock(), count))
-        self._forget()
+        self._forget_old()
 
     def value(self) -> float:
-        self._forget()
-        span = min(WINDOW, self._clock() - self._started)
+        self._forget_old()
+        span = min(RATE_WINDOW_SECONDS, self._clock() - self._started)
         return sum(count for _, count in self._events) / span if span > 0 else 0.0
 
-    def _forget(self) -> None:
-        oldest = self._clock() - WINDOW
+    def _forget_old(self) -> None:
+        oldest = self._clock() - RATE_WINDOW_SECONDS
         while self._events and self._events[0][0] < oldest:
             self._events.popleft()
 
 
-class Recent:
+class RecentSamples:
     """The newest 256 samples of the last 30 s."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._samples: deque[tuple[float, float]] = deque(maxlen=_SAMPLES)
+        self._samples: deque[tuple[float, float]] = deque(maxlen=_MAX_SAMPLES)
 
     def add(self, value: float) -> None:
         self._samples.append((self._clock(), value))
 
     def median(self) -> float:
-        """Return the median, -1 without samples."""
-        oldest = self._clock() - _RECENT
+        """Return the median; -1 without samples."""
+        oldest = self._clock() - _LATENCY_WINDOW_SECONDS
         return percentile((value for moment, value in self._samples if moment >= oldest), 50)
 
 
 class Counters:
-    """The mutable side of LiveStatus; every method may be called from any thread."""
+    """The counters behind LiveStatus; every method may be called from any thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -115,45 +115,47 @@ class Counters:
         self._began = time.time()
         self._counts = dict.fromkeys(("frames_in", "processed", "dropped", "stale", "masks_out", "errors"), 0)
         self._last_error = ""
-        self._in, self._out, self._steps, self._dropped, self._errors = (Rate(clock) for _ in range(5))
-        self._recent_clicks, self._recent_masks = Recent(clock), Recent(clock)
-        self._heard = clock()
-        self._click_latency: deque[float] = deque(maxlen=_SAMPLES)
-        self._mask_latency: deque[float] = deque(maxlen=_SAMPLES)
-        self._age = self._age_max = -1.0
+        self._frame_rate, self._mask_rate, self._step_rate, self._drop_rate, self._error_rate = (
+            Rate(clock) for _ in range(5)
+        )
+        self._recent_clicks, self._recent_masks = RecentSamples(clock), RecentSamples(clock)
+        self._last_frame_at = clock()
+        self._click_latency: deque[float] = deque(maxlen=_MAX_SAMPLES)
+        self._mask_latency: deque[float] = deque(maxlen=_MAX_SAMPLES)
+        self._input_age = self._input_age_max = -1.0
         self._fit = (0, -1.0, -1.0)
         self._waiting = 0
         self._lost: tuple[int, ...] = ()
 
-    def listening(self) -> None:
-        """Start the clocks of silence and rate: frames are accepted from now on."""
+    def start_listening(self) -> None:
+        """Measure silence and the input rate from now on, as frames are accepted from now on."""
         with self._lock:
-            self._heard = self._clock()
-            self._in = Rate(self._clock)
+            self._last_frame_at = self._clock()
+            self._frame_rate = Rate(self._clock)
 
-    def frame_in(self, replaced: bool) -> None:
+    def add_frame(self, replaced: bool) -> None:
         with self._lock:
             self._counts["frames_in"] += 1
-            self._in.add()
-            self._heard = self._clock()
+            self._frame_rate.add()
+            self._last_frame_at = self._clock()
             if replaced:
-                self._drop()
+                self._add_drop()
 
-    def frame_taken(self, age: float) -> None:
+    def add_taken_frame(self, age: float) -> None:
         with self._lock:
             self._counts["processed"] += 1
-            self._age = age
-            self._age_max = max(self._age_max, age)
+            self._input_age = age
+            self._input_age_max = max(self._input_age_max, age)
 
-    def frame_stale(self) -> None:
+    def add_stale_frame(self) -> None:
         with self._lock:
             self._counts["stale"] += 1
-            self._drop()
+            self._add_drop()
 
-    def mask_out(self, click_latencies: Iterable[float], mask_latency: float | None) -> None:
+    def add_mask(self, click_latencies: Iterable[float], mask_latency: float | None) -> None:
         with self._lock:
             self._counts["masks_out"] += 1
-            self._out.add()
+            self._mask_rate.add()
             for latency in click_latencies:
                 self._click_latency.append(latency)
                 self._recent_clicks.add(latency)
@@ -161,26 +163,26 @@ class Counters:
                 self._mask_latency.append(mask_latency)
                 self._recent_masks.add(mask_latency)
 
-    def fitted(self, steps: int) -> None:
+    def add_steps(self, steps: int) -> None:
         with self._lock:
-            self._steps.add(steps)
+            self._step_rate.add(steps)
 
-    def fit_status(self, steps: int, loss: float, psnr: float) -> None:
+    def set_fit_status(self, steps: int, loss: float, psnr: float) -> None:
         with self._lock:
             self._fit = (steps, loss, psnr)
 
-    def waiting(self, count: int) -> None:
+    def set_waiting(self, count: int) -> None:
         with self._lock:
             self._waiting = count
 
-    def lost(self, classes: tuple[int, ...]) -> None:
+    def set_lost(self, classes: tuple[int, ...]) -> None:
         with self._lock:
             self._lost = classes
 
-    def error(self, text: str) -> None:
+    def add_error(self, text: str) -> None:
         with self._lock:
             self._counts["errors"] += 1
-            self._errors.add()
+            self._error_rate.add()
             self._last_error = text
 
     def snapshot(self, enabled: bool, queue_depth: int) -> LiveStatus:
@@ -191,18 +193,18 @@ class Counters:
                 began=self._began,
                 **self._counts,
                 last_error=self._last_error,
-                fps_in=self._in.value(),
-                fps_out=self._out.value(),
-                steps_per_second=self._steps.value(),
+                fps_in=self._frame_rate.value(),
+                fps_out=self._mask_rate.value(),
+                steps_per_second=self._step_rate.value(),
                 click_latency=(percentile(self._click_latency, 50), percentile(self._click_latency, 95)),
                 mask_latency=(percentile(self._mask_latency, 50), percentile(self._mask_latency, 95)),
                 recent_click_latency=self._recent_clicks.median(),
                 recent_mask_latency=self._recent_masks.median(),
-                silent=self._clock() - self._heard,
-                dropped_rate=self._dropped.value(),
-                error_rate=self._errors.value(),
-                input_age=self._age,
-                input_age_max=self._age_max,
+                silent=self._clock() - self._last_frame_at,
+                dropped_rate=self._drop_rate.value(),
+                error_rate=self._error_rate.value(),
+                input_age=self._input_age,
+                input_age_max=self._input_age_max,
                 queue_depth=queue_depth,
                 waiting=self._waiting,
                 lost=self._lost,
@@ -211,12 +213,12 @@ class Counters:
                 psnr=psnr,
             )
 
-    def _drop(self) -> None:
+    def _add_drop(self) -> None:
         self._counts["dropped"] += 1
-        self._dropped.add()
+        self._drop_rate.add()
 
 
 def percentile(samples: Iterable[float], percent: float) -> float:
-    """Compute a percentile of samples, -1 without any."""
+    """Compute a percentile of samples; -1 without any."""
     values = np.fromiter(samples, np.float64)
     return float(np.percentile(values, percent)) if values.size else -1.0

@@ -6,66 +6,71 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# How much the newest measurement counts against those before it.
-NEWEST = 0.3
-# While there is no time for it the fit rests, but not for more than so many turns.
-REST = 3
-# A turn that has taken this share of its time leaves none to others: what they have begun goes on in the next one.
-FULL = 0.85
+# Weight of the newest measurement in the moving averages of times.
+NEWEST_WEIGHT = 0.3
+# Iterations in a row that may have no time for a step, or for other threads, before one takes it all the same.
+MAX_SKIPPED_ITERATIONS = 3
+# Above this share of its time an iteration leaves none to other threads: their work delays the next iteration too.
+MAX_USED_SHARE = 0.85
 
 
-class Budget:
+class StepBudget:
     """A measure of the time of steps and answers, which gives the fit the rest of an iteration.
 
-    A turn is what the worker does between two masks: commands, a frame, steps, an answer. A deadline is kept by making
-    fewer steps, though one after REST turns without any: the fit must not stand still.
+    An iteration is the worker's work between two masks: commands, a frame, steps, an answer. The deadline is kept by
+    making fewer steps. After MAX_SKIPPED_ITERATIONS without a step one is made all the same, so that the fit goes on.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._began = clock()
-        self._step = 0.0
-        self._answer = 0.0
-        self._rested = 0
+        # Moving averages in seconds; 0 until measured.
+        self._step_seconds = 0.0
+        self._answer_seconds = 0.0
+        # Iterations in a row without a step, and without spare time.
+        self._skipped = 0
         self._late = 0
 
     def begin(self) -> None:
         """Start an iteration."""
         self._began = self._clock()
 
-    def steps(self, seconds: float, due: int) -> int:
+    def affordable_steps(self, seconds: float, due: int) -> int:
         """Return how many of the ``due`` steps fit into an iteration of ``seconds``, after the answer's time."""
-        steps = self.within(self._began + seconds - self._clock() - self._answer)
-        if steps < 1 and self._rested < REST:
-            self._rested += 1
+        steps = self.steps_within(self._began + seconds - self._clock() - self._answer_seconds)
+        if steps < 1 and self._skipped < MAX_SKIPPED_ITERATIONS:
+            self._skipped += 1
             return 0
-        self._rested = 0
+        self._skipped = 0
         return min(due, max(1, steps))
 
     def has_spare_time(self, seconds: float) -> bool:
-        """Return whether an iteration of ``seconds`` left time for others, and at least every REST iterations."""
-        late = self._clock() - self._began > FULL * seconds and self._late < REST
+        """Return whether an iteration of ``seconds`` left time for other threads.
+
+        True at least every MAX_SKIPPED_ITERATIONS + 1 iterations, so that they go on too.
+        """
+        late = self._clock() - self._began > MAX_USED_SHARE * seconds and self._late < MAX_SKIPPED_ITERATIONS
         self._late = self._late + 1 if late else 0
         return not late
 
-    def within(self, seconds: float) -> int:
-        """Return how many steps take so long; one while that is unknown."""
-        return max(0, int(seconds / self._step)) if self._step > 0 else 1
+    def steps_within(self, seconds: float) -> int:
+        """Return how many steps take ``seconds``; 1 until a step was measured."""
+        return max(0, int(seconds / self._step_seconds)) if self._step_seconds > 0 else 1
 
     @contextmanager
-    def fitting(self, steps: int) -> Iterator[None]:
-        """Time so many steps, to their end on the device."""
+    def time_steps(self, steps: int) -> Iterator[None]:
+        """Measure the time of ``steps`` steps; the device must have finished them at the end."""
         started = self._clock()
         yield
-        self._step = _smoothed(self._step, (self._clock() - started) / steps)
+        self._step_seconds = _moving_average(self._step_seconds, (self._clock() - started) / steps)
 
     @contextmanager
-    def answering(self) -> Iterator[None]:
-        """Time an answer."""
+    def time_answer(self) -> Iterator[None]:
+        """Measure the time of an answer."""
         started = self._clock()
         yield
-        self._answer = _smoothed(self._answer, self._clock() - started)
+        self._answer_seconds = _moving_average(self._answer_seconds, self._clock() - started)
 
 
-def _smoothed(before: float, newest: float) -> float:
-    return newest if before == 0 else (1 - NEWEST) * before + NEWEST * newest
+def _moving_average(before: float, newest: float) -> float:
+    return newest if before == 0 else (1 - NEWEST_WEIGHT) * before + NEWEST_WEIGHT * newest

@@ -1,4 +1,4 @@
-"""Contours of a live camera: of the newest frame, at a rate, for who wants them."""
+"""Contours of a live camera: of the newest frame, at a limited rate, while a consumer wants them."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ import pytest
 from neural_seg_ros.config import ContourConfig
 from neural_seg_ros.live import ContourCallbacks, ContourResult, LiveConfig
 from neural_seg_ros.live.contour_worker import ContourWorker
-from neural_seg_ros.live.inbox import Frame
+from neural_seg_ros.live.inbox import IncomingFrame
 
 SECONDS = 60
 OPTIONS = LiveConfig(contour_rate=60.0, contours=ContourConfig(method="fast", size=64))
 
 
 class Rig:
-    """A contour worker, what it told, and a way to wait for it."""
+    """A contour worker, the records of its callbacks, and a way to wait for them."""
 
     def __init__(self) -> None:
-        self.told = threading.Condition()
+        self.changed = threading.Condition()
         self.outputs: list[ContourResult] = []
         self.errors: list[Exception] = []
-        self.asked = 0
-        self.has_audience = True
-        callbacks = ContourCallbacks(lambda output: self._tell(self.outputs, output), self._wanted)
-        self.worker = ContourWorker(OPTIONS, callbacks, lambda error: self._tell(self.errors, error))
+        self.wanted_calls = 0
+        self.has_consumers = True
+        callbacks = ContourCallbacks(lambda output: self._record(self.outputs, output), self._wanted)
+        self.worker = ContourWorker(OPTIONS, callbacks, lambda error: self._record(self.errors, error))
 
     def offer(self, header: str, image: Any = None) -> None:
-        shown = picture() if image is None else image
-        self.worker.offer(Frame(lambda: shown, 0.0, header, shown.nbytes, time.monotonic()))
+        pixels = picture() if image is None else image
+        self.worker.offer(IncomingFrame(lambda: pixels, 0.0, header, pixels.nbytes, time.monotonic()))
 
     def until(self, predicate: Callable[[], Any]) -> None:
-        with self.told:
-            assert self.told.wait_for(predicate, SECONDS), (self.outputs, self.errors)
+        with self.changed:
+            assert self.changed.wait_for(predicate, SECONDS), (self.outputs, self.errors)
 
     def _wanted(self) -> bool:
-        with self.told:
-            self.asked += 1
-            self.told.notify_all()
-            return self.has_audience
+        with self.changed:
+            self.wanted_calls += 1
+            self.changed.notify_all()
+            return self.has_consumers
 
-    def _tell(self, what: list[Any], item: Any) -> None:
-        with self.told:
-            what.append(item)
-            self.told.notify_all()
+    def _record(self, records: list[Any], item: Any) -> None:
+        with self.changed:
+            records.append(item)
+            self.changed.notify_all()
 
 
 def picture() -> np.ndarray:
@@ -86,21 +86,21 @@ def test_only_the_newest_frame_counts_and_each_once(rig: Rig) -> None:
     assert len({output.header for output in rig.outputs}) == len(rig.outputs)
 
 
-def test_for_nobody_and_at_no_rate_none_are_found(rig: Rig) -> None:
-    rig.has_audience = False
+def test_without_consumers_or_rate_no_contours_are_found(rig: Rig) -> None:
+    rig.has_consumers = False
     rig.offer("unseen")
-    rig.until(lambda: rig.asked == 1)
+    rig.until(lambda: rig.wanted_calls == 1)
     rig.worker.options = LiveConfig(contour_rate=0.0)
-    rig.has_audience = True
+    rig.has_consumers = True
     rig.offer("at no rate")
-    rig.until(lambda: rig.asked == 2)
+    rig.until(lambda: rig.wanted_calls == 2)
     rig.worker.options = OPTIONS
     rig.offer("seen")
     rig.until(lambda: rig.outputs)
     assert {output.header for output in rig.outputs} == {"seen"}
 
 
-def test_what_fails_is_told_and_the_next_frame_is_taken(rig: Rig) -> None:
+def test_a_failure_is_reported_and_the_next_frame_taken(rig: Rig) -> None:
     rig.offer("broken", np.zeros((2, 2, 3), np.uint8))
     rig.until(lambda: rig.errors)
     rig.offer("whole")
@@ -110,10 +110,10 @@ def test_what_fails_is_told_and_the_next_frame_is_taken(rig: Rig) -> None:
 
 def test_a_rate_is_kept() -> None:
     rig = Rig()
-    rig.worker.options = LiveConfig(contour_rate=5.0, contours=ContourConfig(method="fast", size=64))
+    rig.worker.options = LiveConfig(contour_rate=10.0, contours=ContourConfig(method="fast", size=64))
     began = time.monotonic()
     for number in range(4):
         rig.offer(str(number))
         rig.until(lambda number=number: len(rig.outputs) > number)
-    assert time.monotonic() - began > 3 / 5 - 0.05
+    assert time.monotonic() - began > 3 / 10 - 0.05
     rig.worker.close()

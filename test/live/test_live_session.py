@@ -1,4 +1,4 @@
-"""A live session: which frames it takes, where annotations go, and what it tells."""
+"""A live session: the frames that it takes, the frames of annotations, and its callbacks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_every_slice_of_a_fit_is_published(rig: Rig) -> None:
     rig.until_fitted()
     assert rig.session.steps == CONFIG.fit.first_steps
     assert [output.result.steps for output in rig.outputs] == [1, 4]
-    assert set(rig.tokens()) == {"frame 1"}
+    assert set(rig.headers()) == {"frame 1"}
 
 
 def test_a_replaced_frame_is_dropped_and_never_fitted(rig: Rig) -> None:
@@ -43,7 +43,7 @@ def test_a_replaced_frame_is_dropped_and_never_fitted(rig: Rig) -> None:
     for stamp in (2.0, 3.0, 4.0):
         rig.frame(stamp)
     rig.session.gate.set()
-    rig.until(lambda: "frame 4" in rig.tokens())
+    rig.until(lambda: "frame 4" in rig.headers())
     assert rig.session.observed == [1.0, 4.0]
     status = rig.live.status()
     assert (status.frames_in, status.dropped, status.stale, status.processed) == (4, 2, 0, 2)
@@ -56,7 +56,7 @@ def test_a_frame_that_waited_too_long_is_refused() -> None:
         rig.frame(1.0)
         rig.session.fitting.wait(0.5)
         if not rig.session.observed:
-            pytest.skip("the machine did not give the worker a turn within a millisecond")
+            pytest.skip("the machine did not run the worker within a millisecond")
         rig.frame(2.0)
         threading.Event().wait(0.01)
         rig.session.gate.set()
@@ -74,11 +74,11 @@ def test_a_still_scene_is_published_without_a_fit(rig: Rig) -> None:
     rig.until_fitted()
     steps = rig.session.steps
     rig.frame(2.0, gray=101)
-    rig.until(lambda: "frame 2" in rig.tokens())
+    rig.until(lambda: "frame 2" in rig.headers())
     assert rig.session.steps == steps
     assert rig.session.observed == [1.0]
     rig.frame(3.0, gray=120)
-    rig.until(lambda: "frame 3" in rig.tokens())
+    rig.until(lambda: "frame 3" in rig.headers())
     assert rig.session.observed == [1.0, 3.0]
 
 
@@ -87,7 +87,7 @@ def test_a_small_moving_object_is_not_a_still_scene(rig: Rig) -> None:
     images[1][100:120, 300:320] = 200
     for stamp, image in enumerate(images):
         rig.live.offer_frame(lambda image=image: image, float(stamp), f"frame {stamp}")
-        rig.until(lambda stamp=stamp: f"frame {stamp}" in rig.tokens())
+        rig.until(lambda stamp=stamp: f"frame {stamp}" in rig.headers())
         rig.until_fitted()
     assert rig.session.observed == [0.0, 1.0]
 
@@ -98,7 +98,7 @@ def test_a_click_without_a_stamp_goes_to_the_newest_frame(rig: Rig) -> None:
     rig.frame(2.0)
     done(rig.live.annotate(Click(3, 4, 1)))
     rig.until(lambda: any(output.result.annotations for output in rig.outputs))
-    assert rig.session.placed[0].stamp == 2.0
+    assert rig.session.annotations[0].stamp == 2.0
     assert rig.live.status().click_latency[0] > 0
 
 
@@ -114,7 +114,7 @@ def test_results_tell_whether_they_answer_annotations(rig: Rig) -> None:
     assert answers[-1].result.steps == CONFIG.fit.first_steps + CONFIG.fit.click_steps
     assert all(output.reannotated for output in answers), "until the steps for the click are made"
     rig.frame(2.0)
-    rig.until(lambda: "frame 2" in rig.tokens())
+    rig.until(lambda: "frame 2" in rig.headers())
     assert not any(output.reannotated for output in rig.outputs if output.header == "frame 2")
     before = len(rig.outputs)
     done(rig.live.undo())
@@ -125,16 +125,16 @@ def test_results_tell_whether_they_answer_annotations(rig: Rig) -> None:
 def test_a_click_on_a_past_frame_is_answered_first(rig: Rig) -> None:
     for stamp in (1.0, 2.0, 3.0):
         rig.frame(stamp)
-        rig.until(lambda stamp=stamp: f"frame {stamp:g}" in rig.tokens())
+        rig.until(lambda stamp=stamp: f"frame {stamp:g}" in rig.headers())
     rig.until_fitted()
     before = rig.session.steps
     done(rig.live.annotate(Click(3, 4, 1), stamp=2.0))
     rig.frame(4.0)
-    rig.until(lambda: "frame 4" in rig.tokens())
+    rig.until(lambda: "frame 4" in rig.headers())
     answered = [output for output in rig.outputs if output.result.annotations and output.header != "frame 4"]
     assert {output.header for output in answered} == {"frame 2"}
     assert answered[-1].result.steps == before + CONFIG.fit.click_steps
-    assert [placed.stamp for placed in rig.session.placed] == [2.0]
+    assert [each.stamp for each in rig.session.annotations] == [2.0]
     assert answered[0].annotations == (Click(3, 4, 1),)
     assert not rig.notices
 
@@ -146,8 +146,8 @@ def test_an_instant_answer_is_published_once_before_the_fit() -> None:
         rig.until(lambda: rig.session.steps == CONFIG.fit.first_steps)
         done(rig.live.annotate(Click(3, 4, 1)))
         rig.frame(2.0)
-        rig.until(lambda: "frame 2" in rig.tokens())
-        assert rig.tokens() == ["frame 1", "frame 1", "frame 2"]
+        rig.until(lambda: "frame 2" in rig.headers())
+        assert rig.headers() == ["frame 1", "frame 1", "frame 2"]
         first, answered, _ = (output.result for output in rig.outputs)
         assert (first.steps, answered.steps, answered.annotations) == (0, CONFIG.fit.first_steps, 1)
     finally:
@@ -159,10 +159,10 @@ def test_a_click_on_a_dropped_frame_goes_to_the_nearest() -> None:
     try:
         for stamp in (1.0, 2.0, 3.0):
             rig.frame(stamp)
-        # The frame in view is among the recent ones for as long as it is in view.
-        rig.until(lambda: "frame 3" in rig.tokens())
+        # The current frame counts as recent while it is current.
+        rig.until(lambda: "frame 3" in rig.headers())
         done(rig.live.annotate(Click(3, 4, 1), stamp=1.0))
-        assert rig.session.placed[0].stamp == 2.0
+        assert rig.session.annotations[0].stamp == 2.0
         assert "1.0" in rig.notices[0]
         assert "2.0" in rig.notices[0]
     finally:
@@ -184,39 +184,39 @@ def test_a_clicked_recent_frame_is_kept_until_answered() -> None:
             rig.frame(stamp)
         rig.session.gate.set()
         done(clicked)
-        assert rig.session.placed[0].stamp == 1.0
+        assert rig.session.annotations[0].stamp == 1.0
         assert not rig.notices
     finally:
         rig.session.gate.set()
         rig.live.close()
 
 
-def test_a_drawing_is_replaced_by_its_key_and_taken_back(rig: Rig) -> None:
+def test_a_drawing_is_replaced_and_removed_by_its_key(rig: Rig) -> None:
     first, second, other, again = (Click(x, 4, 1) for x in (1, 2, 3, 4))
     rig.frame(1.0)
     done(rig.live.draw(7, (first, second)))
     done(rig.live.draw(8, (other,)))
     done(rig.live.draw(7, (again,)))
-    assert [placed.annotation for placed in rig.session.placed] == [other, again]
+    assert [each.annotation for each in rig.session.annotations] == [other, again]
     done(rig.live.draw(7, ()))
     done(rig.live.draw(7, ()))
-    assert [placed.annotation for placed in rig.session.placed] == [other]
+    assert [each.annotation for each in rig.session.annotations] == [other]
     rig.frame(2.0)
-    rig.until(lambda: "frame 2" in rig.tokens())
+    rig.until(lambda: "frame 2" in rig.headers())
 
 
-def test_a_frame_that_was_asked_for_stays_in_reach(rig: Rig) -> None:
+def test_a_pinned_frame_outlives_the_ring(rig: Rig) -> None:
     rig.live.set_options(LiveConfig(max_age=5.0, ring=2))
     rig.frame(1.0)
     rig.until_fitted()
     done(rig.live.draw(7, (), stamp=1.0))
     for stamp in (2.0, 3.0, 4.0, 5.0):
         rig.frame(stamp)
-        rig.until(lambda newest=f"frame {stamp:g}": rig.tokens()[-1] == newest)
-    given = len(rig.outputs)
+        rig.until(lambda newest=f"frame {stamp:g}": rig.headers()[-1] == newest)
+    before = len(rig.outputs)
     done(rig.live.draw(7, (Click(1, 4, 1),), stamp=1.0))
-    rig.until(lambda: "frame 1" in rig.tokens()[given:])
-    assert [placed.stamp for placed in rig.session.placed] == [1.0]
+    rig.until(lambda: "frame 1" in rig.headers()[before:])
+    assert [each.stamp for each in rig.session.annotations] == [1.0]
     assert not rig.notices
 
 
@@ -225,11 +225,11 @@ def test_a_removed_drawing_reanswers_its_frame(rig: Rig) -> None:
     done(rig.live.draw(7, (Click(1, 4, 1),), stamp=1.0))
     rig.until_fitted()
     rig.frame(2.0)
-    rig.until(lambda: rig.tokens()[-1] == "frame 2")
-    given = len(rig.outputs)
+    rig.until(lambda: rig.headers()[-1] == "frame 2")
+    before = len(rig.outputs)
     done(rig.live.draw(7, (), stamp=1.0))
-    rig.until(lambda: "frame 1" in rig.tokens()[given:])
-    assert not rig.session.placed
+    rig.until(lambda: "frame 1" in rig.headers()[before:])
+    assert not rig.session.annotations
     done(rig.live.draw(7, (), stamp=0.5))
     assert "0.5" in rig.notices[-1]
 
@@ -239,14 +239,14 @@ def test_a_drawing_below_another_frames_annotations_stays(rig: Rig) -> None:
     done(rig.live.draw(7, (Click(1, 4, 1),)))
     rig.until_fitted()
     rig.frame(2.0)
-    rig.until(lambda: "frame 2" in rig.tokens())
+    rig.until(lambda: "frame 2" in rig.headers())
     done(rig.live.annotate(Click(2, 4, 1)))
     rig.until_fitted()
     rig.frame(3.0)
-    rig.until(lambda: "frame 3" in rig.tokens())
+    rig.until(lambda: "frame 3" in rig.headers())
     with pytest.raises(AnnotationError, match="7"):
         done(rig.live.draw(7, ()))
-    assert len(rig.session.placed) == 2
+    assert len(rig.session.annotations) == 2
 
 
 def test_a_drawing_that_does_not_fit_leaves_the_old_one(rig: Rig) -> None:
@@ -257,7 +257,7 @@ def test_a_drawing_that_does_not_fit_leaves_the_old_one(rig: Rig) -> None:
         done(rig.live.draw(7, (Click(2, 4, 1), Click(300, 4, 1))))
     with pytest.raises(AnnotationError):
         done(rig.live.draw(8, (Click(2, 4, 1), Click(3, 4, 255))))
-    assert [placed.annotation for placed in rig.session.placed] == [old]
+    assert [each.annotation for each in rig.session.annotations] == [old]
 
 
 def test_frames_of_equal_stamps_do_not_share_annotations(rig: Rig) -> None:
@@ -272,10 +272,10 @@ def test_frames_of_equal_stamps_do_not_share_annotations(rig: Rig) -> None:
 def test_a_click_with_a_future_stamp_goes_to_the_newest_frame(rig: Rig) -> None:
     for stamp in (1.0, 2.0):
         rig.frame(stamp)
-        rig.until(lambda stamp=stamp: f"frame {stamp:g}" in rig.tokens())
+        rig.until(lambda stamp=stamp: f"frame {stamp:g}" in rig.headers())
     rig.until_fitted()
     done(rig.live.annotate(Click(3, 4, 1), stamp=2.5))
-    assert rig.session.placed[0].stamp == 2.0
+    assert rig.session.annotations[0].stamp == 2.0
     assert not rig.notices
 
 
@@ -285,7 +285,7 @@ def test_memory_of_recent_frames_is_bounded() -> None:
         for stamp in range(10):
             rig.live.offer_frame(lambda: np.zeros((48, 64, 3), np.uint8), float(stamp), stamp, size=400_000)
         done(rig.live.annotate(Click(3, 4, 1), stamp=0.0))
-        assert rig.session.placed[0].stamp == 8.0
+        assert rig.session.annotations[0].stamp == 8.0
     finally:
         rig.live.close()
 
@@ -322,11 +322,11 @@ def test_a_failed_fit_is_reported_once_and_retried(rig: Rig) -> None:
     rig.session.fails = RuntimeError("out of memory")
     rig.frame(1.0)
     rig.until(lambda: rig.errors)
-    done(rig.live.redo())  # a command passes through the worker, so that it had its chance to fail again
+    done(rig.live.redo())  # when it returns, the worker has had its chance to fail again
     rig.session.fails = None
     rig.frame(2.0)
     rig.until_fitted()
-    assert "frame 2" in rig.tokens()
+    assert "frame 2" in rig.headers()
     assert len(rig.errors) <= 2
 
 
@@ -338,7 +338,7 @@ def test_a_better_answer_is_published_before_the_next_frame() -> None:
         rig.session.better_available = True
         done(rig.live.annotate(Click(3, 4, 1)))
         rig.frame(2.0)
-        rig.until(lambda: "frame 2" in rig.tokens())
+        rig.until(lambda: "frame 2" in rig.headers())
         answers = [output for output in rig.outputs if output.result.annotations]
         assert [output.header for output in answers] == ["frame 1", "frame 1", "frame 2"]
         assert [output.result.better_available for output in answers] == [True, False, False]
@@ -356,25 +356,25 @@ def test_a_disabled_session_executes_commands_only(rig: Rig) -> None:
     assert rig.live.status().frames_in == 1
     rig.live.enable(True)
     rig.frame(3.0)
-    rig.until(lambda: "frame 3" in rig.tokens())
+    rig.until(lambda: "frame 3" in rig.headers())
     assert rig.session.observed == [1.0, 3.0]
     assert rig.session.steps >= CONFIG.fit.first_steps + CONFIG.fit.click_steps
 
 
-def test_nothing_is_computed_for_nobody(rig: Rig) -> None:
-    rig.has_audience = False
+def test_nothing_is_computed_without_consumers(rig: Rig) -> None:
+    rig.has_consumers = False
     rig.frame(1.0)
     done(rig.live.annotate(Click(3, 4, 1)))
     rig.frame(2.0)
     done(rig.live.undo())
     assert not rig.outputs
-    rig.has_audience = True
+    rig.has_consumers = True
     rig.frame(3.0)
-    rig.until(lambda: "frame 3" in rig.tokens())
+    rig.until(lambda: "frame 3" in rig.headers())
 
 
-def test_what_is_lost_is_told_once_though_nobody_wants_masks(rig: Rig) -> None:
-    rig.has_audience = False
+def test_lost_classes_are_published_once_without_consumers(rig: Rig) -> None:
+    rig.has_consumers = False
     rig.session.lost = (2,)
     rig.frame(1.0)
     rig.until(lambda: rig.outputs)
@@ -382,7 +382,7 @@ def test_what_is_lost_is_told_once_though_nobody_wants_masks(rig: Rig) -> None:
     rig.session.fitting.clear()
     rig.frame(2.0)
     assert rig.session.fitting.wait(SECONDS)
-    # A command is executed after the turn that made the steps.
+    # The worker executes a command after the iteration that made the steps.
     done(rig.live.undo())
     assert [output.lost for output in rig.outputs] == [(2,)]
     assert rig.live.status().lost == (2,)
@@ -392,17 +392,17 @@ def test_what_is_lost_is_told_once_though_nobody_wants_masks(rig: Rig) -> None:
     assert rig.outputs[1].lost == rig.live.status().lost == ()
 
 
-def test_what_is_lost_is_told_again_where_telling_it_failed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    rig.has_audience = False
+def test_lost_classes_are_published_again_after_a_failure(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.has_consumers = False
     preview = rig.session.preview
     failures = [ValueError("no memory")]
 
-    def look() -> Any:
+    def fail_once() -> Any:
         if failures:
             raise failures.pop()
         return preview()
 
-    monkeypatch.setattr(rig.session, "preview", look)
+    monkeypatch.setattr(rig.session, "preview", fail_once)
     rig.session.lost = (2,)
     rig.frame(1.0)
     rig.until(lambda: rig.errors)
@@ -423,19 +423,19 @@ def test_a_new_resolution_of_a_still_scene_is_observed(rig: Rig) -> None:
     rig.frame(1.0, gray=100)
     rig.until_fitted()
     rig.frame(2.0, gray=100, size=(96, 128))
-    rig.until(lambda: "frame 2" in rig.tokens())
+    rig.until(lambda: "frame 2" in rig.headers())
     assert rig.outputs[-1].image.shape == (96, 128, 3)
     assert rig.session.observed == [1.0, 2.0]
 
 
-def test_commands_answer(rig: Rig, tmp_path: Path) -> None:
+def test_commands_return_their_outcome(rig: Rig, tmp_path: Path) -> None:
     rig.frame(1.0)
     done(rig.live.annotate(Click(3, 4, 1)))
     assert done(rig.live.undo()) is True
     assert done(rig.live.undo()) is False
     done(rig.live.annotate(Click(3, 4, 1)))
     done(rig.live.clear())
-    assert not rig.session.placed
+    assert not rig.session.annotations
     done(rig.live.save(tmp_path / "a"))
     assert (tmp_path / "a").read_text() == "saved"
     running = rig.session
@@ -455,14 +455,14 @@ def test_commands_answer(rig: Rig, tmp_path: Path) -> None:
     assert rig.session.config == CONFIG
 
 
-def test_after_reset_the_frame_in_view_is_fitted_again(rig: Rig) -> None:
+def test_after_reset_the_current_frame_is_fitted_again(rig: Rig) -> None:
     rig.frame(1.0)
     done(rig.live.annotate(Click(3, 4, 1)))
     done(rig.live.reset())
     rig.until_fitted()
     assert len(rig.sessions) == 2
     assert rig.session.observed == [1.0]
-    assert not rig.session.placed
+    assert not rig.session.annotations
 
 
 def test_reset_succeeds_with_an_undecodable_frame(rig: Rig) -> None:
@@ -495,7 +495,7 @@ def test_after_close_commands_are_refused(rig: Rig) -> None:
         done(rig.live.undo())
 
 
-def test_a_session_that_cannot_be_built_says_why() -> None:
+def test_the_error_of_building_a_session_is_raised() -> None:
     def make(config: SessionConfig) -> Any:
         raise SessionError("device: got 'tpu'")
 

@@ -19,13 +19,13 @@ from neural_seg_ros.live import LiveCallbacks, LiveConfig, LiveResult, LiveSessi
 from neural_seg_ros.offline.run import run_session
 
 CLICK = Click(3, 4, 1)
-# What would drop, skip or delay masks of a camera that does not wait.
-HASTE = {"max_age": 0.001, "still_threshold": 255.0, "fit_budget_ms": 1.0, "publish_period": 60.0}
+# Options that drop, skip or delay masks outside of lock-step.
+STRICT_LIMITS = {"max_age": 0.001, "still_threshold": 255.0, "fit_budget_ms": 1.0, "publish_period": 60.0}
 
 
 @pytest.fixture
 def rig() -> Iterator[Rig]:
-    made = Rig(lock_step=True, **HASTE)
+    made = Rig(lock_step=True, **STRICT_LIMITS)
     yield made
     made.session.gate.set()
     made.live.close()
@@ -33,7 +33,7 @@ def rig() -> Iterator[Rig]:
 
 def until_masks(rig: Rig, count: int) -> list[str]:
     rig.until(lambda: len(rig.outputs) >= count)
-    return rig.tokens()
+    return rig.headers()
 
 
 def in_thread(call: Callable[[], Any]) -> threading.Event:
@@ -51,8 +51,8 @@ def in_thread(call: Callable[[], Any]) -> threading.Event:
 def test_every_frame_is_fitted_to_the_end_and_answered_once(rig: Rig) -> None:
     for stamp in range(1, 9):
         rig.frame(float(stamp), gray=100)
-    tokens = until_masks(rig, 8)
-    assert tokens == [f"frame {stamp}" for stamp in range(1, 9)]
+    headers = until_masks(rig, 8)
+    assert headers == [f"frame {stamp}" for stamp in range(1, 9)]
     first, then = CONFIG.fit.first_steps, CONFIG.fit.frame_steps
     assert [output.result.steps for output in rig.outputs] == [first + then * number for number in range(8)]
     status = rig.live.status()
@@ -86,14 +86,14 @@ def test_a_waiting_frame_is_released_at_the_end(rig: Rig, end: str) -> None:
     assert rig.session.observed == [1.0]
 
 
-def test_disabled_frames_pass_and_enabled_the_stream_goes_on(rig: Rig) -> None:
+def test_frames_are_ignored_while_disabled(rig: Rig) -> None:
     rig.frame(1.0)
     until_masks(rig, 1)
     rig.live.enable(False)
     rig.frame(2.0)
     rig.frame(3.0)
     done(rig.live.annotate(CLICK))
-    assert rig.tokens() == ["frame 1"]
+    assert rig.headers() == ["frame 1"]
     rig.live.enable(True)
     rig.frame(4.0)
     assert until_masks(rig, 3) == ["frame 1", "frame 1", "frame 4"]
@@ -113,7 +113,7 @@ def test_an_annotation_waits_for_its_frame(rig: Rig) -> None:
     assert rig.live.status().waiting == 0
 
 
-def test_an_annotation_without_a_stamp_goes_to_the_newest_frame(rig: Rig) -> None:
+def test_without_a_stamp_the_newest_frame_is_annotated(rig: Rig) -> None:
     done(rig.live.annotate(CLICK))
     rig.frame(1.0)
     assert until_masks(rig, 1) == ["frame 1"]
@@ -198,7 +198,7 @@ def test_after_reset_a_stream_may_begin_again(rig: Rig) -> None:
     assert rig.session.observed == [1.0, 2.0]
 
 
-def test_clear_forgets_what_waits(rig: Rig) -> None:
+def test_clear_forgets_pending_annotations(rig: Rig) -> None:
     done(rig.live.annotate(CLICK, stamp=1.0))
     done(rig.live.clear())
     rig.frame(1.0)
@@ -206,7 +206,7 @@ def test_clear_forgets_what_waits(rig: Rig) -> None:
     assert rig.outputs[0].annotations == ()
 
 
-def test_it_cannot_be_turned_on_or_off_later(rig: Rig) -> None:
+def test_lock_step_cannot_change_later(rig: Rig) -> None:
     with pytest.raises(ConfigError, match="lock_step"):
         rig.live.set_options(LiveConfig())
     rig.live.set_options(LiveConfig(lock_step=True, ring=5))
@@ -219,17 +219,17 @@ def test_the_masks_are_those_of_run_session() -> None:
         **{"fit.first_steps": 4, "fit.click_steps": 3, "fit.frame_steps": 2, "track.first_steps": 4},
         **{"track.correction_steps": 2},
     )
-    frames = [Frame(number, number / 10, _scene(number)) for number in range(8)]
+    frames = [Frame(number, number / 10, _scene(number)) for number in range(6)]
     entries = (Entry(Click(20, 24, 1), stamp=0.0), Entry(Click(50, 40, 2), stamp=0.5))
     wanted = [step.result for step in run_session(Session(config, "cpu"), frames, AnnotationFile({}, entries))]
 
     outputs: list[LiveResult] = []
-    all_came = threading.Event()
+    complete = threading.Event()
 
-    def keep(output: LiveResult) -> None:
+    def record(output: LiveResult) -> None:
         outputs.append(output)
         if len(outputs) == len(frames):
-            all_came.set()
+            complete.set()
 
     def load(path: Path) -> Session:
         return Session.load(path, "cpu")
@@ -239,19 +239,19 @@ def test_the_masks_are_those_of_run_session() -> None:
         load,
         config,
         LiveConfig(lock_step=True),
-        LiveCallbacks(keep, lambda: True, print, print),
+        LiveCallbacks(record, lambda: True, print, print),
     )
     try:
         for entry in entries:
             done(live.annotate(entry.annotation, entry.stamp))
         for frame in frames:
             live.offer_frame(lambda image=frame.image: image, frame.stamp, frame.index)
-        assert all_came.wait(SECONDS)
+        assert complete.wait(SECONDS)
     finally:
         live.close()
-    for given, result in zip(outputs, wanted, strict=True):
-        np.testing.assert_array_equal(given.result.labels, result.labels)
-        np.testing.assert_array_equal(given.result.confidence, result.confidence)
+    for output, result in zip(outputs, wanted, strict=True):
+        np.testing.assert_array_equal(output.result.labels, result.labels)
+        np.testing.assert_array_equal(output.result.confidence, result.confidence)
 
 
 def _scene(number: int) -> Any:

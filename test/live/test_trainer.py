@@ -1,4 +1,4 @@
-"""Training beside the worker: in a thread of its own, between go and rest."""
+"""Training beside the worker, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ SECONDS = 20
 
 
 class Steps:
-    """So many steps are due; waits are for what was made."""
+    """Steps that a trainer makes: ``due`` in all, of which ``made`` so far, in ``calls`` calls of ``step``."""
 
     def __init__(self, due: int) -> None:
-        self.told = threading.Condition()
-        self.due, self.made, self.asked = due, 0, 0
+        self.changed = threading.Condition()
+        self.due, self.made, self.calls = due, 0, 0
         self.errors: list[Exception] = []
         self.fails: Exception | None = None
 
     def step(self) -> int:
-        with self.told:
-            self.asked += 1
-            self.told.notify_all()
+        with self.changed:
+            self.calls += 1
+            self.changed.notify_all()
             if self.fails:
                 raise self.fails
             if self.made == self.due:
@@ -37,13 +37,13 @@ class Steps:
             return 1
 
     def failed(self, error: Exception) -> None:
-        with self.told:
+        with self.changed:
             self.errors.append(error)
-            self.told.notify_all()
+            self.changed.notify_all()
 
     def until(self, predicate) -> None:
-        with self.told:
-            assert self.told.wait_for(predicate, SECONDS)
+        with self.changed:
+            assert self.changed.wait_for(predicate, SECONDS)
 
 
 @pytest.fixture
@@ -58,31 +58,31 @@ def trainer(steps: Steps) -> Iterator[Trainer]:
     trainer.close()
 
 
-def test_nothing_is_made_before_go_and_all_that_is_due_after_it(steps: Steps, trainer: Trainer) -> None:
-    assert steps.asked == 0
-    trainer.go()
-    steps.until(lambda: steps.made == 3 and steps.asked == 4)
+def test_due_steps_are_made_after_resume_only(steps: Steps, trainer: Trainer) -> None:
+    assert steps.calls == 0
+    trainer.resume()
+    steps.until(lambda: steps.made == 3 and steps.calls == 4)
     # Steps that become due later are made at the next call.
     steps.due = 5
-    trainer.go()
+    trainer.resume()
     steps.until(lambda: steps.made == 5)
 
 
 def test_a_failure_is_reported_and_training_resumes(steps: Steps, trainer: Trainer) -> None:
     steps.fails = RuntimeError("out of memory")
-    trainer.go()
+    trainer.resume()
     steps.until(lambda: steps.errors == [steps.fails])
     steps.fails = None
-    trainer.go()
+    trainer.resume()
     steps.until(lambda: steps.made == 3)
     assert len(steps.errors) == 1
 
 
-def test_it_ends_while_resting_and_while_going() -> None:
-    for go in (False, True):
+def test_close_ends_a_paused_or_running_trainer() -> None:
+    for running in (False, True):
         trainer = Trainer(lambda: 1, lambda error: None)
-        if go:
-            trainer.go()
+        if running:
+            trainer.resume()
         trainer.close()
         assert not trainer._thread.is_alive()
 
@@ -93,21 +93,21 @@ def threads_of_a_new_thread() -> int:
 
 
 def test_the_trainer_shares_cores_with_its_worker_only() -> None:
-    threads, asked = torch.get_num_threads(), []
+    threads, calls = torch.get_num_threads(), []
     half = max(1, threads // 2)
 
     def ask() -> int:
-        asked.append(torch.get_num_threads())
-        told.set()
+        calls.append(torch.get_num_threads())
+        changed.set()
         return 0
 
-    told = threading.Event()
+    changed = threading.Event()
     trainer = Trainer(ask, lambda error: None)
-    trainer.go()
-    assert told.wait(SECONDS)
+    trainer.resume()
+    assert changed.wait(SECONDS)
     here, elsewhere = torch.get_num_threads(), threads_of_a_new_thread()
     trainer.close()
-    assert (here, asked, elsewhere) == (half, [half], threads)
+    assert (here, calls, elsewhere) == (half, [half], threads)
     assert torch.get_num_threads() == threads
 
 
@@ -129,7 +129,7 @@ def test_trainers_give_their_threads_back_in_any_order() -> None:
 
 
 def test_a_session_is_trained_while_it_answers() -> None:
-    """Frames, clicks, undo and snapshots of one thread meet the steps of another, and every step is counted."""
+    """One thread observes, annotates and undoes while another trains; every step is counted."""
     config = SessionConfig.preset(
         "cpu", **{"field.size": 32, "field.width": 8, "field.levels": 2, "fit.first_steps": 2}
     )
@@ -154,7 +154,7 @@ def test_a_session_is_trained_while_it_answers() -> None:
                 session.undo()
             session.result()
             session.observe(frame(number), float(number))
-            trainer.go()
+            trainer.resume()
             session.result()
     finally:
         trainer.close()

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.errors import SessionError
 from neural_seg_ros.evaluation.speed.latency import random_click
-from neural_seg_ros.live.callbacks import LiveCallbacks, LiveResult
+from neural_seg_ros.live.callbacks import ContourCallbacks, ContourResult, LiveCallbacks, LiveResult
 from neural_seg_ros.live.config import LiveConfig
-from neural_seg_ros.live.contour_worker import ContourCallbacks, ContourResult
 from neural_seg_ros.live.live_session import LiveSession
 from neural_seg_ros.session import Session
 

@@ -1,9 +1,8 @@
-"""Every change of a session's annotations on disk at once, so that a process that is killed loses none.
+"""The writer of an autosave folder: every change of a session's annotations on disk at once.
 
-A command is written down when it comes, as the worker may be busy for longer than anything may be lost, and once more
-as what became of it: which annotations there are now. A thread writes both, and nobody waits for it. What it wrote
-survives the end of the process; a second thread has it on the disk, for when the machine goes down, as fast as the disk
-allows.
+A command is logged twice: when it arrives, as the worker may be busy for longer than the time that a kill may cost, and
+when it is done, with the annotations after it. Both are written by a thread that nobody waits for; they survive a kill
+of the process. A second thread syncs them to disk as fast as the disk allows, so that they survive a power cut too.
 """
 
 from __future__ import annotations
@@ -17,28 +16,33 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neural_seg_ros.annotations import Annotation, Mask
 from neural_seg_ros.live.autosave.store import (
-    OF_BASE,
+    IN_BASE,
     AutosavedAnnotation,
     AutosavedFrame,
-    AutosavedFrames,
     AutosaveFolder,
     AutosaveState,
+    FrameStore,
     PendingCommand,
     Record,
     annotations_record,
     command_record,
 )
-from neural_seg_ros.live.inbox import Frame
+from neural_seg_ros.live.inbox import IncomingFrame
 
 if TYPE_CHECKING:
     from neural_seg_ros.annotations.implied import FrameAnnotation
+
+# Periods of checking on an unfinished sync, and of retrying a failed write.
+_SYNC_CHECK_SECONDS, _RETRY_SECONDS = 0.1, 1.0
+# The log is rewritten when it is larger than this factor times what the state needs, plus these bytes.
+_MAX_GROWTH, _SLACK_BYTES = 4, 2**18
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class SessionSnapshot:
 
     frame_number  of that frame, as in ``FrameAnnotation``
     frame         (H, W, 3) uint8, None before the first
-    keys          the keys of annotations that were drawn under one, by running number
+    keys          the keys of drawn annotations by running number
     """
 
     annotations: tuple[FrameAnnotation, ...]
@@ -59,34 +63,34 @@ class SessionSnapshot:
 
 @dataclass(frozen=True)
 class CommandReceived:
-    """A command came, for that frame; nobody has executed it yet."""
+    """The arrival of a command for that frame; the worker has not executed it yet."""
 
     number: int
-    do: str
+    name: str
     annotations: tuple[Annotation, ...]
-    frame: Frame | None
+    frame: IncomingFrame | None
     key: int | None
 
 
 @dataclass(frozen=True)
 class CommandDone:
-    """A command was executed, or will not be (then without ``now``)."""
+    """The execution of a command, or (without ``snapshot``) the end of a command that will not be executed."""
 
     number: int
-    now: SessionSnapshot | None
+    snapshot: SessionSnapshot | None
 
 
 @dataclass(frozen=True)
 class SessionReplaced:
-    """A session took the place of the one before.
+    """The replacement of the session by another.
 
-    base    whose annotations are the first ``count``
-    frames  of the others, by frame number
-    done    commands that it knows of
-    quarantine  move the earlier state out of the way
+    base        name of the file whose annotations are the first ``count``
+    frames      frames of the other annotations, by frame number
+    done        numbers of pending commands that the session has executed
+    quarantine  True to move the earlier state to quarantine
     """
 
-    now: SessionSnapshot
+    snapshot: SessionSnapshot
     base: str | None = None
     count: int = 0
     frames: Mapping[int, AutosavedFrame] = field(default_factory=dict)
@@ -97,135 +101,130 @@ class SessionReplaced:
 Event = CommandReceived | CommandDone | SessionReplaced
 
 
-# Seconds until it is looked again whether the disk has kept up, and until what failed is tried again.
-_SYNC_AGAIN, _TRY_AGAIN = 0.1, 1.0
-# The log is written anew when it has grown to so many times what it needs, and so many bytes beyond.
-_GROWTH, _SLACK = 4, 2**18
-
-
 class Autosave:
     """The log of a session's annotations in a folder; every method may be called from any thread.
 
-    state   in the folder, to be restored; it stays there until ``begin``
-    source  where the frames come from
+    state   read from the folder, to be restored; it stays there until ``log_restored`` or ``log_new_session``
+    source  of the frames, such as their image topic
     """
 
     def __init__(
         self,
-        store: AutosaveFolder,
+        folder: AutosaveFolder,
         state: AutosaveState,
         source: str,
         megabytes: int,
         heartbeat_seconds: float,
         failed: Callable[[Exception], None],
     ) -> None:
-        """Begin to write into a folder, which nothing else writes to.
+        """Start to write into a folder that nothing else writes to.
 
-        megabytes  for pixels of annotated frames; the oldest are let go
-        beat       seconds between signs of life
-        failed     told what went wrong, which ends nothing
+        megabytes          for pixels of annotated frames; beyond it the oldest are deleted
+        heartbeat_seconds  between signs of life
+        failed             called with every error; none ends the autosave
         """
         self.state = state
-        self._store, self._source, self._limit, self._heartbeat_seconds, self._failed = (
-            store,
-            source,
-            megabytes * 2**20,
-            heartbeat_seconds,
-            failed,
-        )
-        self._numbers = count(max(state.asked, default=0) + 1)
+        self._folder, self._source, self._failed = folder, source, failed
+        self._max_bytes, self._heartbeat_seconds = megabytes * 2**20, heartbeat_seconds
+        self._command_numbers = count(max(state.pending, default=0) + 1)
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        # What the records say, and the annotations it is about; these may go before what undo took is let go.
-        self._now = AutosaveState(
-            state.base, list(state.annotations), dict(state.asked), state.attempts + (not state.empty)
+        # The state that the log describes or is about to; an attempt to restore counts as failed until it is done.
+        self._logged = AutosaveState(
+            state.base, list(state.annotations), dict(state.pending), state.attempts + (not state.is_empty)
         )
+        # The session's annotations that this state is about.
         self._annotations: tuple[FrameAnnotation, ...] = ()
-        self._known: dict[int, tuple[FrameAnnotation, AutosavedAnnotation]] = {}
-        self._frames = AutosavedFrames(store, state.pixels, failed)
-        self._bytes = self._needed = 0
-        # The log says less than ``_now``, or something else.
-        self._behind = True
-        # What was kept before is in the session, or was refused.
-        self._begun = state.empty
-        # Something was written that the machine might lose.
+        # These and the undone ones, which redo may bring back, by running number.
+        self._entries: dict[int, tuple[FrameAnnotation, AutosavedAnnotation]] = {}
+        self._frames = FrameStore(folder, state.pixels, failed)
+        # Size of the log, and its size when it was last rewritten.
+        self._log_bytes = self._rewritten_bytes = 0
+        # The log does not match ``_logged`` and must be rewritten.
+        self._log_stale = True
+        # The earlier state is in the session, or was refused.
+        self._restore_done = state.is_empty
+        # Records or pixels were written that a power cut would lose.
         self._unsynced = False
-        self._syncing: Future[None] | None = None
-        self._syncer = ThreadPoolExecutor(1, "neural_seg_sync")
-        store.forget_others(state)
+        # The last sync, in flight or done.
+        self._sync_future: Future[None] | None = None
+        self._sync_executor = ThreadPoolExecutor(1, "neural_seg_sync")
+        folder.delete_except(state)
         self._append([])
         self._thread = threading.Thread(target=self._run, name="neural_seg_autosave")
         self._thread.start()
 
-    # -- what others tell it -------------------------------------------------------------------------------------------
+    # -- for all threads -----------------------------------------------------------------------------------------------
 
-    def ask(self, do: str, annotations: Sequence[Annotation], frame: Frame | None, key: int | None) -> int:
+    def log_command(
+        self, name: str, annotations: Sequence[Annotation], frame: IncomingFrame | None, key: int | None
+    ) -> int:
         """Log a command that was received; ``frame`` is the one it would go to now. Returns its number."""
-        number = next(self._numbers)
-        self._events.put(CommandReceived(number, do, tuple(annotations), frame, key))
+        number = next(self._command_numbers)
+        self._events.put(CommandReceived(number, name, tuple(annotations), frame, key))
         return number
 
-    def answered(self, number: int, now: SessionSnapshot | None = None) -> None:
-        """Log the session after a command was executed; without ``now`` the command will not be executed."""
-        self._events.put(CommandDone(number, now))
+    def log_outcome(self, number: int, snapshot: SessionSnapshot | None = None) -> None:
+        """Log the session after a command was executed; without ``snapshot`` the command will not be executed."""
+        self._events.put(CommandDone(number, snapshot))
 
-    def begin(self, now: SessionSnapshot, base: Path | None = None) -> None:
+    def log_new_session(self, snapshot: SessionSnapshot, base: Path | None = None) -> None:
         """Log that a new session, or that of a file, replaced the one before."""
         name = None
         if base is not None:
             try:
-                name = self._store.take_base(base)
+                name = self._folder.copy_base(base)
             except OSError as error:
                 self._failed(error)
-        self._events.put(SessionReplaced(now, name, len(now.annotations)))
+        self._events.put(SessionReplaced(snapshot, name, len(snapshot.annotations)))
 
-    def restored(
-        self, now: SessionSnapshot, frames: Mapping[int, AutosavedFrame], base: Sequence[FrameAnnotation]
+    def log_restored(
+        self, snapshot: SessionSnapshot, frames: Mapping[int, AutosavedFrame], base: Sequence[FrameAnnotation]
     ) -> None:
         """Log that the session has the autosaved annotations; ``base``: annotations of the base it began with."""
-        count = _common(base, now.annotations)
-        done = frozenset(self.state.asked)
-        self._events.put(SessionReplaced(now, self.state.base if count else None, count, frames, done))
+        from_base = _count_common(base, snapshot.annotations)
+        done = frozenset(self.state.pending)
+        self._events.put(SessionReplaced(snapshot, self.state.base if from_base else None, from_base, frames, done))
 
-    def refused(self, now: SessionSnapshot) -> None:
+    def log_refused(self, snapshot: SessionSnapshot) -> None:
         """Log that the autosaved state cannot be restored; it is moved to quarantine."""
-        self._events.put(SessionReplaced(now, done=frozenset(self.state.asked), quarantine=True))
+        self._events.put(SessionReplaced(snapshot, done=frozenset(self.state.pending), quarantine=True))
 
-    def pixels(self, name: str) -> NDArray[np.uint8]:
+    def read_pixels(self, name: str) -> NDArray[np.uint8]:
         """Read the pixels of an autosaved frame. Raises SessionFileError."""
-        return self._store.read_pixels(name)
+        return self._folder.read_pixels(name)
 
-    def base(self) -> Path | None:
+    def base_path(self) -> Path | None:
         """Return the session file that the log continues from."""
-        return None if self.state.base is None else self._store.base(self.state.base)
+        return None if self.state.base is None else self._folder.base_path(self.state.base)
 
     def close(self) -> None:
         """Write the rest of the log and, unless a restore is still due, that the shutdown was clean."""
         self._events.put(None)
         self._thread.join()
-        self._syncer.shutdown()
-        self._store.close()
+        self._sync_executor.shutdown()
+        self._folder.close()
 
-    # -- the thread ----------------------------------------------------------------------------------------------------
+    # -- the writing thread --------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         last_heartbeat = time.monotonic()
-        going = True
-        while going:
-            waiting = _SYNC_AGAIN if self._unsynced else self._heartbeat_seconds
-            events = self._next(_TRY_AGAIN if self._behind else waiting)
-            going = None not in events
+        closing = False
+        while not closing:
+            period = _SYNC_CHECK_SECONDS if self._unsynced else self._heartbeat_seconds
+            events = self._wait_for_events(_RETRY_SECONDS if self._log_stale else period)
+            closing = None in events
             try:
-                self._now.ended = not going and self._begun
+                self._logged.ended = closing and self._restore_done
                 self._write([event for event in events if event is not None])
                 if time.monotonic() - last_heartbeat >= self._heartbeat_seconds:
                     last_heartbeat = time.monotonic()
-                    self._store.touch()
-            except Exception as error:  # a full disk must not be the end; all is written anew next time
-                self._behind = True
+                    self._folder.touch()
+            except Exception as error:  # such as a full disk; the next write rewrites the whole log
+                self._log_stale = True
                 self._failed(error)
 
-    def _next(self, seconds: float) -> list[Event | None]:
-        """Return the waiting events; none after ``seconds``."""
+    def _wait_for_events(self, seconds: float) -> list[Event | None]:
+        """Return all queued events; none after ``seconds`` without any."""
         events: list[Event | None] = []
         with suppress(queue.Empty):
             events.append(self._events.get(timeout=seconds))
@@ -234,7 +233,7 @@ class Autosave:
         return events
 
     def _write(self, events: Sequence[Event]) -> None:
-        bases = {self._now.base}
+        bases = {self._logged.base}
         done = {event.number for event in events if isinstance(event, CommandDone)}
         records: list[Record] = []
         for event in events:
@@ -243,132 +242,131 @@ class Autosave:
             elif isinstance(event, CommandReceived) and event.number in done:
                 continue
             try:
-                records.extend(self._taken(event))
-            except Exception as error:  # those after it are others' changes
-                self._behind = True
+                records.extend(self._apply(event))
+            except Exception as error:  # the events after it are independent of it
+                self._log_stale = True
                 self._failed(error)
-        records.extend(self._shrink() if self._frames.written else ())
-        records.extend([{"ended": True}] if self._now.ended else ())
-        if records or self._behind:
+        records.extend(self._drop_oldest_frames() if self._frames.unsynced else ())
+        records.extend([{"ended": True}] if self._logged.ended else ())
+        if records or self._log_stale:
             self._append(records)
-        self._forget(bases)
+        self._delete_unneeded(bases)
         self._sync()
 
-    def _taken(self, event: Event) -> list[Record]:
-        """Return the records of an event."""
+    def _apply(self, event: Event) -> list[Record]:
+        """Apply an event to the logged state and return its records."""
         if isinstance(event, SessionReplaced):
-            self._begin(event)
+            self._replace_session(event)
             return []
         if isinstance(event, CommandDone):
-            return self._changed(event)
-        asked = PendingCommand(event.do, _shapes(event.annotations), self._frames.offered(event.frame), event.key)
-        self._now.asked[event.number] = asked
-        return [command_record(event.number, asked)]
+            return self._finish_command(event)
+        shapes = tuple(each for each in event.annotations if not isinstance(each, Mask))
+        command = PendingCommand(event.name, shapes, self._frames.add_received(event.frame), event.key)
+        self._logged.pending[event.number] = command
+        return [command_record(event.number, command)]
 
-    def _changed(self, change: CommandDone) -> list[Record]:
-        waited = self._now.asked.pop(change.number, None) is not None
-        answered = [change.number] if waited else []
-        now = change.now
-        if now is None:
-            # Nothing has changed; an earlier state may still wait to be restored.
-            return [annotations_record(len(self._now.annotations), [], answered)] if waited else []
-        annotations = now.annotations
-        state = _common(self._annotations, annotations)
-        if state == len(self._annotations) == len(annotations) and not waited:
+    def _finish_command(self, event: CommandDone) -> list[Record]:
+        was_pending = self._logged.pending.pop(event.number, None) is not None
+        done = [event.number] if was_pending else []
+        snapshot = event.snapshot
+        if snapshot is None:
+            # The annotations stay as logged; they may be an earlier state whose restore is still due.
+            return [annotations_record(len(self._logged.annotations), [], done)] if was_pending else []
+        annotations = snapshot.annotations
+        unchanged = _count_common(self._annotations, annotations)
+        if unchanged == len(self._annotations) == len(annotations) and not was_pending:
             return []
-        new = [each for each in annotations[state:] if each.id not in self._known]
+        new = [each for each in annotations[unchanged:] if each.id not in self._entries]
         if new:
-            # What was undone cannot be made again any more.
-            self._known = {each.id: self._known[each.id] for each in annotations if each.id in self._known}
-            frame = self._frames.numbered(now.frame_number, now.stamp, now.frame)
-            self._known |= {each.id: (each, _entry(each, now, {now.frame_number: frame})) for each in new}
-        entries = [self._known[each.id][1] for each in annotations[state:]]
+            # A new annotation ends redo, so that the entries of undone ones can go.
+            self._entries = {each.id: self._entries[each.id] for each in annotations if each.id in self._entries}
+            frame = self._frames.add_observed(snapshot.frame_number, snapshot.stamp, snapshot.frame)
+            self._entries |= {each.id: (each, _entry(each, snapshot, {snapshot.frame_number: frame})) for each in new}
+        entries = [self._entries[each.id][1] for each in annotations[unchanged:]]
         self._annotations = annotations
-        self._now.annotations[state:] = entries
-        return [annotations_record(state, entries, answered)]
+        self._logged.annotations[unchanged:] = entries
+        return [annotations_record(unchanged, entries, done)]
 
-    def _begin(self, begin: SessionReplaced) -> None:
-        now = begin.now
-        self._begun = True
-        if begin.quarantine:
+    def _replace_session(self, event: SessionReplaced) -> None:
+        annotations = event.snapshot.annotations
+        self._restore_done = True
+        if event.quarantine:
             self._quarantine()
-        asked = {} if begin.quarantine else {n: each for n, each in self._now.asked.items() if n not in begin.done}
+        pending = {} if event.quarantine else {n: c for n, c in self._logged.pending.items() if n not in event.done}
         entries = [
-            OF_BASE if at < begin.count else _entry(each, now, begin.frames) for at, each in enumerate(now.annotations)
+            IN_BASE if at < event.count else _entry(each, event.snapshot, event.frames)
+            for at, each in enumerate(annotations)
         ]
-        if begin.base is None:
-            # Only the file would have had them.
-            entries[: begin.count] = [AutosavedAnnotation(None, None)] * begin.count
-        self._now = AutosaveState(begin.base, entries, asked)
-        self._annotations = now.annotations
-        self._known = {each.id: (each, entry) for each, entry in zip(now.annotations, entries, strict=True)}
-        self._frames.begin(begin.frames)
-        self._behind = True
+        if event.base is None:
+            # Only the base could have restored them.
+            entries[: event.count] = [AutosavedAnnotation(None, None)] * event.count
+        self._logged = AutosaveState(event.base, entries, pending)
+        self._annotations = annotations
+        self._entries = {each.id: (each, entry) for each, entry in zip(annotations, entries, strict=True)}
+        self._frames.begin(event.frames)
+        self._log_stale = True
 
     def _quarantine(self) -> None:
         try:
-            self._store.quarantine()
-        except OSError as error:  # the session goes on all the same
+            self._folder.quarantine()
+        except OSError as error:  # the session continues all the same
             self._failed(error)
         else:
-            self._frames.lose()
+            self._frames.forget_all()
 
     def _append(self, records: Sequence[Record]) -> None:
-        """Write records, or all that they and those before them have come to."""
-        if self._behind or self._bytes > _GROWTH * self._needed + _SLACK:
-            self._bytes = self._needed = self._store.begin(self._source, self._now.records())
-            self._behind = False
+        """Append records to the log, or rewrite it if it is stale or too large."""
+        if self._log_stale or self._log_bytes > _MAX_GROWTH * self._rewritten_bytes + _SLACK_BYTES:
+            self._log_bytes = self._rewritten_bytes = self._folder.begin(self._source, self._logged.records())
+            self._log_stale = False
         else:
-            self._bytes += self._store.append(records)
+            self._log_bytes += self._folder.append(records)
         self._unsynced = True
 
-    def _shrink(self) -> list[Record]:
-        """Let the oldest frames go while there are more than the limit."""
+    def _drop_oldest_frames(self) -> list[Record]:
+        """Drop the oldest frames until the others fit into the limit; return the records of that."""
         records: list[Record] = []
-        names = list(dict.fromkeys(e.frame.pixels for e in self._now.annotations if e.frame is not None))
-        sizes = [self._store.size_of(name) for name in names]
+        names = list(dict.fromkeys(e.frame.pixels for e in self._logged.annotations if e.frame is not None))
+        sizes = [self._folder.size_of(name) for name in names]
         total = sum(sizes)
         for name, size in zip(names[:-1], sizes, strict=False):
-            if total <= self._limit:
+            if total <= self._max_bytes:
                 break
             total -= size
             records.append({"forgotten": name})
-            self._now.apply(records[-1])
-            # There are no annotations while an earlier state waits to be restored.
-            self._known = {p.id: (p, e) for p, e in zip(self._annotations, self._now.annotations, strict=False)}
+            self._logged.apply(records[-1])
+            # While a restore is due there are logged annotations, and none of the session.
+            pairs = zip(self._annotations, self._logged.annotations, strict=False)
+            self._entries = {each.id: (each, entry) for each, entry in pairs}
         return records
 
-    def _forget(self, bases: Collection[str | None]) -> None:
-        """Delete the pixels that no annotation is on, nor one that may be made again, and bases of before."""
-        undone = {entry.frame.pixels for _, entry in self._known.values() if entry.frame is not None}
-        self._frames.forget_but(undone | self._now.pixels)
+    def _delete_unneeded(self, bases: Collection[str | None]) -> None:
+        """Delete pixels that no annotation needs, undone ones included, and all ``bases`` but the present one."""
+        with_undone = {entry.frame.pixels for _, entry in self._entries.values() if entry.frame is not None}
+        self._frames.delete_except(with_undone | self._logged.pixels)
         for base in bases:
-            if base is not None and base != self._now.base:
-                self._store.forget((), base)
+            if base is not None and base != self._logged.base:
+                self._folder.delete((), base)
 
     def _sync(self) -> None:
-        if not self._unsynced or (self._syncing is not None and not self._syncing.done()):
+        """Start a sync to disk unless one is in flight, and raise the error of the one before."""
+        if not self._unsynced or (self._sync_future is not None and not self._sync_future.done()):
             return
-        before, written = self._syncing, self._frames.written
-        self._frames.written, self._unsynced = set(), False
-        self._syncing = self._syncer.submit(self._store.sync, written)
+        before, pixels = self._sync_future, self._frames.unsynced
+        self._frames.unsynced, self._unsynced = set(), False
+        self._sync_future = self._sync_executor.submit(self._folder.sync, pixels)
         if before is not None:
             before.result()
 
 
 def _entry(
-    annotations: FrameAnnotation, now: SessionSnapshot, frames: Mapping[int, AutosavedFrame | None]
+    each: FrameAnnotation, snapshot: SessionSnapshot, frames: Mapping[int, AutosavedFrame | None]
 ) -> AutosavedAnnotation:
-    annotation = annotations.annotation
-    shape = None if isinstance(annotation, Mask) else annotation
-    return AutosavedAnnotation(shape, frames.get(annotations.frame_number), now.keys.get(annotations.id))
+    shape = None if isinstance(each.annotation, Mask) else each.annotation
+    return AutosavedAnnotation(shape, frames.get(each.frame_number), snapshot.keys.get(each.id))
 
 
-def _shapes(annotations: Sequence[Annotation]) -> tuple[Any, ...]:
-    return tuple(each for each in annotations if not isinstance(each, Mask))
-
-
-def _common(old: Sequence[FrameAnnotation], new: Sequence[FrameAnnotation]) -> int:
+def _count_common(old: Sequence[FrameAnnotation], new: Sequence[FrameAnnotation]) -> int:
     """Count the first annotations that are the same."""
     same = 0
     while same < min(len(old), len(new)) and old[same] is new[same]:

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 class Restored:
     """The outcome of a restore.
 
-    base     the base's annotations that it began with
-    frames   by their numbers in the session
-    drawn    running numbers of annotations by the key they were drawn under
-    refused  why something could not be restored, one line each
+    base     annotations of the base that the session began with
+    frames   autosaved frames by their numbers in the session
+    drawn    running numbers of annotations by the key of their drawing
+    refused  one line for each annotation or command that could not be restored
     """
 
     base: tuple[FrameAnnotation, ...]
@@ -41,58 +41,58 @@ def restore(
     erase: Callable[[int], None],
     restored: Restored,
 ) -> None:
-    """Restore all annotations beyond the base, which the session has already, into ``restored``.
+    """Restore all annotations beyond the base, which the session has already, and describe them in ``restored``.
 
-    The session learns of each annotated frame what it learnt when the next one came. Commands that nobody had executed
-    are executed now.
+    The session observes the annotated frames in their order and learns from each as it did before. Pending commands are
+    executed.
 
-    pixels  gives (H, W, 3) uint8 by name; raises SessionFileError, which refuses what is on that frame
-    erase   takes back what is in ``restored.drawn`` under a key
+    pixels  returns (H, W, 3) uint8 by name; raises SessionFileError, which refuses the annotations on that frame
+    erase   removes the annotations in ``restored.drawn`` under a key from the session
     """
-    shown: AutosavedFrame | None = None
+    observed: AutosavedFrame | None = None
 
-    def show(frame: AutosavedFrame | None) -> None:
-        nonlocal shown
+    def observe(frame: AutosavedFrame | None) -> None:
+        nonlocal observed
         if frame is None:
-            raise SessionError("its frame was not kept")
-        if frame != shown:
+            raise SessionError("its frame was not saved")
+        if frame != observed:
             session.observe(pixels(frame.pixels), frame.stamp)
-            shown = frame
+            observed = frame
         restored.frames[session.frame_number] = frame
 
     def annotate(shape: Shape | None, key: int | None) -> None:
         if shape is None:
-            raise SessionError("it is a dense mask")
+            raise SessionError("a dense mask is not autosaved")
         number = session.annotate(shape)
         if key is not None:
             restored.drawn.setdefault(key, []).append(number)
 
-    def execute(asked: PendingCommand) -> None:
-        if asked.do in ("annotate", "draw"):
-            if asked.shapes:
-                show(asked.frame)
-            if asked.key is not None:
-                erase(asked.key)
-            for shape in asked.shapes:
-                annotate(shape, asked.key)
-        elif asked.do == "clear":
+    def execute(command: PendingCommand) -> None:
+        if command.name in ("annotate", "draw"):
+            if command.shapes:
+                observe(command.frame)
+            if command.key is not None:
+                erase(command.key)
+            for shape in command.shapes:
+                annotate(shape, command.key)
+        elif command.name == "clear":
             session.clear()
             restored.drawn.clear()
-        elif asked.do == "undo":
+        elif command.name == "undo":
             session.undo()
         else:
             session.redo()
 
     for entry in state.annotations[state.base_count :]:
         try:
-            show(entry.frame)
+            observe(entry.frame)
             annotate(entry.shape, entry.key)
-        # Of other parameters than those it was made with, or on a frame whose pixels are damaged.
+        # The parameters differ from those of its time, or the pixels of its frame are missing or damaged.
         except (AnnotationError, SessionError, SessionFileError) as error:
             restored.refused.append(str(error))
-    for asked in state.asked.values():
+    for command in state.pending.values():
         try:
-            execute(asked)
-        # As it would have been refused then.
+            execute(command)
+        # The worker would have refused the command, too.
         except (AnnotationError, SessionError, SessionFileError) as error:
             restored.refused.append(str(error))

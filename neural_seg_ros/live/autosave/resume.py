@@ -9,10 +9,10 @@ from neural_seg_ros.errors import SessionError, SessionFileError
 from neural_seg_ros.live.autosave.autosave import Autosave
 from neural_seg_ros.live.autosave.store import AutosaveFolder, AutosaveState
 
-# So often it may end the process that takes it up, before it is believed that it does so each time.
-_ATTEMPTS = 10
-# Seconds between signs of life: a tenth of the age that is accepted, within these.
-_BEAT = (1.0, 60.0)
+# A state that has ended this many processes while they restored it is taken to be the cause.
+_MAX_ATTEMPTS = 10
+# The least and the most time between signs of life, which is else a tenth of the accepted age.
+_MIN_HEARTBEAT_SECONDS, _MAX_HEARTBEAT_SECONDS = 1.0, 60.0
 
 
 def open_autosave(
@@ -25,55 +25,58 @@ def open_autosave(
     notice: Callable[[str], None],
     failed: Callable[[Exception], None],
 ) -> Autosave | None:
-    """Open the autosave in a folder; a state in it that may be restored is ``Autosave.state``.
+    """Open the autosave in a folder; ``Autosave.state`` is the state in it, if that may be restored.
 
     State that cannot be restored is moved to quarantine and reported through ``notice`` or ``failed``. Only the state
-    of a clean shutdown is deleted. Returns None, with one line to ``failed``, where the folder cannot be locked.
+    of a clean shutdown is deleted. Returns None, after a call of ``failed``, if the folder cannot be locked or written.
 
-    source   where the frames come from; annotations of another source are not restored
+    source   of the frames, such as their image topic; annotations of another source are not restored
     restore  ``crash``: only after a kill; ``always``: also after a clean shutdown
     max_age  seconds since the last sign of life of the node that wrote it
     """
     try:
-        store = AutosaveFolder(folder)
+        opened = AutosaveFolder(folder)
     except SessionError as error:
         failed(error)
         return None
     try:
-        state = _kept(store, source, restore, max_age, notice, failed)
-        heartbeat_seconds = min(max(max_age / 10, _BEAT[0]), _BEAT[1])
-        return Autosave(store, state, source, megabytes, heartbeat_seconds, failed)
+        state = _restorable_state(opened, source, restore, max_age, notice, failed)
+        heartbeat_seconds = min(max(max_age / 10, _MIN_HEARTBEAT_SECONDS), _MAX_HEARTBEAT_SECONDS)
+        return Autosave(opened, state, source, megabytes, heartbeat_seconds, failed)
     except OSError as error:
-        store.close()
-        failed(SessionError(f"autosave: {folder}: {error.strerror}, accepted: a folder to write to; nothing is kept"))
+        opened.close()
+        failed(SessionError(f"autosave: cannot write to {folder}: {error.strerror}; nothing is saved"))
         return None
 
 
-def _kept(
-    store: AutosaveFolder,
+def _restorable_state(
+    folder: AutosaveFolder,
     source: str,
     restore: str,
     max_age: float,
     notice: Callable[[str], None],
     failed: Callable[[Exception], None],
 ) -> AutosaveState:
-    age = store.age
+    """Return the state in a folder, or an empty one if that may not be restored."""
+    age = folder.age
     try:
-        state, of = store.read()
+        state, saved_source = folder.read()
     except SessionFileError as error:
-        failed(SessionFileError(f"autosave: {error}; moved to {store.quarantine().name}, started over"))
+        failed(SessionFileError(f"autosave: {error}; moved to {folder.quarantine().name}, started over"))
         return AutosaveState()
-    if state.empty or (state.ended and restore != "always"):
+    if state.is_empty or (state.ended and restore != "always"):
         return AutosaveState()
-    if state.attempts >= _ATTEMPTS:
+    if state.attempts >= _MAX_ATTEMPTS:
         reason = f"{state.attempts} processes ended while they restored it"
-    elif of != source:
-        reason = f"it is of the image topic {of}, accepted: {source}"
-    # Below 0 the clock was set back, and how old it is nobody knows.
+    elif saved_source != source:
+        reason = f"image topic: got {saved_source}, accepted: {source}"
+    # A negative age means that the clock was set back: the true age is unknown.
     elif not -1 <= age <= max_age:
         reason = f"age: got {age:.0f} s, accepted: up to {max_age:g} s (restore_max_age)"
     else:
         state.ended = False
         return state
-    notice(f"autosave: {len(state.annotations)} annotations not restored: {reason}; moved to {store.quarantine().name}")
+    notice(
+        f"autosave: {len(state.annotations)} annotations not restored: {reason}; moved to {folder.quarantine().name}"
+    )
     return AutosaveState()

@@ -15,7 +15,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from neural_seg_ros.errors import ConfigError, short
 from neural_seg_ros.live import HealthConfig
-from neural_seg_ros.live.health import Level, Problem, problems
+from neural_seg_ros.live.health import Level, Problem, find_problems
 from neural_seg_ros.live.statistics import LiveStatus, percentile
 from neural_seg_ros.ros.segmenter.parameters import names_of
 from neural_seg_ros.ros.toolkit.qos_mismatch import Mismatch
@@ -71,7 +71,7 @@ class Report:
         if self.state == "active" and self.status is not None and self.status.enabled:
             if self.lost:
                 found.append(Problem(Level.WARN, f"lost: {self.lost}"))
-            found += problems(self.status, self.limits, self.memory, self.lock_step)
+            found += find_problems(self.status, self.limits, self.memory, self.lock_step)
         return sorted(found, key=lambda problem: -problem.level)
 
 

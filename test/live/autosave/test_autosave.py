@@ -7,7 +7,6 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from neural_seg_ros.live.autosave.store import (
     decode,
     encode,
 )
-from neural_seg_ros.live.inbox import Frame
+from neural_seg_ros.live.inbox import IncomingFrame
 
 SECONDS = 60.0
 CONFIG = SessionConfig.preset(
@@ -54,7 +53,7 @@ def picture(seed: int) -> Any:
 
 
 class Node:
-    """A live session with autosave, as a node has it; ``crash`` leaves on disk what a kill would leave."""
+    """A live session with autosave, as in a node; ``crash`` leaves the folder as a kill would."""
 
     def __init__(self, folder: Path, restore: str = "crash", max_age: float = 300.0, megabytes: int = 512) -> None:
         NODES.append(self)
@@ -84,7 +83,7 @@ class Node:
             autosave=self.autosave,
         )
         self.live.wait_ready(SECONDS)
-        # Whatever was to be taken up comes before this.
+        # A restore comes before this command.
         self.do(lambda: None)
 
     def do(self, command: Any) -> Any:
@@ -99,7 +98,7 @@ class Node:
 
     @property
     def annotations(self) -> list[Any]:
-        return [(annotations.annotation, annotations.stamp) for annotations in self.live._worker.session.annotations]
+        return [(each.annotation, each.stamp) for each in self.live._worker.session.annotations]
 
     @property
     def xs(self) -> list[float]:
@@ -117,9 +116,9 @@ class Node:
             state, log = AutosaveState(), self.folder / "annotations.log"
             for record in decode(log.read_bytes())[1:] if log.exists() else []:
                 state.apply(record)
-            of_base = [entry for entry in state.annotations if entry.of_base]
-            ours = [(entry.shape, entry.frame.stamp) for entry in state.annotations if entry.frame is not None]
-            if not state.asked and ours == wanted[len(of_base) :] and not state.attempts:
+            in_base = [entry for entry in state.annotations if entry.in_base]
+            others = [(entry.shape, entry.frame.stamp) for entry in state.annotations if entry.frame is not None]
+            if not state.pending and others == wanted[len(in_base) :] and not state.attempts:
                 return state
             time.sleep(0.01)
         raise AssertionError((state, wanted))
@@ -129,14 +128,14 @@ class Node:
         return [line for line in (self.folder / "annotations.log").read_bytes().splitlines() if word in line]
 
     def until_files(self, count: int) -> None:
-        """Wait until there are pixels of so many frames: they are deleted after the record is written."""
+        """Wait until there are pixels of ``count`` frames; files are deleted after the record is written."""
         end = time.monotonic() + SECONDS
         while len(self.files()) != count:
             assert time.monotonic() < end, self.files()
             time.sleep(0.01)
 
     def crash(self) -> None:
-        """End, and have on disk what a kill would have left: all but the last record, which says that it was meant."""
+        """Close, and remove the last record: it says that the shutdown was clean, which a kill would not write."""
         self.written()
         self.live.close()
         log = self.folder / "annotations.log"
@@ -157,13 +156,13 @@ def node(folder: Path) -> Node:
 
 @pytest.fixture(autouse=True)
 def _close_all() -> Iterator[None]:
-    """Return a worker that a failed test leaves behind would keep this process from its end."""
+    """Close all nodes, as the worker of a failed test would keep this process alive."""
     yield
     while NODES:
         NODES.pop().live.close()
 
 
-def again(folder: Path, **options: Any) -> Node:
+def restart(folder: Path, **options: Any) -> Node:
     return Node(folder, **options)
 
 
@@ -178,23 +177,23 @@ def test_after_a_kill_every_annotation_is_on_its_frame_again(node: Node, folder:
     before = node.annotations
     assert [stamp for _, stamp in before] == [1, 2, 1, 2, 2, 2]
     node.crash()
-    second = again(folder)
+    second = restart(folder)
     assert second.annotations == before
     assert second.notices == [
         "autosave: restored 6 annotations on 2 frames of a node that ended before; ~/reset starts over"
     ]
     second.show(2)
     second.click(50, 2, class_id=5)
-    numbers = [annotations.frame_number for annotations in second.live._worker.session.annotations]
+    numbers = [each.frame_number for each in second.live._worker.session.annotations]
     assert numbers[0] == numbers[2] != numbers[1]
     assert numbers[-1] == numbers[1], "the same frame when it comes again"
     second.crash()
-    third = again(folder)
+    third = restart(folder)
     assert third.annotations == [*before, (Click(50, 15, 5), 2.0)]
     third.live.close()
 
 
-def test_undo_redo_clear_and_reset_are_kept(node: Node, folder: Path) -> None:
+def test_undo_redo_clear_and_reset_are_saved(node: Node, folder: Path) -> None:
     node.show(1)
     node.click(20, 1)
     node.click(21, 1)
@@ -210,7 +209,7 @@ def test_undo_redo_clear_and_reset_are_kept(node: Node, folder: Path) -> None:
     node.click(23, 1)
     node.until_files(1)
     node.crash()
-    second = again(folder)
+    second = restart(folder)
     assert second.xs == [20, 21, 23]
     second.live.clear().result(SECONDS)
     assert not second.written().annotations
@@ -219,32 +218,32 @@ def test_undo_redo_clear_and_reset_are_kept(node: Node, folder: Path) -> None:
     second.until_files(1)
     second.live.reset().result(SECONDS)
     second.crash()
-    third = again(folder)
+    third = restart(folder)
     assert third.annotations == []
     assert not third.notices
     third.live.close()
 
 
-def test_a_marker_is_taken_back_by_its_id_after_a_kill(node: Node, folder: Path) -> None:
+def test_a_drawing_is_removed_by_its_id_after_a_kill(node: Node, folder: Path) -> None:
     node.show(1)
     node.click(20, 1)
     node.live.draw(-7, [Click(30, 15, 2), Click(31, 15, 2)], 1.0).result(SECONDS)
     node.live.draw(8, [Click(40, 15, 2)], 1.0).result(SECONDS)
     node.crash()
-    second = again(folder)
+    second = restart(folder)
     second.live.draw(-7, []).result(SECONDS)
     assert second.xs == [20, 40]
     second.crash()
-    third = again(folder)
+    third = restart(folder)
     third.live.draw(8, [Click(41, 15, 2)], 1.0).result(SECONDS)
     assert third.xs == [20, 41]
     third.live.close()
 
 
-def test_what_the_worker_had_not_taken_yet_is_executed(folder: Path) -> None:
+def test_pending_commands_are_executed_by_a_restore(folder: Path) -> None:
     store = AutosaveFolder(folder)
     frames = [AutosavedFrame(float(seed), store.write_pixels(picture(seed))) for seed in (1, 2)]
-    asked = {
+    pending = {
         7: PendingCommand("annotate", (Click(21, 15, 1),), frames[1], None),
         8: PendingCommand("draw", (Click(22, 15, 1),), frames[1], 3),
         9: PendingCommand("annotate", (Click(900, 15, 1),), frames[1], None),
@@ -252,33 +251,36 @@ def test_what_the_worker_had_not_taken_yet_is_executed(folder: Path) -> None:
         11: PendingCommand("draw", (Click(23, 15, 1),), frames[0], 4),
     }
     store.begin(
-        "/image", AutosaveState(annotations=[AutosavedAnnotation(Click(20, 15, 1), frames[0])], asked=asked).records()
+        "/image",
+        AutosaveState(annotations=[AutosavedAnnotation(Click(20, 15, 1), frames[0])], pending=pending).records(),
     )
     store.close()
     node = Node(folder)
     assert node.xs == [20, 21, 23]
     assert "1 refused: click: got (900, 15) on a frame of 64x48" in node.notices[0]
-    assert not node.written().asked
+    assert not node.written().pending
     node.live.close()
 
 
-def test_commands_are_on_disk_while_the_worker_is_busy(node: Node, folder: Path) -> None:
+def test_commands_are_on_disk_while_the_worker_is_busy(node: Node) -> None:
     node.show(1)
     node.click(20, 1)
     node.written()
-    with ThreadPoolExecutor(1) as pool:
-        release = pool.submit(time.sleep, 1.0)
-        node.live._inbox.submit(lambda: release.result(SECONDS))
-        began = time.monotonic()
-        node.live.annotate(Click(21, 15, 1), 1.0)
-        while b'"asked"' not in (folder / "annotations.log").read_bytes():
-            assert time.monotonic() < began + SECONDS
-            time.sleep(0.001)
-        assert not release.done()
+    release = threading.Event()
+    busy = node.live._inbox.submit(lambda: release.wait(SECONDS))
+    logged = len(node.written_lines(b'"asked"'))
+    began = time.monotonic()
+    clicked = node.live.annotate(Click(21, 15, 1), 1.0)
+    while len(node.written_lines(b'"asked"')) == logged:
+        assert time.monotonic() < began + SECONDS
+        time.sleep(0.001)
+    assert not busy.done()
+    release.set()
+    clicked.result(SECONDS)
     assert [entry.shape.x for entry in node.written().annotations] == [20, 21]
 
 
-def test_a_session_file_that_was_loaded_is_what_is_taken_up(node: Node, folder: Path, tmp_path: Path) -> None:
+def test_a_loaded_session_file_is_restored(node: Node, folder: Path, tmp_path: Path) -> None:
     node.show(1)
     node.click(20, 1)
     node.click(21, 1)
@@ -288,29 +290,29 @@ def test_a_session_file_that_was_loaded_is_what_is_taken_up(node: Node, folder: 
     node.live.load(path, lambda config: None).result(SECONDS)
     node.show(2)
     node.click(22, 2)
-    # Another session in its place does not matter.
+    # The file may be overwritten and deleted meanwhile.
     path.write_bytes(b"")
     path.unlink()
     node.crash()
-    second = again(folder)
+    second = restart(folder)
     assert second.xs == [20, 21, 22]
     for _ in range(2):
         second.live.undo().result(SECONDS)
     second.crash()
-    third = again(folder)
+    third = restart(folder)
     assert third.xs == [20]
     third.live.close()
 
 
 def test_after_a_clean_shutdown_a_node_starts_over(folder: Path) -> None:
-    for restore, taken_up in (("crash", []), ("always", [20])):
-        node = again(folder, restore=restore)
+    for restore, restored in (("crash", []), ("always", [20])):
+        node = restart(folder, restore=restore)
         node.live.reset().result(SECONDS)
         node.show(1)
         node.click(20, 1)
         node.live.close()
-        second = again(folder, restore=restore)
-        assert second.xs == taken_up
+        second = restart(folder, restore=restore)
+        assert second.xs == restored
         second.live.close()
 
 
@@ -318,14 +320,14 @@ def test_a_session_of_another_day_is_quarantined(node: Node, folder: Path) -> No
     node.show(1)
     node.click(20, 1)
     node.crash()
-    for age, given in ((1000.0, "1000 s"), (-1000.0, "-1000 s")):
+    for age, text in ((1000.0, "1000 s"), (-1000.0, "-1000 s")):
         log = folder / "annotations.log"
         content = log.read_bytes()
         os.utime(log, (time.time() - age, time.time() - age))
-        second = again(folder, max_age=300.0)
+        second = restart(folder, max_age=300.0)
         assert second.annotations == []
         assert len(second.notices) == 1
-        assert given in second.notices[0]
+        assert text in second.notices[0]
         assert "restore_max_age" in second.notices[0]
         second.live.close()
         quarantine = sorted(folder.parent.glob("segmenter.aside-*"))[-1]
@@ -340,7 +342,7 @@ def damaged_line(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "text"),
     [
         (damaged_line, "line 2"),
         (lambda content: b"nonsense\n" * 3, "line 1"),
@@ -350,17 +352,17 @@ def damaged_line(content: bytes) -> bytes:
         (lambda content: content + encode({"session": {"base": "../x.safetensors", "count": 0}}), "file"),
     ],
 )
-def test_a_damaged_log_is_quarantined_with_one_line(node: Node, folder: Path, damage: Any, said: str) -> None:
+def test_a_damaged_log_is_quarantined_with_one_line(node: Node, folder: Path, damage: Any, text: str) -> None:
     node.show(1)
     node.click(20, 1)
     node.crash()
     log = folder / "annotations.log"
     content = damage(log.read_bytes())
     log.write_bytes(content)
-    second = again(folder)
+    second = restart(folder)
     assert second.annotations == []
     assert len(second.errors) == 1
-    assert said in second.errors[0]
+    assert text in second.errors[0]
     second.show(2)
     second.click(21, 2)
     assert len(second.written().annotations) == 1
@@ -368,7 +370,7 @@ def test_a_damaged_log_is_quarantined_with_one_line(node: Node, folder: Path, da
     second.live.close()
 
 
-def test_a_torn_last_record_is_not_there(node: Node, folder: Path) -> None:
+def test_an_incomplete_last_record_is_ignored(node: Node, folder: Path) -> None:
     node.show(1)
     node.click(20, 1)
     node.crash()
@@ -376,14 +378,14 @@ def test_a_torn_last_record_is_not_there(node: Node, folder: Path) -> None:
     record = encode({"keep": 1, "add": [], "answered": []})
     with log.open("ab") as file:
         file.write(record[: len(record) // 2])
-    second = again(folder)
+    second = restart(folder)
     assert second.xs == [20]
     assert not second.errors
     second.live.close()
 
 
 def test_two_nodes_of_one_name_do_not_share_a_folder(node: Node, folder: Path) -> None:
-    second = again(folder)
+    second = restart(folder)
     assert second.autosave is None
     assert len(second.errors) == 1
     assert "another process" in second.errors[0]
@@ -398,7 +400,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
-def test_what_ends_each_process_that_takes_it_up_is_quarantined(folder: Path) -> None:
+def test_a_state_that_ended_ten_processes_is_quarantined(folder: Path) -> None:
     store = AutosaveFolder(folder)
     name = store.write_pixels(picture(1))
     state = AutosaveState(annotations=[AutosavedAnnotation(Click(20, 15, 1), AutosavedFrame(1.0, name))])
@@ -410,7 +412,7 @@ def test_what_ends_each_process_that_takes_it_up_is_quarantined(folder: Path) ->
     node.live.close()
 
 
-def test_the_oldest_frames_are_let_go_beyond_the_limit(folder: Path) -> None:
+def test_the_oldest_frames_are_dropped_beyond_the_limit(folder: Path) -> None:
     node = Node(folder, megabytes=1)
     big = np.random.default_rng(0).integers(0, 256, (400, 500, 3)).astype(np.uint8)
     for at in range(3):
@@ -424,8 +426,8 @@ def test_the_oldest_frames_are_let_go_beyond_the_limit(folder: Path) -> None:
     node.live.close()
 
 
-@pytest.mark.parametrize(("megabytes", "state"), [(512, 2), (1, 1)])
-def test_a_pending_restore_survives_an_undone_command(folder: Path, megabytes: int, state: int) -> None:
+@pytest.mark.parametrize(("megabytes", "frame_count"), [(512, 2), (1, 1)])
+def test_a_pending_restore_survives_an_undone_command(folder: Path, megabytes: int, frame_count: int) -> None:
     big = np.random.default_rng(0).integers(0, 256, (400, 500, 3)).astype(np.uint8)
     store = AutosaveFolder(folder)
     frames = [AutosavedFrame(float(at), store.write_pixels(big + np.uint8(at))) for at in range(2)]
@@ -434,7 +436,7 @@ def test_a_pending_restore_survives_an_undone_command(folder: Path, megabytes: i
         AutosaveState(annotations=[AutosavedAnnotation(Click(20, 15, 1), frame) for frame in frames]).records(),
     )
     store.close()
-    said: list[Any] = []
+    reports: list[Any] = []
 
     def autosave() -> Autosave:
         made = open_autosave(
@@ -443,8 +445,8 @@ def test_a_pending_restore_survives_an_undone_command(folder: Path, megabytes: i
             restore="crash",
             max_age=300.0,
             megabytes=megabytes,
-            notice=said.append,
-            failed=said.append,
+            notice=reports.append,
+            failed=reports.append,
         )
         assert made is not None
         return made
@@ -456,28 +458,32 @@ def test_a_pending_restore_survives_an_undone_command(folder: Path, megabytes: i
             time.sleep(0.01)
 
     first = autosave()
-    number = first.ask("annotate", [Click(21, 15, 1)], Frame(lambda: big + np.uint8(9), 9.0, None, 0, 0.0), None)
+    number = first.log_command(
+        "annotate", [Click(21, 15, 1)], IncomingFrame(lambda: big + np.uint8(9), 9.0, None, 0, 0.0), None
+    )
     until_log_has(b'"asked"')
-    first.answered(number)
+    first.log_outcome(number)
     until_log_has(b'"answered":[1]')
     first.close()
     second = autosave()
-    assert [entry.frame is not None for entry in second.state.annotations] == [False] * (2 - state) + [True] * state
-    assert not second.state.asked
+    assert [entry.frame is not None for entry in second.state.annotations] == [False] * (2 - frame_count) + [
+        True
+    ] * frame_count
+    assert not second.state.pending
     second.close()
-    assert not said
+    assert not reports
 
 
 def test_bases_that_were_replaced_at_once_are_deleted(folder: Path, tmp_path: Path) -> None:
     saved = tmp_path / "saved.safetensors"
     saved.write_bytes(b"anything")
     first = Node(folder)
-    first.do(lambda: [first.autosave.begin(first.live._worker.now(), saved) for _ in range(3)])
+    first.do(lambda: [first.autosave.log_new_session(first.live._worker.snapshot(), saved) for _ in range(3)])
     first.live.close()
     assert len(list(folder.glob("base-*"))) == 1
 
 
-def test_a_disk_that_fails_is_said_and_made_good(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_recovered_from(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     node.show(1)
     node.click(20, 1)
     node.written()
@@ -486,8 +492,8 @@ def test_a_disk_that_fails_is_said_and_made_good(node: Node, monkeypatch: pytest
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(node.autosave._store, "append", full)
-        patch.setattr(node.autosave._store, "begin", full)
+        patch.setattr(node.autosave._folder, "append", full)
+        patch.setattr(node.autosave._folder, "begin", full)
         node.click(21, 1)
         end = time.monotonic() + SECONDS
         while not node.errors and time.monotonic() < end:
@@ -497,7 +503,7 @@ def test_a_disk_that_fails_is_said_and_made_good(node: Node, monkeypatch: pytest
     assert [entry.shape.x for entry in node.written().annotations] == [20, 21, 22]
 
 
-def test_what_fails_of_one_change_does_not_cost_the_next(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_record_does_not_cost_the_next(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     write, busy, go_on = AutosaveFolder.write_pixels, threading.Event(), threading.Event()
 
     def broken(store: AutosaveFolder, pixels: Any) -> str:
@@ -511,14 +517,16 @@ def test_what_fails_of_one_change_does_not_cost_the_next(node: Node, monkeypatch
         return picture(1)
 
     monkeypatch.setattr(AutosaveFolder, "write_pixels", broken)
-    for seed, look in ((1, slow), (2, lambda: picture(2)), (3, lambda: picture(3))):
-        node.autosave.ask("annotate", [Click(seed, 15, 1)], Frame(look, float(seed), None, 0, 0.0), None)
-        # What comes from now on comes in one batch.
+    for seed, read in ((1, slow), (2, lambda: picture(2)), (3, lambda: picture(3))):
+        node.autosave.log_command(
+            "annotate", [Click(seed, 15, 1)], IncomingFrame(read, float(seed), None, 0, 0.0), None
+        )
+        # The commands from now on are written in one batch.
         assert busy.wait(SECONDS)
     go_on.set()
     node.live.close()
     state, _ = AutosaveFolder(node.folder).read()
-    assert [asked.shapes[0].x for asked in state.asked.values()] == [1, 3]
+    assert [command.shapes[0].x for command in state.pending.values()] == [1, 3]
     assert node.errors == ["no room for this one"]
 
 
@@ -529,17 +537,17 @@ def test_a_damaged_picture_costs_its_own_annotations_alone(node: Node, folder: P
     state = node.written()
     node.crash()
     (folder / f"{state.annotations[1].frame.pixels}.npy").write_bytes(b"\x80\x04K\x01.")  # a pickle
-    second = again(folder)
+    second = restart(folder)
     assert second.xs == [21, 23]
     assert "restored 2 annotations on 2 frames" in second.notices[0]
     assert "1 refused" in second.notices[0]
     assert "damaged" in second.notices[0]
     assert not second.errors
     second.crash()
-    assert again(folder).xs == [21, 23]
+    assert restart(folder).xs == [21, 23]
 
 
-def test_the_log_does_not_grow_with_what_was_taken_back(node: Node, folder: Path) -> None:
+def test_the_log_does_not_grow_with_undone_annotations(node: Node, folder: Path) -> None:
     node.show(1)
     points = tuple((float(x % 60), float(x % 40)) for x in range(5000))
     for _ in range(20):
@@ -549,11 +557,11 @@ def test_the_log_does_not_grow_with_what_was_taken_back(node: Node, folder: Path
     assert (folder / "annotations.log").stat().st_size < 2**18 + 500_000
 
 
-def test_records_come_back_as_they_were() -> None:
+def test_records_round_trip() -> None:
     frame = AutosavedFrame(0.1 + 0.2, PIXELS)
     state = AutosaveState(
         "base-3.safetensors",
-        [AutosavedAnnotation(None, None, of_base=True), AutosavedAnnotation(Click(1 / 3, 2, 5), frame, -3)],
+        [AutosavedAnnotation(None, None, in_base=True), AutosavedAnnotation(Click(1 / 3, 2, 5), frame, -3)],
         {4: PendingCommand("draw", (Region(((0, 0), (1, 0), (0.1, 1)), 2),), None, 9)},
         attempts=2,
         ended=True,

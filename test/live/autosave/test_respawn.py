@@ -1,4 +1,4 @@
-"""A segmenter that is killed again and again, in the midst of annotations, and what it has when it comes back."""
+"""A segmenter that is killed again and again during annotations, and the annotations that survive."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ KILLS = 20
 HEIGHT, WIDTH = 48, 64
 LOST = 0.1  # seconds of annotations that a kill may cost
 PERIOD = 0.04  # seconds between annotations
-RECENT = 15  # annotations before the end, whose waits count
-GREETING = HEIGHT * WIDTH - 1  # the number of the last pixel, which is clicked until a node hears it
+RECENT = 15  # annotations before the kill, during which waits for a core count
+GREETING = HEIGHT * WIDTH - 1  # the last pixel, which is clicked until a node receives it
 PARAMETERS = {
     "field.size": 32,
     "field.width": 8,
@@ -50,8 +50,8 @@ PARAMETERS = {
     "live.max_age": 10.0,
 }
 MODULE = "neural_seg_ros.ros.segmenter.node"
-# A node takes seconds to import torch. This has imported it, and every line it reads is a node more, with a process of
-# its own that runs what ``python -m neural_seg_ros.ros.segmenter.node`` runs.
+# A node takes seconds to import torch. This process has imported it; for every line that it reads it forks a process
+# that runs the same as ``python -m neural_seg_ros.ros.segmenter.node``.
 NURSERY = f"""
 import json, os, signal, sys
 import {MODULE}, neural_seg_ros.session.session
@@ -66,7 +66,7 @@ for line in sys.stdin:
 
 
 class Nursery:
-    """Gives processes, each of which is a node."""
+    """A starter of processes, each of which is a node."""
 
     def __init__(self, arguments: list[str]) -> None:
         self._arguments = arguments
@@ -74,13 +74,13 @@ class Nursery:
         assert self._line() == "ready"
 
     def node(self) -> int:
-        """Return the id of a process that was forked off."""
+        """Fork off a node and return its process id."""
         self._mother.stdin.write(json.dumps(["segmenter", *self._arguments]) + "\n")
         self._mother.stdin.flush()
         return int(self._line())
 
     def module(self) -> subprocess.Popen[str]:
-        """Return a process that was started as users start it."""
+        """Start a node as users start it and return its process."""
         return self._python("-m", MODULE, *self._arguments)
 
     def close(self) -> None:
@@ -99,9 +99,9 @@ class Nursery:
 
 
 class User:
-    """Annotates one pixel after the other, and says when.
+    """A user who annotates one pixel after the other.
 
-    when  a number of each annotation, and the time on the monotonic clock when it was published
+    when  the time of each annotation by its number, on the monotonic clock
     """
 
     def __init__(self, folder: Path) -> None:
@@ -110,7 +110,7 @@ class User:
         self._lives = 0
 
     def annotate(self, probe: Probe, seconds: float, process: int, *, restored: bool) -> float:
-        """Annotate one node, ``restored`` or not, for so long; gives how long its threads waited for a core of late."""
+        """Annotate a node for some time, after its restore or at once; return its threads' recent waits for a core."""
         clicks = probe.node.create_publisher(PointStamped, "/segmenter/click", 100)
         markers = probe.node.create_publisher(ImageMarker, "/segmenter/annotation", 100)
         camera = probe.node.create_publisher(Image, "/image", 1)
@@ -118,8 +118,8 @@ class User:
         header = Header()
         header.stamp.sec = self._lives
 
-        def heard() -> bool:
-            """Return whether it hears both topics; not all that is said before that is heard."""
+        def received() -> bool:
+            """Return whether the node receives both topics; messages before that may be lost."""
             camera.publish(from_array(picture(self._lives), "rgb8", header))
             if not clicks.get_subscription_count():
                 return False
@@ -130,7 +130,7 @@ class User:
                 keys |= {entry["key"] for entry in record.get("add", [])}
             return GREETING - self._lives in keys
 
-        probe.until(heard, 60, "the start of a node")
+        probe.until(received, 60, "the start of a node")
         if restored:
             probe.until(lambda: all("restoring" not in record for record in records(self._folder)), 60, "its session")
         waited = [waits(process)]
@@ -173,7 +173,7 @@ def read(folder: Path) -> AutosaveState:
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
-    """Return the annotations in the log of a running node."""
+    """Return the records in the log of a running node."""
     try:
         return decode((folder / "annotations.log").read_bytes())
     except (FileNotFoundError, SessionFileError):
@@ -181,7 +181,7 @@ def records(folder: Path) -> list[dict[str, Any]]:
 
 
 def waits(process: int) -> float:
-    """Return seconds that the threads of a process have waited for a core so far, together."""
+    """Return the seconds that all threads of a process have waited for a core so far."""
     seconds = 0.0
     for path in Path(f"/proc/{process}/task").glob("*/schedstat"):
         with suppress(OSError):
@@ -196,7 +196,7 @@ def picture(seed: int) -> Any:
 
 @contextmanager
 def fresh_probe(domain: int) -> Iterator[Probe]:
-    """Return a probe that knows nothing of nodes that were killed: those who do wait 20 s for them."""
+    """Return a probe that has not discovered the killed nodes; one that has waits 20 s for them."""
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=domain)
     probe = Probe(context)
@@ -207,8 +207,8 @@ def fresh_probe(domain: int) -> Iterator[Probe]:
         context.shutdown()
 
 
-def kept_annotations(folder: Path) -> list[int]:
-    """Return the numbers of the annotations on disk, those that no worker had taken yet included."""
+def saved_annotations(folder: Path) -> list[int]:
+    """Return the numbers of the annotations on disk, pending ones included."""
     store = AutosaveFolder(folder)
     state, source = store.read()
     for name in state.pixels:
@@ -220,12 +220,14 @@ def kept_annotations(folder: Path) -> list[int]:
 
 def numbers_of(state: AutosaveState) -> list[int]:
     """Return the numbers of annotations, without greetings."""
-    shapes = [entry.shape for entry in state.annotations] + [s for asked in state.asked.values() for s in asked.shapes]
+    shapes = [entry.shape for entry in state.annotations] + [
+        s for command in state.pending.values() for s in command.shapes
+    ]
     return [number for number in (int(shape.x + WIDTH * shape.y) for shape in shapes) if number < GREETING - KILLS - 1]
 
 
 def kill(process: int) -> None:
-    """SIGKILL, and wait until it is gone."""
+    """Send SIGKILL and wait until the process is gone."""
     os.kill(process, signal.SIGKILL)
     while Path(f"/proc/{process}").exists():
         time.sleep(0.001)
@@ -233,8 +235,8 @@ def kill(process: int) -> None:
 
 def test_20_kills_lose_at_most_100_ms_of_annotations(ros_domain: int, tmp_path: Path) -> None:
     draw = random.Random(0)
-    given = {**PARAMETERS, "session_directory": str(tmp_path)}
-    arguments = ["--ros-args", *(item for name, value in given.items() for item in ("-p", f"{name}:={value}"))]
+    parameters = {**PARAMETERS, "session_directory": str(tmp_path)}
+    arguments = ["--ros-args", *(item for name, value in parameters.items() for item in ("-p", f"{name}:={value}"))]
     folder = tmp_path / "autosave" / "segmenter"
     nursery, user = Nursery(arguments), User(folder)
     survived: set[int] = set()
@@ -243,19 +245,19 @@ def test_20_kills_lose_at_most_100_ms_of_annotations(ros_domain: int, tmp_path: 
             process = nursery.node()
             new = len(user.when)
             with fresh_probe(ros_domain) as probe:
-                # Most are killed while they take up what was kept.
+                # Most are killed during their restore.
                 restored = life % 5 == 4
                 waited = user.annotate(probe, draw.uniform(0.1, 0.8), process, restored=restored)
                 killed = time.monotonic()
                 kill(process)
-            numbers = kept_annotations(folder)
+            numbers = saved_annotations(folder)
             assert len(set(numbers)) == len(numbers), "none twice"
             assert survived <= set(numbers), "what was there stays"
             survived = set(numbers)
             ages = [killed - user.when[number] for number in range(new, len(user.when)) if number not in survived]
             lost = max(ages, default=0.0)
             print(f"life {life}: lost {1000 * lost:.0f} ms, waited {1000 * waited:.0f} ms, has {len(survived)}")
-            # On a machine that is busy with other things, what it had no core for cannot be asked of it.
+            # The time that the node waited for a core on a busy machine does not count.
             assert lost <= LOST + waited, ages
         check_last(nursery, ros_domain, folder, survived)
     finally:
@@ -263,7 +265,7 @@ def test_20_kills_lose_at_most_100_ms_of_annotations(ros_domain: int, tmp_path: 
 
 
 def check_last(nursery: Nursery, domain: int, folder: Path, survived: set[int]) -> None:
-    """Return a node that is started as users start it has all of them, each once, on their frames."""
+    """Check that a node started as users start it has all annotations, each once, on their frames."""
     process = nursery.module()
     try:
         with fresh_probe(domain) as probe:
@@ -282,11 +284,11 @@ def check_last(nursery: Nursery, domain: int, folder: Path, survived: set[int]) 
             mask = next(mask for mask in masks if 255 not in mask.data)
             assert mask.data[int(shape.x + WIDTH * shape.y)] == shape.class_id
             assert sorted(numbers_of(read(folder))) == sorted(survived)
-            taken_up, count = read(folder), 0
-            assert not taken_up.asked
+            restored_state, count = read(folder), 0
+            assert not restored_state.pending
             while probe.call(Trigger, "/segmenter/undo").success:
                 count += 1
-            assert count == len(taken_up.annotations)
+            assert count == len(restored_state.annotations)
     finally:
         process.kill()
         process.communicate()
