@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -71,8 +72,7 @@ class BoxTracker:
         for class_id in objects_of(labels):
             mask = (labels == class_id).astype(np.uint8)
             box = cv2.boundingRect(mask)
-            # Some draw random numbers of OpenCV's global generator.
-            cv2.setRNGSeed(0)
+            _seed_opencv()
             tracker = self._create()
             tracker.init(cv2.cvtColor(self._image, cv2.COLOR_RGB2BGR), box)
             self._objects.append((class_id, mask, box, tracker))
@@ -106,6 +106,12 @@ def _creator(name: str) -> Any:
         if create is not None:
             return create
     return None
+
+
+def _seed_opencv() -> None:
+    """Seed both generators that OpenCV's trackers draw from: its own and, for MIL's features, the C library's."""
+    cv2.setRNGSeed(0)
+    ctypes.CDLL(None).srand(0)
 
 
 def _moved(mask: NDArray[np.uint8], first: Sequence[int], box: Sequence[float]) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from neural_seg_ros.errors import AnnotationError, one_line, short
 from neural_seg_ros.ros.toolkit import qos_parameters
 from neural_seg_ros.ros.toolkit.interface import Interface, Topic, type_name
 from neural_seg_ros.ros.toolkit.qos import OVERRIDES
-from neural_seg_ros.ros.toolkit.qos_mismatch import Mismatch, mismatches
+from neural_seg_ros.ros.toolkit.qos_mismatch import UNKNOWN_NODE, Mismatch, mismatches
 from neural_seg_ros.ros.toolkit.qos_parameters import PUBLISHER, SUBSCRIPTION
 from neural_seg_ros.ros.toolkit.throttled_log import ThrottledLog
 
@@ -24,16 +24,23 @@ _CHECK_SECONDS = 1.0
 _CHECKS_PER_FULL_CHECK = 10
 # Checks after which a report of the middleware is dropped if the graph shows no mismatch.
 _SUSPECT_CHECKS = 10
+# Checks in a row that wait for the name of a node with a mismatch; the graph has the endpoint before the name.
+_CHECKS_FOR_NODE_NAME = 3
 
 
 @dataclass(eq=False)
 class _Endpoint:
-    """A publisher or subscription of the node, its mismatches, and the checks for which it remains suspect."""
+    """A publisher or subscription of the node, and its mismatches.
+
+    suspect_checks  checks for which it remains suspect
+    unnamed_checks  checks in a row that found a mismatch with an unknown node
+    """
 
     topic: Topic
     side: str
     mismatches: tuple[Mismatch, ...] = ()
     suspect_checks: int = 0
+    unnamed_checks: int = 0
 
     def suspect(self, _: Any = None) -> None:
         self.suspect_checks = _SUSPECT_CHECKS
@@ -138,8 +145,13 @@ class Endpoints:
                 continue
             endpoint.suspect_checks = max(0, endpoint.suspect_checks - 1)
             found = self._find_mismatches(ros_endpoint, endpoint)
-            for mismatch in found:
+            unnamed = any(mismatch.node == UNKNOWN_NODE for mismatch in found)
+            endpoint.unnamed_checks = endpoint.unnamed_checks + 1 if unnamed else 0
+            if found:
                 endpoint.suspect()
+            if endpoint.unnamed_checks <= _CHECKS_FOR_NODE_NAME:
+                found = tuple(mismatch for mismatch in found if mismatch.node != UNKNOWN_NODE)
+            for mismatch in found:
                 if mismatch not in endpoint.mismatches:
                     self._log.warning((mismatch.topic, mismatch.policy), mismatch.text)
             endpoint.mismatches = found

@@ -11,7 +11,8 @@ from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 
 from neural_seg_ros.ros.toolkit.qos_parameters import NO_LIMIT, SUBSCRIPTION, parameter_name, parameter_value
 
-_UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"
+_UNKNOWN_NODE_NAME = "_NODE_NAME_UNKNOWN_"
+UNKNOWN_NODE = "an unknown node"
 # Policies that can be incompatible.
 _POLICIES = ("reliability", "durability", "deadline", "liveliness", "liveliness_lease_duration")
 
@@ -22,7 +23,7 @@ class Mismatch:
 
     topic   resolved name
     policy  policy of the quality of service that differs, or ``type``
-    node    full name of the other node
+    node    full name of the other node, or UNKNOWN_NODE
     text    one line: the offer, the request and the remedy
     """
 
@@ -94,6 +95,6 @@ def _type_text(topic: str, side: str, kind: str, node: str, other: str) -> str:
 
 
 def _node_name(info: Any) -> str:
-    if info.node_name == _UNKNOWN_NODE:
-        return "an unknown node"
+    if info.node_name == _UNKNOWN_NODE_NAME:
+        return UNKNOWN_NODE
     return f"{info.node_namespace.rstrip('/')}/{info.node_name}"

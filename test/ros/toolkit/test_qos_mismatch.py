@@ -23,8 +23,10 @@ from sensor_msgs.msg import Image
 from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.ros.segmenter.interface import SEGMENTER
 from neural_seg_ros.ros.segmenter.node import Segmenter
+from neural_seg_ros.ros.toolkit.endpoints import Endpoints
 from neural_seg_ros.ros.toolkit.qos_mismatch import Mismatch, mismatches
 from neural_seg_ros.ros.toolkit.qos_parameters import PUBLISHER, SUBSCRIPTION
+from neural_seg_ros.ros.toolkit.throttled_log import ThrottledLog
 
 pytestmark = pytest.mark.ros
 
@@ -182,6 +184,27 @@ rclpy.spin(node)
         process.kill()
         process.wait()
     assert len(lines(text)) == 1
+
+
+@pytest.mark.parametrize(
+    ("unnamed_checks", "warned"), [(2, ["/front/drawer"]), (5, ["an unknown node", "/front/drawer"])]
+)
+def test_a_mismatch_waits_for_the_name_of_its_node(
+    probe: Any, monkeypatch: pytest.MonkeyPatch, unnamed_checks: int, warned: list[str]
+) -> None:
+    names = iter(["_NODE_NAME_UNKNOWN_"] * unnamed_checks)
+
+    def publishers(node: Any, topic: str) -> list[Any]:
+        return [other(profile(), "std_msgs/msg/String", next(names, "drawer"))]
+
+    monkeypatch.setattr(type(probe.node), "get_publishers_info_by_topic", publishers)
+    logged: list[str] = []
+    monkeypatch.setattr(ThrottledLog, "warning", lambda log, key, text: logged.append(text))
+    endpoints = Endpoints(probe.node, SEGMENTER, ThrottledLog(probe.node))
+    endpoints.subscription(SEGMENTER.inputs[0], lambda message: None)
+    for _ in range(10):
+        endpoints._check()
+    assert [text.split(": ")[1].split(" publishes")[0] for text in logged] == warned
 
 
 def test_qos_of_every_topic_can_be_overridden(probe: Any) -> None:
