@@ -61,13 +61,17 @@ class Trainer:
         self._half = max(1, self._threads // 2)
         set_thread_count(self._half)
         self._running = threading.Event()
+        self._resumed_lock = threading.Lock()
+        self._resumed = 0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="neural_seg_trainer")
         self._thread.start()
 
     def resume(self) -> None:
         """Make the steps that are due; steps that become due later need another call."""
-        self._running.set()
+        with self._resumed_lock:
+            self._resumed += 1
+            self._running.set()
 
     def pause(self) -> None:
         """Make no more steps for now; one may still be in flight."""
@@ -76,7 +80,7 @@ class Trainer:
     def close(self) -> None:
         """Stop after the step in flight; to be called by the thread that made the trainer."""
         self._closed = True
-        self._running.set()
+        self.resume()
         self._thread.join()
         set_thread_count(self._threads)
 
@@ -84,10 +88,14 @@ class Trainer:
         lower_priority()
         set_thread_count(self._half)
         while self._running.wait() and not self._closed:
+            resumed = self._resumed
             try:
                 made = self._step()
             except Exception as error:  # retried at the next ``resume``
                 made = 0
                 self._failed(error)
             if not made:
-                self._running.clear()
+                with self._resumed_lock:
+                    # A call of ``resume`` or ``close`` since the step began is for the next round.
+                    if resumed == self._resumed:
+                        self._running.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -90,6 +91,34 @@ def test_close_ends_a_paused_or_running_trainer() -> None:
 def threads_of_a_new_thread() -> int:
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(torch.get_num_threads).result()
+
+
+def test_a_call_during_the_last_step_is_not_lost() -> None:
+    steps: list[int] = []
+    in_flight = threading.Event()
+
+    def step() -> int:
+        steps.append(len(steps))
+        if len(steps) == 1:
+            trainers[0].resume()
+        else:
+            in_flight.set()
+            while trainers[0]._resumed < 3:
+                time.sleep(0.001)
+        return 0
+
+    def run() -> None:
+        trainers.append(Trainer(step, pytest.fail))
+        trainers[0].resume()
+        in_flight.wait()
+        trainers[0].close()
+
+    trainers: list[Trainer] = []
+    owner = threading.Thread(target=run, daemon=True)
+    owner.start()
+    owner.join(30)
+    assert not owner.is_alive()
+    assert len(steps) == 2
 
 
 def test_the_trainer_shares_cores_with_its_worker_only() -> None:
