@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from neural_seg_ros import Session, SessionConfig
 from neural_seg_ros.annotations import Annotation
+from neural_seg_ros.click_answer.candidates import TUNING
 from neural_seg_ros.evaluation.clicks.figures import summarize
 from neural_seg_ros.evaluation.clicks.games import FROM_CLICKS, clicks_to_quality, regions_game
 from neural_seg_ros.evaluation.clicks.play import Game, Plan, Run, Task, play
@@ -36,10 +37,10 @@ from neural_seg_ros.evaluation.table import Table
 from neural_seg_ros.files import write_text
 from neural_seg_ros.jobs import each
 from neural_seg_ros.regions import FEW_MEMBERS, RegionFinder, Regions, prepare_regions
-from neural_seg_ros.regions.appearance import LEAST, appearance
+from neural_seg_ros.regions.appearance import MIN_LOG_ODDS, appearance
 
 CONFIG = SessionConfig.preset("cpu")
-# Shares of the field's log-probabilities beside the look, and of its features in the strength of an edge.
+# Shares of the field's log-probabilities beside the appearance, and of its features in the strength of an edge.
 PROBABILITIES, FEATURES = 0.25, 1 / 3
 # Features that differ by more than this quantile of all edges are certainly divided.
 LARGE_DIFFERENCE = 0.95
@@ -105,8 +106,8 @@ def by_features(features: NDArray[np.float32], image: NDArray[np.uint8]) -> Regi
 def appearance_with(
     probabilities: NDArray[np.float32], regions: Regions, weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the look of the regions plus a share of the field's log-``probabilities`` (N, h, w) there."""
-    likely = _means(np.maximum(np.log(probabilities + 1e-9), LEAST), regions)
+    """Return the appearance of the regions plus a share of the field's log-``probabilities`` (N, h, w) there."""
+    likely = _means(np.maximum(np.log(probabilities + 1e-9), MIN_LOG_ODDS), regions)
     return np.asarray(appearance(regions, weights) + PROBABILITIES * likely)
 
 
@@ -151,7 +152,7 @@ class WithField(SessionLabeler):
 
 
 class WithProbabilities(WithField):
-    """The field's class probabilities speak for classes beside their looks."""
+    """The fused answer with the field's class probabilities beside the appearance."""
 
     def label(self, annotations: Sequence[Annotation]) -> Labeling:
         """Fit the field to the annotations, then answer."""
@@ -164,10 +165,10 @@ class WithProbabilities(WithField):
 
 
 class WithFeatures(WithField):
-    """The field's features after the first fit speak for edges beside ensemble and contrast."""
+    """The fused answer with the field's features beside ensemble and contrast in the strength of an edge."""
 
     def start(self, image: NDArray[np.uint8]) -> None:
-        """Fit the field to the image, then prepare with what it has learnt."""
+        """Fit the field to the image, then prepare with what it has learned."""
         self._field.observe(image)
         self._field.fit()
         features = self._engine.features().numpy()
@@ -192,33 +193,40 @@ class Variant:
     small: bool = False
 
 
-NO_OFFSETS = {f"{CANDIDATES}.OFFSETS": ()}
-NOT_HELD = {f"{GRAPH}._hold": not_held}
-ONE_CUT = {f"{CANDIDATES}.LOOKS": (0.5,), f"{CANDIDATES}.GEODESICS": (1.0,), f"{CANDIDATES}.PRICES": (6.0,)}
-NO_LOOK = {f"{CANDIDATES}.LOOK": 0.0, f"{CANDIDATES}.LOOKS": (0.0,), f"{CANDIDATES}.KEEPING_LOOKS": (0.0,)}
-NO_GEODESIC = {f"{CANDIDATES}.GEODESIC": 0.0, f"{CANDIDATES}.GEODESICS": (0.0,)}
+def tuned(**constants: Any) -> dict[str, Any]:
+    """Return the patch that replaces constants of the candidates."""
+    return {f"{CANDIDATES}.TUNING": replace(TUNING, **constants)}
+
+
+NOT_HELD = {f"{GRAPH}._hold_labels": not_held}
+ONE_CUT: dict[str, Any] = {"appearance_weights": (0.5,), "geodesic_weights": (1.0,), "candidate_boundary_costs": (6.0,)}
+NO_APPEARANCE: dict[str, Any] = {
+    "appearance_weight": 0.0,
+    "appearance_weights": (0.0,),
+    "previous_appearance_weights": (0.0,),
+}
 
 # The most important ones first.
 VARIANTS = (
     Variant("full"),
-    Variant("- locality: no candidates from the last answer, nothing held", {**NO_OFFSETS, **NOT_HELD}),
-    Variant("- vote: one cut", {**ONE_CUT, **NO_OFFSETS}),
-    Variant("- model of the user: even weights", {f"{VOTE}.SHARPNESS": 0.0}),
+    Variant("- locality: no candidates from the last answer, nothing held", {**tuned(previous_offsets=()), **NOT_HELD}),
+    Variant("- vote: one cut", tuned(**ONE_CUT, previous_offsets=())),
+    Variant("- model of the user: even weights", {f"{VOTE}.IMPLAUSIBILITY_SCALE": 0.0}),
     Variant("- ensemble: one segmentation", prepare=partial(of_members, 1)),
     Variant("ensemble of eight segmentations, as in a preview", prepare=partial(of_members, FEW_MEMBERS)),
     Variant("- border prior", config=replace(CONFIG, border_prior=False)),
     Variant("full, small sets", small=True),
     Variant("+ field probabilities", labeler=WithProbabilities, small=True),
     Variant("+ field features", labeler=WithFeatures, small=True),
-    Variant("- candidates from the last answer", NO_OFFSETS),
+    Variant("- candidates from the last answer", tuned(previous_offsets=())),
     Variant("- nothing held", NOT_HELD),
     Variant("- ensemble: contrast alone", prepare=by_contrast),
-    Variant("- look", NO_LOOK),
-    Variant("- nearness along the graph", NO_GEODESIC),
-    Variant("- nearness in the frame", {f"{CANDIDATES}.POSITION": 0.0}),
-    Variant("- look learnt again", {f"{CANDIDATES}.RELEARNT": 0.0}),
+    Variant("- appearance", tuned(**NO_APPEARANCE)),
+    Variant("- nearness along the graph", tuned(geodesic_weight=0.0, geodesic_weights=(0.0,))),
+    Variant("- nearness in the frame", tuned(position_weight=0.0)),
+    Variant("- appearance learned again", tuned(relearned_share=0.0)),
     Variant("- connectivity", {f"{CANDIDATES}.remove_islands": with_islands}),
-    Variant("- random walker", {f"{GRAPH}.WALKER": 0.0}),
+    Variant("- random walker", {f"{GRAPH}.WALKER_SHARE": 0.0}),
 )
 
 
@@ -236,7 +244,7 @@ class Images:
     clicks: int
     step: int = 1
 
-    def plan(self, root: Path, limit: int, contestants: tuple[Contestant, ...]) -> Plan:
+    def plan(self, root: Path, limit: int, contestants: tuple[Contestant[Any], ...]) -> Plan:
         """Return all ``contestants`` on the first ``limit`` items, 0: on all."""
         items = tuple(self.items(root)[:: self.step][: limit or None])
         return Plan(items, contestants, (self.game,), self.longer_side, self.clicks)

@@ -26,6 +26,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import rclpy
@@ -57,7 +58,7 @@ SCENARIOS = ("same", "clicked", "larger", "separate", "alone")
 class Heard:
     """Masks of one camera.
 
-    arrivals  monotonic seconds, one for each labelled frame
+    arrivals  monotonic seconds, one for each labeled frame
     status    the newest diagnostics
     """
 
@@ -125,7 +126,7 @@ def main() -> int:
     return int(ratio < 1 - APART)
 
 
-def _figures(scenario: str, options: argparse.Namespace) -> dict[str, object]:
+def _figures(scenario: str, options: argparse.Namespace) -> dict[str, Any]:
     """Summarize the measurements of a scenario."""
     count = 1 if scenario == "alone" else options.cameras
     cameras = {f"camera_{number}": Heard() for number in range(count)}
@@ -135,7 +136,7 @@ def _figures(scenario: str, options: argparse.Namespace) -> dict[str, object]:
     listener = Listener(cameras)
     try:
         with contextlib.ExitStack() as stack:
-            segmenters = [stack.enter_context(each) for each in _segmenters(scenario, cameras, options.preset)]
+            segmenters = [stack.enter_context(each) for each in _segmenters(scenario, list(cameras), options.preset)]
             players = [stack.enter_context(each) for each in _players(cameras, options)]
             clicked = first if scenario == "clicked" else None
             cores = _play(listener, segmenters, players, options.seconds, clicked)

@@ -1,4 +1,4 @@
-"""From a mask to those who take it: how long the segmenter publishes, how long depth takes to become labelled points.
+"""From a mask to those who take it: how long the segmenter publishes, how long depth takes to become labeled points.
 
     OMP_NUM_THREADS=1 python benchmark/consumers.py --core 0
 
@@ -28,7 +28,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header, String
 
 from neural_seg_ros.images.camera_model import camera_rays
-from neural_seg_ros.live import Output
+from neural_seg_ros.live import LiveResult
 from neural_seg_ros.ros.consumers import cloud
 from neural_seg_ros.ros.consumers import cloud as depth
 from neural_seg_ros.ros.consumers.detections import Detections
@@ -106,19 +106,19 @@ def functions(scene: Scene, runs: int) -> Iterator[tuple[str, Timing]]:
     lens.d = [-0.2, 0.05, 0.001, -0.002, 0.0]
     curved = camera_rays(lens, scene.size, rectified=False)
     meters = cloud.meters(scene.depth)
-    points = cloud.organised(meters, rays, scene.labels, scene.confidence)
+    points = cloud.organized(meters, rays, scene.labels, scene.confidence)
     keep = scene.labels > 0
     for name, call in (
-        ("millimetres to metres", partial(depth.meters, scene.depth)),
+        ("millimeters to metres", partial(depth.meters, scene.depth)),
         (
             "points of metres, labels, confidence",
-            partial(cloud.organised, meters, rays, scene.labels, scene.confidence),
+            partial(cloud.organized, meters, rays, scene.labels, scene.confidence),
         ),
-        ("the same through a lens", partial(cloud.organised, meters, curved, scene.labels, scene.confidence)),
-        ("dense of organised points", partial(cloud.dense, points)),
+        ("the same through a lens", partial(cloud.organized, meters, curved, scene.labels, scene.confidence)),
+        ("dense of organized points", partial(cloud.dense, points)),
         ("masked depth", partial(depth.masked, scene.depth, keep)),
         ("rays of a lens (once a calibration)", partial(camera_rays, lens, scene.size, False)),
-        ("message of organised points", partial(cloud_from_array, points, Header())),
+        ("message of organized points", partial(cloud_from_array, points, Header())),
         ("instances of three objects", partial(find_instances, scene.labels, scene.confidence, (1, 2, 3), 64, 100)),
     ):
         yield name, timed(call, runs)
@@ -175,14 +175,14 @@ def listener(node: Node, *topics: str) -> Iterator[Callable[[], int]]:
 
 
 def answers(scene: Scene, runs: int) -> Iterator[tuple[str, Timing, str]]:
-    """From an answer to the return of ``publish``: what the segmenter does with an Output."""
+    """Time the segmenter from an answer to the return of ``publish``."""
     node = LifecycleNode("segmenter")
     outputs = Outputs(node, Endpoints(node, SEGMENTER, ThrottledLog(node)))
     node.trigger_configure()
     node.trigger_activate()
     confidence = (scene.confidence / np.float32(255)).astype(np.float32)
     result = Result(scene.labels, confidence, (0, 1, 2, 3), 1.0)
-    output = Output(result, Header(frame_id="camera"), np.zeros((*scene.size, 3), np.uint8), (), False, ())
+    output = LiveResult(result, Header(frame_id="camera"), np.zeros((*scene.size, 3), np.uint8), (), False, ())
     for topics in (("mask",), ("mask", "confidence")):
         with listener(node, *topics) as came:
             timing = timed(lambda: outputs.publish(output, 255, 0.45), runs, PAUSE)

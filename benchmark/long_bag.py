@@ -64,7 +64,7 @@ def replay(bag: Path, out: Path, options: Sequence[str], period: float) -> list[
     text = f"annotations:\n  - {{frame: 0, class: 1, click: [{x}, {y}]}}\n  - {{frame: 0, class: 0, click: [9, 9]}}\n"
     write_text(out / "clicks.yaml", text)
     code = "from neural_seg_ros.cli.main import main; main()"
-    fixed = ["--image-topic", TOPIC, "--annotations", out / "clicks.yaml", "--out", out / "replay"]
+    fixed = ["--image-topic", TOPIC, "--annotations", str(out / "clicks.yaml"), "--out", str(out / "replay")]
     process = subprocess.Popen([sys.executable, "-c", code, "replay", bag, *fixed, *options])
     began, samples, watched = time.monotonic(), [], psutil.Process(process.pid)
     while process.poll() is None:

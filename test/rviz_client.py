@@ -160,7 +160,7 @@ class RvizClient:
         seen = np.zeros((height, width, 3), np.uint8)
         for number in range(0, len(points), 3):
             part = slice(number, number + 3)
-            # Pixel centres are half a pixel from the corners that coordinates count from.
+            # Pixel centers are half a pixel from the corners that coordinates count from.
             warp = cv2.getAffineTransform(
                 (places[part] - 0.5).astype(np.float32), (screen[part] - 0.5).astype(np.float32)
             )

@@ -1,4 +1,4 @@
-"""Pictures: colours that differ, overlays that show classes, contours and annotations, sheets that hold all images."""
+"""Pictures: colors that differ, overlays that show classes, contours and annotations, sheets that hold all images."""
 
 import itertools
 import time

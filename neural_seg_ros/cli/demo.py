@@ -106,7 +106,7 @@ def choose_scene(video: Path | None, clicks: Sequence[str]) -> Scene:
         chosen = (Click(width // 2, height // 2, 1), Click(width // 20, height // 20, 0))
         chosen += (Click(width - 1 - width // 20, height // 20, 0),)
     scale = _LONGER_SIDE / max(width, height)
-    # A click is at the centre of its pixel, and stays at the centre of what becomes of it.
+    # A click is at the center of its pixel, and stays at the center of what becomes of it.
     scaled = tuple(Click((at.x + 0.5) * scale - 0.5, (at.y + 0.5) * scale - 0.5, at.class_id) for at in chosen)
     return Scene(path, max(1, round(width * scale)), max(1, round(height * scale)), scaled)
 
@@ -268,7 +268,7 @@ def _tile_size(height: int, width: int) -> tuple[int, int]:
 def summarize(scene: Scene, recording: Recording) -> dict[str, Any]:
     """Summarize the measurements. Latencies are of the first mask that answers, as it arrived over DDS.
 
-    The cold start is the time from the first camera frame to the first labelled mask.
+    The cold start is the time from the first camera frame to the first labeled mask.
     """
     import numpy as np
 

@@ -41,13 +41,13 @@ TUNING = AffinityTuning()
 
 
 @dataclass(frozen=True)
-class Look:
+class PixelFeatures:
     """The pixel features that an affinity compares.
 
     blur       standard deviation in pixels of the blur before
-    codes      kinds of looks
-    bandwidth  of the kernel density, in standard deviations of the looks
-    whitened   whether all principal components count alike
+    codes      number of codes that the features are quantized to
+    bandwidth  of the kernel density, in standard deviations of the features
+    whitened   scale all principal components to the same deviation
     texture    weight of the local deviation beside Lab
     """
 
@@ -58,21 +58,21 @@ class Look:
     texture: float = 1.0
 
 
-def appearance_histograms(image: NDArray[np.uint8], look: Look) -> NDArray[np.float32]:
+def pixel_features(image: NDArray[np.uint8], features: PixelFeatures) -> NDArray[np.float32]:
     """Compute features (h*w, C) float32 of the pixels of an (h, w, 3) uint8 RGB image: whitened Lab and deviation."""
     lab = lab_of(image)
-    smooth = cv2.GaussianBlur(lab, (0, 0), look.blur)
+    smooth = cv2.GaussianBlur(lab, (0, 0), features.blur)
     mean = cv2.GaussianBlur(lab, (0, 0), TUNING.deviation_sigma_px)
     variance = cv2.GaussianBlur(lab * lab, (0, 0), TUNING.deviation_sigma_px) - mean * mean
     parts = [smooth]
-    if look.texture:
-        parts.append(look.texture * np.sqrt(np.maximum(variance, 0)))
+    if features.texture:
+        parts.append(features.texture * np.sqrt(np.maximum(variance, 0)))
     values = np.concatenate(parts, axis=-1).reshape(-1, 3 * len(parts))
-    centerd = values - values.mean(0)
-    if not look.whitened:
-        return np.asarray(centerd / np.sqrt(centerd.var(0).mean() + 1), np.float32)
-    variances, axes = np.linalg.eigh(centerd.T @ centerd / len(centerd))
-    return np.asarray(centerd @ axes / np.sqrt(np.maximum(variances, 0) + 1), np.float32)
+    centered = values - values.mean(0)
+    if not features.whitened:
+        return np.asarray(centered / np.sqrt(centered.var(0).mean() + 1), np.float32)
+    variances, axes = np.linalg.eigh(centered.T @ centered / len(centered))
+    return np.asarray(centered @ axes / np.sqrt(np.maximum(variances, 0) + 1), np.float32)
 
 
 def information(
@@ -80,9 +80,9 @@ def information(
 ) -> NDArray[np.float32]:
     """Compute pointwise mutual information (C, C) float32 of neighboring codes (h, w) in [0, C).
 
-    P(A, B)^POWER / (P(A) P(B)), the exponential of the pointwise mutual information of Isola et al. 2014 (equation 2),
-    P being counted over pairs of pixels NEAREST to FARTHEST px apart and smoothed over looks ``centres`` (C, D) by a
-    Gaussian of ``bandwidth``.
+    P(A, B)^joint_power / (P(A) P(B)), the exponential of the pointwise mutual information of Isola et al. 2014
+    (equation 2). P is counted over pairs of pixels at the distances of TUNING, and smoothed over the codes' ``centers``
+    (C, D) by a Gaussian of ``bandwidth``.
     """
     count = len(centers)
     first, second = _neighbors(*codes.shape, seed)
@@ -99,7 +99,7 @@ def information(
 
 @lru_cache(maxsize=2)
 def _neighbors(height: int, width: int, seed: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Sample SAMPLES pairs of pixels NEAREST to FARTHEST px apart, as flat indices, the same for all frames."""
+    """Sample pairs of pixels at the distances of TUNING, as flat indices, the same for all frames."""
     generator = np.random.default_rng(seed)
     angle, distance = (
         generator.uniform(0, 2 * np.pi, TUNING.pairs),
@@ -113,22 +113,22 @@ def _neighbors(height: int, width: int, seed: int) -> tuple[NDArray[np.int32], N
 
 
 @dataclass(frozen=True)
-class Coded:
-    """The codes (h, w) of an image's pixels, and how well two codes go together (C, C)."""
+class CodedImage:
+    """The codes (h, w) of an image's pixels, and the mutual information (C, C) of two codes, as ``information``."""
 
     codes: NDArray[np.int64]
-    together: NDArray[np.float32]
+    information: NDArray[np.float32]
 
 
-def coded(image: NDArray[np.uint8], look: Look, seed: int = 0) -> Coded:
-    """Return the looks of an (h, w, 3) uint8 RGB image as codes."""
-    values = appearance_histograms(image, look)
-    centers = palette(values, look.codes)
+def encode(image: NDArray[np.uint8], features: PixelFeatures, seed: int = 0) -> CodedImage:
+    """Quantize the features of an (h, w, 3) uint8 RGB image to codes."""
+    values = pixel_features(image, features)
+    centers = palette(values, features.codes)
     codes = nearest(values, centers).reshape(image.shape[:2])
-    return Coded(codes, information(codes, centers, look.bandwidth, seed))
+    return CodedImage(codes, information(codes, centers, features.bandwidth, seed))
 
 
-def affinities(ids: NDArray[np.int32], count: int, look: Coded, contour: NDArray[np.float32]) -> csr_matrix:
+def affinities(ids: NDArray[np.int32], count: int, coded: CodedImage, contour: NDArray[np.float32]) -> csr_matrix:
     """Compute symmetric affinities (R, R) of superpixels (h, w), summed over pixel pairs within a radius.
 
     Two pixels belong together as their codes do, and less the stronger the contour (h, w) in [0, 1] between them
@@ -137,13 +137,13 @@ def affinities(ids: NDArray[np.int32], count: int, look: Coded, contour: NDArray
     height, width = ids.shape
     fitting = [(dy, dx) for dy, dx in _offsets() if dy < height - 1 and abs(dx) < width - 1]
     heads, tails, weights = [], [], []
-    rows, together = look.codes * len(look.together), look.together.ravel()
+    rows, together = coded.codes * len(coded.information), coded.information.ravel()
     for turn, (dy, dx) in enumerate(fitting):
-        # A quarter of the pixels, another with every offset, says as much.
+        # A quarter of the pixels, another one for every offset, gives as good an estimate.
         phase = slice(turn % 2, None, 2), slice(turn // 2 % 2, None, 2)
         here, there = _shifted(dy, dx)
         passed = np.exp(_strongest_between(contour, dy, dx, phase) / -TUNING.contour_decay)
-        weights.append((passed * together.take(rows[here][phase] + look.codes[there][phase])).ravel())
+        weights.append((passed * together.take(rows[here][phase] + coded.codes[there][phase])).ravel())
         heads.append(ids[here][phase].ravel())
         tails.append(ids[there][phase].ravel())
     matrix = _summed(np.concatenate(heads), np.concatenate(tails), np.concatenate(weights), count)
@@ -162,7 +162,7 @@ def _summed(heads: NDArray[np.int32], tails: NDArray[np.int32], weights: NDArray
 
 @lru_cache(maxsize=1)
 def _offsets() -> tuple[tuple[int, int], ...]:
-    """Choose OFFSETS different (dy, dx) of a half disc, denser near the center."""
+    """Choose different (dy, dx) of a half disc, denser near the center."""
     reach = np.arange(-TUNING.radius_px, TUNING.radius_px + 1)
     everything = [
         (int(y), int(x))
@@ -199,7 +199,7 @@ def _strongest_between(contour: NDArray[np.float32], dy: int, dx: int, phase: Sl
 def spectral_strength(affinities: csr_matrix, edges: NDArray[np.int64]) -> NDArray[np.float64]:
     """Compute the strength (E,) by which the normalized cuts divide the superpixels of each edge (E, 2).
 
-    sum over k of |v_k(i) - v_k(j)| / sqrt(lambda_k), with v_k the generalised eigenvectors of (D - W) v = lambda D v
+    sum over k of |v_k(i) - v_k(j)| / sqrt(lambda_k), with v_k the generalized eigenvectors of (D - W) v = lambda D v
     scaled to a range of 1 (sPb of Arbelaez et al. 2011, equation 13, on regions).
     """
     count = affinities.shape[0]

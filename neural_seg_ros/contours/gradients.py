@@ -108,8 +108,8 @@ def _filters() -> list[NDArray[np.float32]]:
             kernels += [u * window, (u * u - 1) * window]
         squared = (x * x + y * y) / sigma**2
         kernels.append((squared - 2) * np.exp(-squared / 2))
-    centerd = [kernel - kernel.mean() for kernel in kernels]
-    return [np.asarray(kernel / np.abs(kernel).sum(), np.float32) for kernel in centerd]
+    centered = [kernel - kernel.mean() for kernel in kernels]
+    return [np.asarray(kernel / np.abs(kernel).sum(), np.float32) for kernel in centered]
 
 
 def _soft_bins(values: NDArray[np.float32], low: float, high: float, bins: int) -> Iterator[Plane]:

@@ -15,19 +15,20 @@ from neural_seg_ros.contours.arcs import Arcs
 from neural_seg_ros.regions.graph import appearance_histograms
 from neural_seg_ros.regions.pixel_features import lab_of, texture_of
 
-# What the looks of two segments say beside the contour between them.
-LOOK_WEIGHT = 0.2
-# A division that explains less than this share of the image's variance in colour and texture divides segments less.
-FULL_SHARE, SHARE_POWER, TEXTURE_WEIGHT = 0.05, 0.1, 1.5
+# Weight of the difference in appearance of two segments, beside 1 for the contour between them.
+APPEARANCE_WEIGHT = 0.2
+# A division that explains less than this share of the image's variance in color and texture is weakened.
+FULL_VARIANCE_SHARE, VARIANCE_SHARE_POWER = 0.05, 0.1
+TEXTURE_WEIGHT = 1.5
 
 
 @dataclass(frozen=True)
 class Hierarchy:
     """The segments of R superpixels at any threshold.
 
-    tree       the binary tree of what is merged, its first R nodes the regions
+    tree       binary tree of the merges; its first R nodes are the regions
     altitudes  (N,) float64 in [0, 1]: strength of the contour over which a node's children are merged, 0 for regions
-    divisions  (N,) float64 in [0, 1]: the same, less where a division says little about the image as a whole
+    divisions  (N,) float64 in [0, 1]: the altitudes, lower where a division explains little of the image's variance
     arcs       (E,) float64 in [0, 1] the strength at which the regions on both sides of each arc become one
     """
 
@@ -45,9 +46,9 @@ class Hierarchy:
 def merge(image: NDArray[np.uint8], arcs: Arcs, strengths: NDArray[np.float64]) -> Hierarchy:
     """Return the ultrametric contour map of arcs with a strength (E,) in [0, 1] (Arbelaez et al. 2011, section 4.2).
 
-    What is merged first is decided by the mean strength of the pixels of the common border. How strong the contour
-    between the two is then depends on their looks as well, in the (h, w, 3) uint8 RGB image: two parts of one texture
-    look alike, however strong the lines in it are.
+    The order of the merges follows the mean strength along the common border. The strength of a merge also depends on
+    the appearance of both sides in the (h, w, 3) uint8 RGB image: two parts of one texture are similar, however strong
+    the lines in it are.
     """
     if arcs.count == 1:
         return Hierarchy(hg.Tree(np.zeros(1, np.int64)), np.zeros(1), np.zeros(1), np.zeros(0))
@@ -57,17 +58,20 @@ def merge(image: NDArray[np.uint8], arcs: Arcs, strengths: NDArray[np.float64]) 
     texture = texture_of(lab)
     tree, altitudes = hg.binary_partition_tree_average_linkage(graph, strengths, arcs.lengths)
     merged = np.arange(arcs.count, tree.num_vertices())
-    looks = appearance_histograms(lab, texture, arcs.ids, arcs.count)
-    altitudes[merged] = (altitudes[merged] + LOOK_WEIGHT * _unlike(looks, arcs, tree, merged)) / (1 + LOOK_WEIGHT)
+    appearances = appearance_histograms(lab, texture, arcs.ids, arcs.count)
+    differences = APPEARANCE_WEIGHT * _dissimilarity(appearances, arcs, tree, merged)
+    altitudes[merged] = (altitudes[merged] + differences) / (1 + APPEARANCE_WEIGHT)
     altitudes = _rising(tree, altitudes)
     divisions = altitudes.copy()
     values = np.concatenate([lab, TEXTURE_WEIGHT * texture], axis=-1)
-    divisions[merged] *= np.minimum(1, _explained(values, arcs, tree, merged) / FULL_SHARE) ** SHARE_POWER
+    divisions[merged] *= (
+        np.minimum(1, _explained(values, arcs, tree, merged) / FULL_VARIANCE_SHARE) ** VARIANCE_SHARE_POWER
+    )
     return Hierarchy(tree, altitudes, _rising(tree, divisions), np.asarray(hg.saliency(tree, altitudes)))
 
 
 def _rising(tree: hg.Tree, altitudes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ``altitudes`` (N,) so that nothing that merges later is divided by less."""
+    """Raise ``altitudes`` (N,) so that a later merge is never lower than an earlier one below it."""
     leaves = np.zeros(tree.num_leaves())
     return np.asarray(hg.accumulate_and_max_sequential(tree, altitudes, leaves, hg.Accumulators.max))
 
@@ -75,8 +79,7 @@ def _rising(tree: hg.Tree, altitudes: NDArray[np.float64]) -> NDArray[np.float64
 def _explained(
     values: NDArray[np.float32], arcs: Arcs, tree: hg.Tree, merged: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Compute the share of the variance of ``values`` (h, w, C) that a node's children explain.
-    than to its own (Ward 1963)."""
+    """Compute the share of the variance of ``values`` (h, w, C) that each node's children explain (Ward 1963)."""
     flat = arcs.ids.ravel()
     values = values.reshape(len(flat), -1)
     columns = (np.ones(len(values)), *values.T)
@@ -88,28 +91,28 @@ def _explained(
     return np.asarray(between / max(float(values.var(0).sum()) * len(values), 1e-9))
 
 
-def _unlike(
-    looks: Sequence[NDArray[np.float32]], arcs: Arcs, tree: hg.Tree, merged: NDArray[np.int64]
+def _dissimilarity(
+    appearances: Sequence[NDArray[np.float32]], arcs: Arcs, tree: hg.Tree, merged: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Compute the mean chi-square distance in [0, 1] between a node's children, of histograms (R, bins)."""
     areas = np.bincount(arcs.ids.ravel(), minlength=arcs.count).astype(np.float64)
     first, second = tree.child(0, merged), tree.child(1, merged)
     distance = np.zeros(len(merged))
-    for histograms in looks:
+    for histograms in appearances:
         sums = hg.accumulate_sequential(tree, histograms * areas[:, None], hg.Accumulators.sum)
         shares = sums / sums.sum(1, keepdims=True)
         distance += (np.square(shares[first] - shares[second]) / (shares[first] + shares[second] + 1e-9)).sum(1) / 2
-    return distance / len(looks)
+    return distance / len(appearances)
 
 
-# How much rarity says beside strength; people draw about as much in any image.
+# Power of the rarity beside the strength. People draw about the same length of contours in any image.
 RARITY_POWER = 2 / 3
-# With this much contour at least as strong, in sides of a square image of that area, one more is not rare at all.
-COMMON_LENGTH = 60.0
+# A contour has no rarity beside this length of stronger ones, in sides of a square image of the same area.
+COMMON_LENGTH_SIDES = 60.0
 
 
 def by_rarity(hierarchy: Hierarchy, arcs: Arcs) -> Hierarchy:
-    """Return the same hierarchy, each strength s in [0, 1] become s r^RARITY_POWER.
+    """Return the hierarchy with each strength s in [0, 1] replaced by s r^RARITY_POWER.
 
     r falls from 1 to 0 with the length of the contours stronger than s. The order of strengths stays, so that segments
     are connected and nested as before, and their borders still are contours above the threshold.
@@ -117,21 +120,23 @@ def by_rarity(hierarchy: Hierarchy, arcs: Arcs) -> Hierarchy:
     order = np.argsort(hierarchy.arcs)
     strengths, lengths = hierarchy.arcs[order], arcs.lengths[order]
     stronger = np.append(np.cumsum(lengths[::-1])[::-1], 0)
-    common = COMMON_LENGTH * np.sqrt(arcs.ids.size)
+    common = COMMON_LENGTH_SIDES * np.sqrt(arcs.ids.size)
 
     def changed(values: NDArray[np.float64]) -> NDArray[np.float64]:
         rarity = np.maximum(0, 1 - stronger[np.searchsorted(strengths, values, side="right")] / common)
         return np.asarray(values * rarity**RARITY_POWER)
 
-    altitudes, divisions, kept = (changed(v) for v in (hierarchy.altitudes, hierarchy.divisions, hierarchy.arcs))
-    return replace(hierarchy, altitudes=altitudes, divisions=divisions, arcs=kept)
+    altitudes, divisions, arc_strengths = (
+        changed(v) for v in (hierarchy.altitudes, hierarchy.divisions, hierarchy.arcs)
+    )
+    return replace(hierarchy, altitudes=altitudes, divisions=divisions, arcs=arc_strengths)
 
 
-def carried(other: Arcs, hierarchy: Hierarchy, arcs: Arcs) -> NDArray[np.float64]:
+def transfer(other: Arcs, hierarchy: Hierarchy, arcs: Arcs) -> NDArray[np.float64]:
     """Compute the strength (E,) at which both sides of each of ``arcs`` merge in a hierarchy of ``other`` arcs.
 
-    ``other`` and ``arcs`` are of one image at two sizes. A region lies in the one of the others in which most of its
-    pixels do; two that lie in the same are not divided.
+    ``other`` and ``arcs`` are of one image at two sizes. Each region is assigned to the other region that has
+    most of its pixels. Two regions assigned to the same one are not divided.
     """
     height, width = arcs.ids.shape
     ids = np.asarray(cv2.resize(other.ids, (width, height), interpolation=cv2.INTER_NEAREST), np.int32)

@@ -18,7 +18,7 @@ Peers = Mapping[str, Callable[[], T]]
 
 @dataclass(frozen=True)
 class Contestant(Generic[T]):
-    """A name and how a new labeller or tracker is built (picklable).
+    """A name and how a new labeler or tracker is built (picklable).
 
     config, device  what a session of our own is given; of peers None
     """

@@ -1,4 +1,4 @@
-"""Our own session as a labeller."""
+"""Our own session as a labeler."""
 
 from __future__ import annotations
 

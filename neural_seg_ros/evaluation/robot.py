@@ -43,7 +43,7 @@ def next_region_click(
 ) -> Click | None:
     """Choose the next click among many classes: the center of the largest wrong component, with its true class.
 
-    A component is made of wrong pixels of one true class. ``truth`` (H, W) uint8 of class ids and IGNORE; the centre
+    A component is made of wrong pixels of one true class. ``truth`` (H, W) uint8 of class ids and IGNORE; the center
     is the deepest point that is not in ``clicks``; with a ``generator`` a uniform point. None when nothing is wrong.
     """
     free = _not_clicked(truth.shape, clicks)

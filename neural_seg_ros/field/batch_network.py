@@ -43,13 +43,13 @@ class BatchNetwork:
             for part in ("weight", "bias")
         )
         skip = self._of_all(code) if self.skips else None
-        said = self._by_field(
+        outputs = self._by_field(
             convolve_enlarged(decoded(self, code), skip, code.shape[-2:], weight, bias, self._count, self._fold)
         )[0]
-        split = said.split(list(channels.values()), dim=1)  # type: ignore[no-untyped-call]
-        outputs = dict(zip(channels, split, strict=True))
-        outputs["rgb"] = outputs["rgb"].sigmoid()
-        return outputs
+        split = outputs.split(list(channels.values()), dim=1)  # type: ignore[no-untyped-call]
+        by_head = dict(zip(channels, split, strict=True))
+        by_head["rgb"] = by_head["rgb"].sigmoid()
+        return by_head
 
     def _of_all(self, code: Tensor) -> Tensor:
         """Return (1, C, H, W) to (1, count * C, H, W): the same for each field."""

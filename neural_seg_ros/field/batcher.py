@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 
 from neural_seg_ros.errors import ConfigError
-from neural_seg_ros.field.steps import REPLAYED, Step, Steps, make_steps
+from neural_seg_ros.field.steps import STEPS_PER_REPLAY, Step, Steps, make_steps
 
-# Sets of engines whose captured steps are kept; those not used for longest are let go.
-KEPT_SETS = 8
+# Sets of engines whose captured steps are cached; the least recently used are dropped.
+MAX_CACHED_SETS = 8
 
 
 class Batcher:
@@ -22,10 +22,10 @@ class Batcher:
         batcher = Batcher()
         sessions = [Session(config, make_steps=batcher.join) for _ in cameras]  # each driven by its own thread
 
-    Engines own all that they learn: one that asks for no step is not touched, and what another learns depends on how
-    many are in its batch, by the order of sums, and not on who they are. One of the threads that wait makes a round of
-    steps for all of them; who comes later is in the next round. A round is one step, on CUDA as many as are replayed at
-    once. What a batch fails with is raised in all of its threads.
+    Engines own all that they learn, and an engine that requests no step is not touched. By the order of sums, the
+    result of an engine depends on the number of fields in its batch, but not on which fields they are. One of the
+    waiting threads makes a round of steps for all of them; later requests are in the next round. A round is one step,
+    on CUDA as many as one replay. An error of a batch is raised in all of its threads.
 
     steps_made  {fields in a batch: steps made by it}
     """
@@ -49,7 +49,7 @@ class Batcher:
         self._sets: dict[tuple[int, ...], Steps] = {}
 
     def join(self, device: torch.device) -> Steps:
-        """Make the steps of an engine here: for ``Session(make_steps=...)`` and ``Engine(make_steps=...)``."""
+        """Return the steps of one engine, made here: for ``Session(make_steps=...)`` and ``Engine(make_steps=...)``."""
         with self._turn:
             self._members += 1
             return _Member(self, self._members, device)
@@ -57,19 +57,18 @@ class Batcher:
     def join_where_it_pays(self, device: torch.device) -> Steps:
         """Act as ``join`` on CUDA; on a CPU an engine makes its own steps.
 
-        There one thread makes a round while the others wait, and each on a core of its own is faster
-        (docs/lab/cameras.md).
+        On a CPU the threads are faster when each makes its own steps on its own core (docs/lab/cameras.md).
         """
         return self.join(device) if device.type == "cuda" else make_steps(device)
 
     def leave(self) -> None:
-        """Wait for one engine fewer: it is done, or its thread has failed."""
+        """Wait for one engine fewer, because it is done or its thread has failed."""
         with self._turn:
             self._wait_for = max(1, self._wait_for - 1)
             self._turn.notify_all()
 
     def run(self, member: int, device: torch.device, step: Step, n: int) -> None:
-        """Make ``n`` steps of a member with those of others; raises what made its batch fail."""
+        """Make ``n`` steps of a member with those of others. Raises the error of its batch."""
         if n < 1:
             return
         request = _Request(member, device, step, n)
@@ -90,13 +89,13 @@ class Batcher:
             raise request.error
 
     def forget(self, member: int) -> None:
-        """Let the captured steps of all batches with this member go."""
+        """Drop the captured steps of all batches with this member."""
         with self._turn:
             for numbers in [numbers for numbers in self._sets if member in numbers]:
                 self._sets.pop(numbers).reset()
 
     def _lead(self) -> None:
-        """Make a round for all who wait now. The lock is held before and after, so that others can come meanwhile."""
+        """Make a round for all waiting requests. The lock is released meanwhile, so that others can be added."""
         self._led = True
         batches = [(batch, self._steps_of(batch)) for batch in _batches(self._waiting)]
         self._turn.release()
@@ -107,20 +106,20 @@ class Batcher:
             self._turn.acquire()
             self._led = False
             left = [request for request in self._waiting if request.left]
-            if len(left) < len(self._waiting):  # nobody else has to wake up: who leads goes on
+            if len(left) < len(self._waiting):  # otherwise no other thread has to wake up: this one goes on
                 self._turn.notify_all()
             self._waiting = left
 
     def _make(self, batch: list[_Request], steps: Steps) -> None:
         device = batch[0].device
         cuda = device.type == "cuda"
-        n = min(REPLAYED if cuda else 1, *(request.left for request in batch))
+        n = min(STEPS_PER_REPLAY if cuda else 1, *(request.left for request in batch))
         try:
             steps.run(Step(tuple(field for request in batch for field in request.step.fields)), n)
             if cuda:
-                # Who comes while the device works on this round is in the next: it must not be told of more yet.
+                # Requests that arrive while the device works on this round belong to the next one.
                 torch.cuda.current_stream(device).synchronize()
-        except Exception as error:  # it belongs to all who are in the batch
+        except Exception as error:  # all threads of the batch get it
             for request in batch:
                 request.error, request.left = error, 0
         else:
@@ -132,7 +131,7 @@ class Batcher:
         numbers = tuple(request.member for request in batch)
         steps = self._sets.pop(numbers, None) or make_steps(batch[0].device)
         self._sets[numbers] = steps
-        while len(self._sets) > KEPT_SETS:
+        while len(self._sets) > MAX_CACHED_SETS:
             self._sets.pop(next(iter(self._sets))).reset()
         return steps
 

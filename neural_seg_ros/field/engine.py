@@ -1,4 +1,4 @@
-"""The fitting engine: one object that owns parameters, optimiser, target and masks of one field."""
+"""The fitting engine: one object that owns parameters, optimizer, target and masks of one field."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from neural_seg_ros.config import FieldConfig
 from neural_seg_ros.field.losses import consistency_target, probabilities, psnr
 from neural_seg_ros.field.network import FieldNetwork, head, make_code
 from neural_seg_ros.field.steps import (
-    CLOSED,
+    INACTIVE_CLASS_BIAS,
     Buffers,
     Field,
     MakeSteps,
@@ -28,11 +28,11 @@ from neural_seg_ros.field.transfer import Fetched, FrameDownscaler, Transfer
 from neural_seg_ros.options import to_flat
 from neural_seg_ros.torch_setup import compute_dtype, computing, only_deterministic, part_of, seeded
 
-# The class head grows by doubling, so that a new class rarely touches the optimiser.
-FIRST_CLASSES = 8
-# A class that nobody has clicked yet starts improbable: its logit stays below what the others have learnt.
+# The class head grows by doubling, so that a new class rarely touches the optimizer.
+FIRST_CAPACITY = 8
+# Initial logit of a class that is not annotated yet, below those that the others have learned.
 UNSEEN_LOGIT = -4.0
-# What AMSGrad keeps of a parameter.
+# The state of AMSGrad per parameter.
 MOMENTS = ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 
 
@@ -81,14 +81,14 @@ class Engine:
         self.class_count = 0
         only_deterministic(device)
         with seeded(seed):
-            heads = {"rgb": 3, "classes": FIRST_CLASSES, **config.heads()}
-            # A step on a CPU is a fifth to a third shorter so; on CUDA it was never measured.
+            heads = {"rgb": 3, "classes": FIRST_CAPACITY, **config.heads()}
+            # Folding makes a step on a CPU a fifth to a third shorter; on CUDA it was not measured.
             network = FieldNetwork(config, heads, fold=device.type == "cpu")
         _forget(network.heads["classes"])
         self.network = _on_device(network, device)
         self.optimizer = amsgrad(self.network, config, captured=device.type == "cuda")
         code = make_code(config, height, width, seed).to(device, compute_dtype(config.precision, device))
-        self._buffers = Buffers.empty(code, FIRST_CLASSES)
+        self._buffers = Buffers.empty(code, FIRST_CAPACITY)
         self._transfer = Transfer(device)
         self._intake = FrameDownscaler(height, width, device, self._transfer)
         self._image = torch.zeros((height, width, 3), dtype=torch.uint8, device=device)
@@ -96,12 +96,12 @@ class Engine:
         self._steps = make_steps(device)
         self._previous_is_known = False
 
-    # -- what is fitted ------------------------------------------------------------------------------------------------
+    # -- the target ----------------------------------------------------------------------------------------------------
 
     def set_target(self, frame: Tensor) -> None:
         """Take a new frame, uint8 RGB (rows, columns, 3) in main memory, of any size; it is resized to the field's.
 
-        What was annotated is forgotten; the consistency term stays (thesis 2.5.2).
+        The annotations of the last frame are dropped; the consistency term stays (thesis 2.5.2).
         """
         self._image = self._intake.take(frame)
         self._buffers.show(self._image)
@@ -112,20 +112,20 @@ class Engine:
         """Set the target of the class head.
 
         labels: (H, W) int64 in [0, class_count), read where weights > 0
-        weights: (H, W) float32: 1 where a user annotated, less where it is only presumed, 0 elsewhere
-        class_count: N; a larger N than before adds classes without touching what the others have learnt
+        weights: (H, W) float32: 1 where the user annotated, less where a prior applies, 0 elsewhere
+        class_count: N; a larger N than before adds classes; the learned ones do not change
         """
         self._ensure_classes(class_count)
         upload = self._transfer.upload
         self._buffers.annotate(upload(labels), upload(weights), self.config.consistency)
 
     def forget_classes(self) -> None:
-        """Start the class head afresh; the RGB fit stays."""
+        """Reset the class head; the RGB fit stays."""
         _forget(self.network.heads["classes"])
         for parameter in self.network.heads["classes"].parameters():
             self._set_moments(parameter, {})
         self.class_count = 0
-        self._buffers.inactive_class_bias.fill_(CLOSED)
+        self._buffers.inactive_class_bias.fill_(INACTIVE_CLASS_BIAS)
         self._previous_is_known = False
         self._buffers.annotated.zero_()
         self._buffers.mask.zero_()
@@ -172,7 +172,7 @@ class Engine:
         self._steps.run(Step((field,)), n)
         self.steps += n
 
-    # -- what it has learnt --------------------------------------------------------------------------------------------
+    # -- what it has learned -------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def prediction(self) -> Tensor:
@@ -217,7 +217,7 @@ class Engine:
         for name, parameter in self.network.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 state[f"optimiser.{name}.{key}"] = value
-        state.update(self._buffers.kept())
+        state.update(self._buffers.state())
         counters = [self.steps, self.class_count, int(self._previous_is_known)]
         state["counters"] = torch.tensor(counters, dtype=torch.int64)
         return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in state.items()}
@@ -233,16 +233,16 @@ class Engine:
         for name, parameter in self.network.named_parameters():
             saved = {key: snapshot.get(f"optimiser.{name}.{key}") for key in MOMENTS}
             self._set_moments(parameter, {key: value for key, value in saved.items() if value is not None})
-        for name, tensor in self._buffers.kept().items():
+        for name, tensor in self._buffers.state().items():
             tensor.copy_(snapshot[name])
         self.steps, self.class_count, self._previous_is_known = steps, class_count, bool(known)
-        self._buffers.inactive_class_bias.fill_(CLOSED)
+        self._buffers.inactive_class_bias.fill_(INACTIVE_CLASS_BIAS)
         self._buffers.inactive_class_bias[:, :class_count] = 0
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _set_moments(self, parameter: nn.Parameter, saved: Mapping[str, Tensor]) -> None:
-        """Set what the optimiser knows of a parameter, in place for captured steps; nothing saved: as at first."""
+        """Set the optimizer's state of a parameter, in place for captured steps; an empty ``saved`` resets it."""
         state = self.optimizer.state[parameter]
         for key in state.keys() - saved.keys():
             state[key].zero_()
@@ -262,7 +262,7 @@ class Engine:
 
     @torch.no_grad()
     def _grow_head(self, capacity: int) -> None:
-        """Give the class head ``capacity`` outputs, with the learnt ones and their moments in front."""
+        """Give the class head ``capacity`` outputs, with the learned ones and their moments in front."""
         old = self.network.heads["classes"]
         if len(old.bias) == capacity:  # type: ignore[arg-type]
             return
@@ -271,16 +271,16 @@ class Engine:
         _forget(new)
         new = _on_device(new, self.device)
         state = self.optimizer.state
-        for parameter, learnt in zip(new.parameters(), old.parameters(), strict=True):
-            kept = min(capacity, len(learnt))
-            parameter[:kept] = learnt[:kept]
-            moments = state.pop(learnt, None)
+        for parameter, learned in zip(new.parameters(), old.parameters(), strict=True):
+            kept = min(capacity, len(learned))
+            parameter[:kept] = learned[:kept]
+            moments = state.pop(learned, None)
             if moments is not None:
                 state[parameter] = {
                     key: value if key == "step" else _padded(value, parameter) for key, value in moments.items()
                 }
         self.network.heads["classes"] = new
-        self._buffers.inactive_class_bias = torch.full((1, capacity, 1, 1), CLOSED, device=self.device)
+        self._buffers.inactive_class_bias = torch.full((1, capacity, 1, 1), INACTIVE_CLASS_BIAS, device=self.device)
         self._buffers.inactive_class_bias[:, : self.class_count] = 0
         self._steps.reset()
         self.optimizer.param_groups[1]["params"] = list(new.parameters())

@@ -1,4 +1,4 @@
-"""3x3 convolutions of features that are enlarged first (nearest neighbour) and joined with others, as decoders have."""
+"""3x3 convolutions of features that are enlarged first (nearest neighbor) and joined with others, as decoders have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# Below so many pixels, before they are enlarged, preparing the taps takes longer than what they save.
+# With fewer pixels before the enlargement, preparing the taps takes longer than they save.
 LEAST_FOLDED = 1500
 
 

@@ -64,7 +64,7 @@ LEAK = 0.01
 
 
 class Block(nn.Module):
-    """3x3 convolution, normalisation, LeakyReLU: (B, C, H, W) to (B, width, ceil(H / stride), ceil(W / stride)).
+    """3x3 convolution, normalization, LeakyReLU: (B, C, H, W) to (B, width, ceil(H / stride), ceil(W / stride)).
 
     fold: how ``enlarged`` is computed, see ``convolve_enlarged``
     """
@@ -130,11 +130,11 @@ class FieldNetwork(nn.Module):
             torch.cat([cast(Tensor, each.bias) for each in heads]),
         )
         skip = code if self.skips else None
-        said = convolve_enlarged(decoded(self, code), skip, code.shape[-2:], weight, bias, fold=self.fold)
-        split = torch.split(said, [each.out_channels for each in heads], dim=1)
-        outputs = dict(zip(self.heads, split, strict=True))
-        outputs["rgb"] = outputs["rgb"].sigmoid()
-        return outputs
+        outputs = convolve_enlarged(decoded(self, code), skip, code.shape[-2:], weight, bias, fold=self.fold)
+        split = torch.split(outputs, [each.out_channels for each in heads], dim=1)
+        by_head = dict(zip(self.heads, split, strict=True))
+        by_head["rgb"] = by_head["rgb"].sigmoid()
+        return by_head
 
 
 class EncoderDecoder(Protocol):

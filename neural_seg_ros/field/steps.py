@@ -9,7 +9,7 @@ from typing import Protocol, cast
 
 import torch
 
-# The first optimiser would import it, for a second, and in a node that holds up what comes meanwhile.
+# Imported here, because the first optimizer would import it, which takes a second and blocks a running node.
 import torch._dynamo
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,21 +20,21 @@ from neural_seg_ros.field.losses import class_loss, consistency_mask, consistenc
 from neural_seg_ros.field.network import FieldNetwork
 from neural_seg_ros.torch_setup import computing
 
-# What is added to the logits of classes that are not in use: they get neither probability nor gradient.
-CLOSED = -1e4
+# Added to the logits of classes that are not in use, so that they get neither probability nor gradient.
+INACTIVE_CLASS_BIAS = -1e4
 
 
 @dataclass
 class Buffers:
     """The tensors of B fields of one size on one code; an engine's own, with B = 1, are only written in place.
 
-    code       (1, C, H, W) network input, in the numbers that the fields are computed in
-    rgb        (B, 3, H, W) float32 in [0, 1], what the RGB head must say
+    code       (1, C, H, W) network input, in the dtype of the computation
+    rgb        (B, 3, H, W) float32 in [0, 1], target of the RGB head
     labels     (B, H, W) int64 channel, read where annotated
     annotated  (B, H, W) bool
     mask       (B, H, W) float32, the mask of the temporal consistency loss
     target     (B, H, W) int64 channel, its target
-    closed     (B, K, 1, 1) float32: 0 for classes in use, CLOSED for the others
+    inactive_class_bias   (B, K, 1, 1) float32: 0 for classes in use, INACTIVE_CLASS_BIAS for the others
     total, squared_error  (B,) the total and the RGB loss of the last step
     """
 
@@ -50,7 +50,7 @@ class Buffers:
 
     @staticmethod
     def empty(code: Tensor, classes: int) -> Buffers:
-        """Make buffers of one field with room for so many ``classes``, on the device of ``code`` (1, C, H, W)."""
+        """Make buffers of one field with room for ``classes`` classes, on the device of ``code`` (1, C, H, W)."""
         device, pixels = code.device, (1, *code.shape[-2:])
         return Buffers(
             code=code.to(memory_format=torch.channels_last),
@@ -59,7 +59,7 @@ class Buffers:
             annotated=torch.zeros(pixels, dtype=torch.bool, device=device),
             mask=torch.zeros(pixels, device=device),
             target=torch.zeros(pixels, dtype=torch.int64, device=device),
-            inactive_class_bias=torch.full((1, classes, 1, 1), CLOSED, device=device),
+            inactive_class_bias=torch.full((1, classes, 1, 1), INACTIVE_CLASS_BIAS, device=device),
             total=torch.zeros(1, device=device),
             squared_error=torch.zeros(1, device=device),
         )
@@ -72,7 +72,9 @@ class Buffers:
         classes = max(part.inactive_class_bias.shape[1] for part in parts)
         inactive_class_bias = [
             functional.pad(
-                of.inactive_class_bias, (0, 0, 0, 0, 0, classes - of.inactive_class_bias.shape[1]), value=CLOSED
+                of.inactive_class_bias,
+                (0, 0, 0, 0, 0, classes - of.inactive_class_bias.shape[1]),
+                value=INACTIVE_CLASS_BIAS,
             )
             for of in parts
         ]
@@ -95,16 +97,16 @@ class Buffers:
         torch.where(self.annotated, self.labels, self.target, out=self.target)
         consistency_mask(self.mask, consistency, out=self.mask)
 
-    def kept(self) -> dict[str, Tensor]:
-        """``{name: tensor}`` of what is more than a copy of the frame."""
+    def state(self) -> dict[str, Tensor]:
+        """Return ``{name: tensor}`` of all buffers that are more than a copy of the frame."""
         names = ("labels", "annotated", "mask", "target", "total", "squared_error")
         return {name: getattr(self, name) for name in names}
 
 
-# Steps made one by one before a capture, so that libraries have chosen their algorithms and the optimiser its state.
-WARM_UP = 3
-# Steps in one replay; what is left over is replayed one by one.
-REPLAYED = 8
+# Steps made one by one before a capture, so that libraries have chosen their algorithms and the optimizer its state.
+WARM_UP_STEPS = 3
+# Steps in one replayed graph; a remainder is replayed step by step.
+STEPS_PER_REPLAY = 8
 log = logging.getLogger(__name__)
 
 
@@ -113,7 +115,7 @@ class Field:
     """One field in the fit.
 
     seed          of its code
-    with_classes  whether it has any; without them its RGB loss is all there is
+    with_classes  whether it has classes; without any, its loss is the RGB loss alone
     """
 
     network: FieldNetwork
@@ -125,12 +127,12 @@ class Field:
 
     @property
     def kind(self) -> Hashable:
-        """Equal for fields whose steps can be made together: same network, losses, code and device."""
+        """A key that is equal for fields whose steps can be made together: same network, losses, code and device."""
         code = self.buffers.code
         return self.config, self.seed, code.shape, code.device
 
     def update(self) -> None:
-        """Clip the gradients and make a step of AMSGrad; it must not count for a head that was taught nothing."""
+        """Clip the gradients and make a step of AMSGrad, without the class head of a field that has no classes."""
         if not self.with_classes:
             for parameter in self.network.heads["classes"].parameters():
                 parameter.grad = None
@@ -149,11 +151,11 @@ class Step:
 
     @property
     def with_classes(self) -> tuple[bool, ...]:
-        """The class counts of the fields: the computation depends on them."""
+        """``with_classes`` of the fields, on which the computation depends."""
         return tuple(field.with_classes for field in self.fields)
 
     def __call__(self) -> None:
-        """Make it. Nothing in it waits for the device."""
+        """Make the step, without waiting for the device."""
         config, of = self.fields[0].config, Buffers.joined([field.buffers for field in self.fields])
         networks = [field.network for field in self.fields]
         outputs = outputs_of(networks[0] if len(networks) == 1 else BatchNetwork(networks), of.code)
@@ -162,7 +164,7 @@ class Step:
             logits = outputs["classes"] + of.inactive_class_bias
             entropy = class_loss(logits, of.target, of.mask, config.class_loss)
             if not all(self.with_classes):
-                # Those without classes get no gradient of it. Read on the device: a copy from here cannot be captured.
+                # Fields without classes get no gradient from it. A copy from the host could not be captured.
                 entropy = entropy * (of.inactive_class_bias == 0).flatten(1).any(1)
             total = total + config.class_weight * entropy
         for field in self.fields:
@@ -189,7 +191,7 @@ def amsgrad(network: nn.Module, config: FieldConfig, captured: bool) -> torch.op
 
 
 def set_rates(optimizer: torch.optim.Optimizer, config: FieldConfig) -> None:
-    """Return the step sizes of ``amsgrad``."""
+    """Set the step sizes of ``amsgrad``."""
     for group, share in zip(optimizer.param_groups, (1.0, config.class_rate), strict=True):
         group["lr"] = share * config.learning_rate
 
@@ -208,14 +210,14 @@ class Steps(Protocol):
         """Make ``n`` steps."""
 
     def reset(self) -> None:
-        """Forget everything of the old network, optimizer or configuration."""
+        """Drop all state of the old network, optimizer or configuration."""
 
 
 MakeSteps = Callable[[torch.device], Steps]
 
 
 class EagerSteps:
-    """Operation by operation."""
+    """Steps made operation by operation."""
 
     def run(self, step: Step, n: int) -> None:
         """Make ``n`` steps."""
@@ -229,8 +231,8 @@ class EagerSteps:
 class GraphSteps:
     """Whole steps captured as CUDA graphs and replayed: a step costs one launch and not hundreds.
 
-    New frames and annotations are in the buffers, so they need no new capture; a capture that fails is logged once and
-    steps are made one by one from then on.
+    New frames and annotations are written into the buffers, so they need no new capture. A capture that fails is logged
+    once, and from then on steps are made one by one.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -241,17 +243,17 @@ class GraphSteps:
         self._failed = False
 
     def reset(self) -> None:
-        """Give the graphs and their memory back."""
+        """Release the graphs and their memory."""
         self._graphs.clear()
         self._warm.clear()
 
     def run(self, step: Step, n: int) -> None:
         """Make ``n`` steps."""
-        cold = min(n, max(0, WARM_UP - self._warm.get(step.with_classes, 0)))
+        cold = min(n, max(0, WARM_UP_STEPS - self._warm.get(step.with_classes, 0)))
         if cold:
             self._warm_up(step, cold)
         left = n - cold
-        for steps in (REPLAYED, 1):
+        for steps in (STEPS_PER_REPLAY, 1):
             times, left = divmod(left, steps)
             graph = self._graph(step, steps) if times else None
             if graph is None:
@@ -261,7 +263,7 @@ class GraphSteps:
                     graph.replay()
 
     def _warm_up(self, step: Step, n: int) -> None:
-        """Make ``n`` steps on another stream, as captures want it."""
+        """Make ``n`` steps on another stream, which a capture requires."""
         stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(stream):

@@ -28,8 +28,7 @@ class Transfer:
     """The copies to and from one device.
 
     On CUDA each direction has a stream of its own, and pinned memory, which torch keeps for the next copy. Uploads do
-    not wait for steps that were asked for before, and nobody waits for a copy but who reads it. On a CPU nothing is
-    copied.
+    not wait for earlier steps, and only the reader waits for a copy. On a CPU nothing is copied.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -71,18 +70,18 @@ class FrameDownscaler:
     """A resizer of frames of any size to height x width on a device.
 
     On CUDA whole frames are uploaded and averaged there; elsewhere, and where a frame has to grow, ``resize_image``
-    does it. The two differ by at most one grey level, where an average is half-way between two.
+    does it. The two differ by at most one gray level, where an average is half-way between two.
     """
 
     def __init__(self, height: int, width: int, device: torch.device, transfer: Transfer) -> None:
         self._shape = (height, width)
         self._device = device
         self._transfer = transfer
-        # Of frames of the last size.
+        # Weights of the rows and columns for frames of the last size.
         self._weights: tuple[Tensor, Tensor] | None = None
 
     def take(self, frame: Tensor) -> Tensor:
-        """Return (H, W, 3) uint8 of main memory to (height, width, 3) uint8 on the device."""
+        """Resize a frame (H, W, 3) uint8 in main memory to (height, width, 3) uint8 on the device."""
         shrinks = all(given >= wanted for given, wanted in zip(frame.shape, self._shape, strict=False))
         if self._device.type == "cuda" and shrinks:
             return self.reduced(self._transfer.upload(frame))

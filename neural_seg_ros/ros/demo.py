@@ -103,7 +103,7 @@ class Recording:
 
     camera       stamps of the camera frames
     clicks       arrival of every click
-    masks        stamp, arrival and whether any pixel was labelled, of every mask
+    masks        stamp, arrival and whether any pixel was labeled, of every mask
     diagnostics  values that the segmenter reported last
     """
 
@@ -114,7 +114,7 @@ class Recording:
 
     @property
     def first_labeled(self) -> float | None:
-        """Arrival of the first mask with a labelled pixel."""
+        """Arrival of the first mask with a labeled pixel."""
         return next((arrival for _, arrival, labeled in self.masks if labeled), None)
 
 
@@ -157,9 +157,9 @@ class Recorder(Node):
 def record(
     seconds: float, patience: float, check: Callable[[], None], on_overlay: Callable[[float, RgbImage], None]
 ) -> Recording:
-    """Record until ``seconds`` after the first labelled mask.
+    """Record until ``seconds`` after the first labeled mask.
 
-    ``check`` is called again and again, to raise when a process ended. Raises DemoError when there is no labelled mask
+    ``check`` is called again and again, to raise when a process ended. Raises DemoError when there is no labeled mask
     for ``patience`` seconds.
     """
     # Signals stay with Python, so that Ctrl-C raises KeyboardInterrupt here and the processes are ended.

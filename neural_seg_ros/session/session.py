@@ -85,7 +85,7 @@ class Session:
         self._answer = FrameAnswer(image, stamp, number, self._new_regions(image), last is not None and last.fast)
         if not self._fitting.observe(image, self._numbers.count):
             self._history.forget_snapshots()
-        if self._fitting.tracker.knows:
+        if self._fitting.tracker.has_learned:
             self._answer.invalidate()
         if self._annotations_here:
             self._remember_prior()

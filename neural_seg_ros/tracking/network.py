@@ -1,4 +1,4 @@
-"""The network of the tracker, its optimiser, and its weights averaged over the last steps."""
+"""The network of the tracker, its optimizer, and its weights averaged over the last steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLORS = 3
 
 
 class Block(nn.Module):
-    """Convolution, group normalisation, ReLU; zero padding."""
+    """Convolution, group normalization, ReLU; zero padding."""
 
     def __init__(self, channels: int, width: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Block(nn.Module):
 
 
 class TrackNetwork(nn.Module):
-    """(B, 3 + C, h, w) to logits (B, C, h, w): Lab colour and the moved answer in, h and w multiples of 4."""
+    """(B, 3 + C, h, w) to logits (B, C, h, w): Lab color and the moved answer in, h and w multiples of 4."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 class Learner:
     """Adam on one network, and the running mean of its weights, which answers.
 
-    The same calls give the same weights on one device; classes are added without touching what the others have learnt.
+    The same calls give the same weights on one device; classes are added without touching what the others have learned.
     """
 
     def __init__(self, device: torch.device, seed: int, precision: str) -> None:

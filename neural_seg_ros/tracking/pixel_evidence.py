@@ -63,40 +63,40 @@ class Colors:
         """Collect the colors of ``count`` classes in all annotated frames; half of the followed background stays."""
         followed = self.histograms[background_channel].copy() if background_channel < len(self.histograms) else 0
         self.histograms = np.zeros((count, self.histograms.shape[1]), np.float32)
-        found = np.concatenate([color_bins(known.image).ravel() for known in annotated])
+        bins = np.concatenate([color_bins(known.image).ravel() for known in annotated])
         labels = np.concatenate([known.labels.ravel() for known in annotated])
         weights = np.concatenate([known.weights.ravel() for known in annotated])
         for channel in range(count):
             here = labels == channel
             if here.any():
-                self.histograms[channel] = _histogram(found[here], weights[here])
+                self.histograms[channel] = _histogram(bins[here], weights[here])
         if np.any(followed):
             self.histograms[background_channel] = (self.histograms[background_channel] + followed) / 2
 
-    def follow(self, found: NDArray[np.int64], probabilities: NDArray[np.float32], background_channel: int) -> None:
+    def follow(self, bins: NDArray[np.int64], probabilities: NDArray[np.float32], background_channel: int) -> None:
         """Add the colors of sure background pixels of a new frame (C, h, w)."""
         sure = probabilities[background_channel] > TUNING.min_probability
         if sure.any():
-            new = _histogram(found, sure.astype(np.float32))
+            new = _histogram(bins, sure.astype(np.float32))
             self.histograms[background_channel] += TUNING.background_update * (
                 new - self.histograms[background_channel]
             )
 
-    def evidence(self, found: NDArray[np.int64], background_channel: int) -> NDArray[np.float32]:
+    def evidence(self, bins: NDArray[np.int64], background_channel: int) -> NDArray[np.float32]:
         """Compute log-likelihoods (C, h, w) of every class, the likeliest 0, bounded below."""
         unseen = np.full((len(self.histograms), 1), TUNING.unseen_share, np.float32)
         unseen[background_channel] = TUNING.unseen_background_share
         table = np.log((1 - unseen) * self.histograms + unseen / TUNING.unseen_bins)
-        return _limited(table)[:, found]
+        return _limited(table)[:, bins]
 
-    def likeness(self, found: NDArray[np.int64], where: NDArray[np.bool_], channel: int) -> float:
+    def likeness(self, bins: NDArray[np.int64], where: NDArray[np.bool_], channel: int) -> float:
         """Compare colors of some pixels with the class's: Bhattacharyya's coefficient in [0, 1]."""
-        here = _histogram(found, where.astype(np.float32))
+        here = _histogram(bins, where.astype(np.float32))
         return float(np.sqrt(here * self.histograms[channel]).sum())
 
 
 def color_bins(image: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return the bin (h, w) of every pixel's colour. image: (h, w, 3) uint8 RGB."""
+    """Return the bin (h, w) of every pixel's color. image: (h, w, 3) uint8 RGB."""
     lightness, a, b = (
         channel.astype(np.int64) >> shift
         for channel, shift in zip(cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2Lab)), TUNING.bin_shifts, strict=True)
@@ -104,8 +104,8 @@ def color_bins(image: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.asarray((lightness * TUNING.bins[1] + a) * TUNING.bins[2] + b, np.int64)
 
 
-def _histogram(found: NDArray[np.int64], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    counts = np.bincount(found.ravel(), weights.ravel(), minlength=TUNING.bins[0] * TUNING.bins[1] * TUNING.bins[2])
+def _histogram(bins: NDArray[np.int64], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    counts = np.bincount(bins.ravel(), weights.ravel(), minlength=TUNING.bins[0] * TUNING.bins[1] * TUNING.bins[2])
     smooth = gaussian_filter(counts.reshape(TUNING.bins), TUNING.smoothing_sigma_bins, mode="constant").ravel()
     return np.asarray(smooth / max(float(smooth.sum()), 1e-9), np.float32)
 
@@ -182,10 +182,10 @@ def combine_evidence(
 ) -> NDArray[np.float32]:
     """Combine color and motion evidence (C, h, w) of every class against the background, for the network's odds.
 
-    colour, motion: log-likelihoods (C, h, w); before (C, h, w): the answer moved here. Either may speak against a
-    class. For it they speak where it was before; elsewhere half as loud, and only in its colours: flow leaks out of
-    objects, and shadows and reflections move with them. A class that goes into the sun has colours of which nothing was
-    known: where motion is sure of it, colour does not speak against it.
+    color, motion: log-likelihoods (C, h, w); before (C, h, w): the answer moved here. Either may speak against a
+    class. For it they speak where it was before; elsewhere half as loud, and only in its colors: flow leaks out of
+    objects, and shadows and reflections move with them. A class that goes into the sun has colors of which nothing was
+    known: where motion is sure of it, color does not speak against it.
     """
     size = (TUNING.color_blur_px, TUNING.color_blur_px)
     by_color = np.stack([cv2.blur(channel, size) for channel in color - color[background_channel]]) * np.float32(

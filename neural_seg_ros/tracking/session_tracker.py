@@ -37,7 +37,7 @@ class SessionTracker:
         self._training = Lock()
 
     def configure(self, config: TrackConfig) -> bool:
-        """Take new options. Returns False, with nothing changed, when what was learnt cannot be kept with them."""
+        """Take new options. Returns False, with nothing changed, when what was learned cannot be kept with them."""
         with self._training:
             if self._tracker is not None and not self._tracker.configure(config):
                 return False
@@ -54,7 +54,7 @@ class SessionTracker:
         self._state = None
 
     def estimate(self) -> Estimate | None:
-        """Return the answer to the frame shown last, at ``config.size``; None before anything was learnt."""
+        """Return the answer to the frame shown last, at ``config.size``; None before anything was learned."""
         if self._tracker is not None and self._estimate is None:
             self._estimate = self._tracker.observe(self._small())
             self._state = None
@@ -84,13 +84,13 @@ class SessionTracker:
         return steps
 
     @property
-    def knows(self) -> bool:
-        """True if anything was learnt."""
+    def has_learned(self) -> bool:
+        """True if anything was learned."""
         return self._tracker is not None
 
     @property
     def steps_due(self) -> int:
-        """Steps of the tracker's network that what it learnt last asks for."""
+        """Steps of the tracker's network that what it learned last asks for."""
         return 0 if self._tracker is None else self._tracker.steps_due
 
     @property

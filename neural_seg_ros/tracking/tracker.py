@@ -140,8 +140,8 @@ class Tracker:
             before, answer = resize_image(before, *frame.shape[:2]), _at_size(answer, frame.shape[:2])
         flow = backward_flow(before, frame)
         answer = moved(answer, flow)
-        found = color_bins(frame)
-        color = self._colors.evidence(found, self._background_channel)
+        bins = color_bins(frame)
+        color = self._colors.evidence(bins, self._background_channel)
         motion = motion_evidence(flow, answer, self._background_channel)
         evidence = (
             combine_evidence(color, motion, answer, self._background_channel)
@@ -151,8 +151,8 @@ class Tracker:
         windows = self._windows_in_sight(answer, flow)
         searched = self._windows_to_search(color)
         probabilities = _together(self._seen(frame, answer, [*merged(list(windows.values())), *searched]), evidence)
-        self._settle(probabilities, answer, found)
-        self._colors.follow(found, probabilities, self._background_channel)
+        self._update_visibility(probabilities, answer, bins)
+        self._colors.follow(bins, probabilities, self._background_channel)
         labels, share = likeliest(probabilities)
         weights = (share > TUNING.min_taught_probability).astype(np.float32)
         self._memory.observe(TrainingFrame(frame, labels, weights, windows))
@@ -185,7 +185,7 @@ class Tracker:
 
     @property
     def ready(self) -> bool:
-        """True if the network takes part; until then answers come from motion and colours alone."""
+        """True if the network takes part; until then answers come from motion and colors alone."""
         return self._steps >= self._ready_at
 
     @property
@@ -195,7 +195,7 @@ class Tracker:
 
     @property
     def confidence(self) -> NDArray[np.float32]:
-        """(C,) in [0, 1]: how sure the answer is of each class where it is, and how like its colours; 0 where lost."""
+        """(C,) in [0, 1]: how sure the answer is of each class where it is, and how like its colors; 0 where lost."""
         return self._presence.confidence.copy()
 
     def configure(self, config: TrackConfig) -> bool:
@@ -316,8 +316,8 @@ class Tracker:
             paste(seen, np.exp(np.maximum(logits - logits.max(0), -TUNING.max_network_log_odds)), window)
         return seen
 
-    def _settle(
-        self, probabilities: NDArray[np.float32], answer: NDArray[np.float32], found: NDArray[np.int64]
+    def _update_visibility(
+        self, probabilities: NDArray[np.float32], answer: NDArray[np.float32], bins: NDArray[np.int64]
     ) -> None:
         """Drop from an answer, in place, what cannot be; decide which classes are in sight."""
         (labels, _), (before, _) = likeliest(probabilities), likeliest(answer)
@@ -329,7 +329,7 @@ class Tracker:
             else:
                 drop = far_or_small_components(mask, before == channel, window.side)
             mask &= ~drop
-            likeness = self._colors.likeness(found, mask, channel) if mask.any() else 0.0
+            likeness = self._colors.likeness(bins, mask, channel) if mask.any() else 0.0
             if not self._presence.update_visibility(channel, probabilities[channel], mask, likeness):
                 probabilities[channel] *= TUNING.ruled_out_odds_factor
                 continue

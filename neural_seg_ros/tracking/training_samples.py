@@ -220,7 +220,7 @@ def _ground(known: TrainingFrame, target: int) -> TrainingFrame:
 
 
 def _without(known: TrainingFrame, channel: int) -> TrainingFrame:
-    """Return the frame without an object: colours and labels continued from around it."""
+    """Return the frame without an object: colors and labels continued from around it."""
     hole = cv2.dilate((known.labels == channel).astype(np.uint8), np.ones((5, 5), np.uint8))
     if hole.all():
         return known

@@ -42,7 +42,7 @@ TUNING = VisibilityTuning()
 class Presence:
     """For every channel: confidence in [0, 1], what is usual of it and of the area in pixels, searches while lost.
 
-    The confidence is how sure the answer is of a class where it is, times how like its colours that is, less where it
+    The confidence is how sure the answer is of a class where it is, times how like its colors that is, less where it
     is smaller than usual; 0 where lost.
     """
 
@@ -111,7 +111,7 @@ class Presence:
 def place_of_colors(side: float, likely: NDArray[np.float32], searches: int) -> Window:
     """Choose a place to look for a lost class: those most like its colors, in turn.
 
-    side: of its window; likely (h, w) in [0, 1]: how like its colours every pixel is; searches: how many there were.
+    side: of its window; likely (h, w) in [0, 1]: how like its colors every pixel is; searches: how many there were.
     """
     height, width = likely.shape
     small = cv2.resize(

@@ -12,7 +12,7 @@ BOX = Box(10, 10, 49, 39, 1, bounding=True)
 
 
 def drawn(*annotations: Annotation, channels: tuple[int, ...] = (0, 1, 2)) -> AnnotationTargets:
-    """On a grey frame with a red square in ``BOX`` and a blue one beside it, half inside ``BOX``."""
+    """On a gray frame with a red square in ``BOX`` and a blue one beside it, half inside ``BOX``."""
     frame = np.full((*SIZE, 3), 128, np.uint8)
     frame[15:30, 15:30] = 200, 30, 30
     frame[15:30, 45:60] = 30, 30, 200

@@ -19,7 +19,7 @@ PERSON, BALL = Box(30, 20, 69, 99, 1, bounding=True), Box(100, 60, 129, 89, 2, b
 
 @pytest.fixture(scope="module")
 def frame() -> NDArray[np.uint8]:
-    """Red above blue in PERSON and yellow in BALL, on noisy grey."""
+    """Red above blue in PERSON and yellow in BALL, on noisy gray."""
     ground = np.random.default_rng(0).integers(110, 146, (*SIZE, 3), np.uint8)
     ground[20:60, 30:70] = 190, 40, 40
     ground[60:100, 40:60] = 40, 50, 180

@@ -17,7 +17,7 @@ def regions() -> Regions:
 
 
 def where(regions: Regions, rows: slice, columns: slice) -> NDArray[np.int64]:
-    """Class 1 in the regions with their centre in a rectangle, else 0: (R,)."""
+    """Class 1 in the regions with their center in a rectangle, else 0: (R,)."""
     x, y = regions.centroids.T
     inside = (x >= columns.start) & (x < columns.stop) & (y >= rows.start) & (y < rows.stop)
     return inside.astype(np.int64)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from neural_seg_ros.config import ContourConfig
 from neural_seg_ros.contours import find_contours
 from neural_seg_ros.contours.arcs import Arcs, arcs_of
-from neural_seg_ros.contours.hierarchy import Hierarchy, carried, majority, merge
+from neural_seg_ros.contours.hierarchy import Hierarchy, majority, merge, transfer
 
 
 def strips(*widths: int) -> Arcs:
@@ -36,21 +36,21 @@ def test_regions_at_another_size_have_equal_strengths(factor: int) -> None:
     image = generator.integers(0, 256, (*large.ids.shape, 3), np.uint8)
     hierarchy = merge(image, large, generator.uniform(0, 1, len(large.edges)))
     assert np.array_equal(large.edges, arcs.edges)
-    assert np.allclose(carried(large, hierarchy, arcs), hierarchy.arcs)
+    assert np.allclose(transfer(large, hierarchy, arcs), hierarchy.arcs)
 
 
 def test_separate_regions_divide_where_they_merge() -> None:
     # 0 and 1 merge at .2 into 3, this and 2 at .7 into 4; the thin 1 is in no region of the small picture a majority.
     hierarchy = hierarchy_of([3, 3, 4, 4, 4], [0, 0, 0, 0.2, 0.7])
-    strengths = carried(strips(40, 4, 40), hierarchy, strips(11, 10, 11, 10))
+    strengths = transfer(strips(40, 4, 40), hierarchy, strips(11, 10, 11, 10))
     assert strengths.tolist() == [0, 0.7, 0]
 
 
 def test_a_picture_that_is_one_region_divides_nothing() -> None:
     whole = strips(20)
     alone = merge(np.zeros((6, 20, 3), np.uint8), whole, np.zeros(0))
-    assert carried(whole, alone, strips(4, 6)).tolist() == [0]
-    assert carried(strips(4, 6), hierarchy_of([2, 2, 2], [0, 0, 0.5]), whole).shape == (0,)
+    assert transfer(whole, alone, strips(4, 6)).tolist() == [0]
+    assert transfer(strips(4, 6), hierarchy_of([2, 2, 2], [0, 0, 0.5]), whole).shape == (0,)
 
 
 def test_majority_counts_pixels() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neural_seg_ros.contours.arcs import Arcs, arcs_of
-from neural_seg_ros.contours.hierarchy import COMMON_LENGTH, RARITY_POWER, Hierarchy, by_rarity, merge
+from neural_seg_ros.contours.hierarchy import COMMON_LENGTH_SIDES, RARITY_POWER, Hierarchy, by_rarity, merge
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def found() -> tuple[Arcs, Hierarchy]:
 def test_each_arc_against_the_definition(found: tuple[Arcs, Hierarchy]) -> None:
     arcs, before = found
     after = by_rarity(before, arcs)
-    common = COMMON_LENGTH * np.sqrt(arcs.ids.size)
+    common = COMMON_LENGTH_SIDES * np.sqrt(arcs.ids.size)
     for strength, changed in zip(before.arcs, after.arcs, strict=True):
         rarity = max(0.0, 1 - arcs.lengths[before.arcs > strength].sum() / common)
         assert changed == pytest.approx(strength * rarity**RARITY_POWER)

@@ -145,11 +145,11 @@ def test_affinities_of_few_and_of_many_regions_are_the_same(
     scene: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = (np.arange(90)[:, None] // 10 * 12 + np.arange(120) // 10).astype(np.int32)
-    look = affinity.coded(scene, affinity.Look())
+    coded = affinity.encode(scene, affinity.PixelFeatures())
     contour = np.random.default_rng(0).random(ids.shape, np.float32)
-    few = affinity.affinities(ids, 108, look, contour).toarray()
+    few = affinity.affinities(ids, 108, coded, contour).toarray()
     monkeypatch.setattr(affinity, "TUNING", replace(affinity.TUNING, max_dense_superpixels=0))
-    assert np.allclose(affinity.affinities(ids, 108, look, contour).toarray(), few)
+    assert np.allclose(affinity.affinities(ids, 108, coded, contour).toarray(), few)
     assert np.array_equal(few, few.T)
 
 

@@ -123,7 +123,7 @@ def test_features_are_as_large_as_the_image_and_alike_in_scale() -> None:
     assert not features.requires_grad
     torch.testing.assert_close(features.mean((1, 2)), torch.zeros(8), atol=1e-4, rtol=0)
     assert features.std((1, 2)).max() < 1.01
-    # Not upsampled: neighbours differ within every block of two.
+    # Not upsampled: neighbors differ within every block of two.
     assert (features[..., 1::2] - features[..., ::2]).abs().mean() > 0.2 * features.diff(dim=-1).abs().mean()
 
 

@@ -10,7 +10,7 @@ from neural_seg_ros.metrics import IGNORE
 
 @pytest.fixture
 def truth() -> np.ndarray:
-    """Return an object of 21 x 21 pixels with its centre at (30, 20)."""
+    """Return an object of 21 x 21 pixels with its center at (30, 20)."""
     mask = np.zeros((50, 60), np.uint8)
     mask[10:31, 20:41] = 1
     return mask

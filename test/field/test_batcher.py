@@ -16,8 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from neural_seg_ros.config import FieldConfig
 from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.field import folded_conv as enlarged
-from neural_seg_ros.field.batcher import KEPT_SETS, Batcher
-from neural_seg_ros.field.engine import FIRST_CLASSES, Engine
+from neural_seg_ros.field.batcher import MAX_CACHED_SETS, Batcher
+from neural_seg_ros.field.engine import FIRST_CAPACITY, Engine
 from neural_seg_ros.field.steps import EagerSteps, MakeSteps, Step, make_steps
 
 TINY = FieldConfig(width=8, levels=2, octaves=3, precision="fp32")
@@ -122,12 +122,12 @@ def test_folded_fields_follow_what_they_are_alone(monkeypatch: pytest.MonkeyPatc
 def test_fields_get_more_classes_and_frames_at_different_times() -> None:
     together, alone = _engines(Batcher(wait_for=3).join), _engines()
     _assert_follows(together, alone, 40)
-    for news in (((1, 2), (0, 3)), ((0, FIRST_CLASSES + 2),), ((1, 4),)):
+    for news in (((1, 2), (0, 3)), ((0, FIRST_CAPACITY + 2),), ((1, 4),)):
         for index, classes in news:
             _annotate(together[index], classes)
             _annotate(alone[index], classes)
         _assert_follows(together, alone, 40)
-    assert [engine.prediction().shape[0] for engine in together] == [FIRST_CLASSES + 2, 4, 0]
+    assert [engine.prediction().shape[0] for engine in together] == [FIRST_CAPACITY + 2, 4, 0]
     for engines in (together, alone):
         engines[1].set_target(_image(2))
         engines[0].forget_classes()
@@ -182,7 +182,7 @@ def test_a_field_returns_to_its_snapshot_alone() -> None:
         _step(engines, 10)
         if undone:
             before, other = engines[0].snapshot(), engines[1].snapshot()
-            _annotate(engines[0], FIRST_CLASSES + 1)
+            _annotate(engines[0], FIRST_CAPACITY + 1)
             _step(engines, 10)
             engines[0].restore(before)
             assert engines[1].steps == 20
@@ -345,12 +345,12 @@ def test_captured_steps_of_few_batches_are_kept(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("neural_seg_ros.field.batcher.make_steps", make)
     batcher = Batcher()
-    engines = _engines(batcher.join, numbers=[0] * (KEPT_SETS + 1))
+    engines = _engines(batcher.join, numbers=[0] * (MAX_CACHED_SETS + 1))
     for engine in (*engines, engines[-1]):
         engine.step(2)
-    assert [steps.resets for steps in made] == [1] + [0] * KEPT_SETS
+    assert [steps.resets for steps in made] == [1] + [0] * MAX_CACHED_SETS
     # What is captured of a head that has grown, or of other options, is of no use any more.
-    _annotate(engines[-1], FIRST_CLASSES + 1)
+    _annotate(engines[-1], FIRST_CAPACITY + 1)
     assert made[-1].resets == 1
 
 
@@ -386,7 +386,7 @@ def test_captured_steps_follow_steps_one_by_one(monkeypatch: pytest.MonkeyPatch)
         _step(engines, 40)
         _annotate(engines[1], 2)
         _step(engines, 40)
-        _annotate(engines[0], FIRST_CLASSES + 2)
+        _annotate(engines[0], FIRST_CAPACITY + 2)
         engines[2].set_target(_image(0))
         _step(engines, 40)
         return engines

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from neural_seg_ros.config import FieldConfig
-from neural_seg_ros.field.engine import FIRST_CLASSES, Engine
+from neural_seg_ros.field.engine import FIRST_CAPACITY, Engine
 from neural_seg_ros.field.losses import class_loss, consistency_mask, consistency_target, psnr, rgb_loss
 from neural_seg_ros.field.network import FieldNetwork, code_channels, fourier_code, make_code, noise_code, xy_code
 
@@ -158,15 +158,15 @@ def test_a_new_frame_drops_annotations_keeps_consistency() -> None:
     assert (engine.prediction().argmax(0) == before).float().mean() > 0.95
 
 
-def test_new_classes_leave_what_was_learnt() -> None:
+def test_new_classes_leave_what_was_learned() -> None:
     engine = Engine(TINY, 24, 32, CPU)
     engine.set_target(_picture())
     _one_pixel_each(engine, classes=2)
     engine.step(60)
     before = engine.prediction()
-    _one_pixel_each(engine, classes=FIRST_CLASSES * 4)
+    _one_pixel_each(engine, classes=FIRST_CAPACITY * 4)
     after = engine.prediction()
-    assert after.shape[0] == FIRST_CLASSES * 4
+    assert after.shape[0] == FIRST_CAPACITY * 4
     assert torch.equal(after.argmax(0), before.argmax(0))
     engine.step(2)
     assert engine.losses().steps == 62

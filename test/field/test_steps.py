@@ -11,8 +11,8 @@ import torch
 
 from neural_seg_ros.config import FieldConfig
 from neural_seg_ros.field import folded_conv as enlarged
-from neural_seg_ros.field.engine import FIRST_CLASSES, Engine
-from neural_seg_ros.field.steps import REPLAYED, WARM_UP, GraphSteps, Step
+from neural_seg_ros.field.engine import FIRST_CAPACITY, Engine
+from neural_seg_ros.field.steps import STEPS_PER_REPLAY, WARM_UP_STEPS, GraphSteps, Step
 from neural_seg_ros.torch_setup import compute_dtype
 
 TINY = FieldConfig(width=16, levels=2, octaves=3)
@@ -78,7 +78,7 @@ def test_classes_that_are_not_in_use_get_nothing() -> None:
     before = engine.network.heads["classes"].weight[2:].detach().clone()
     engine.step(5)
     assert torch.equal(engine.network.heads["classes"].weight[2:], before)
-    assert engine.prediction().shape[0] == 2 < FIRST_CLASSES
+    assert engine.prediction().shape[0] == 2 < FIRST_CAPACITY
 
 
 def test_early_steps_do_not_count_for_the_class_head() -> None:
@@ -117,10 +117,10 @@ class _Recorded(GraphSteps):
 def test_replays_add_up_to_the_steps_asked_for() -> None:
     engine, plain = _engine(TINY), _engine(TINY)
     engine._steps = steps = _Recorded()
-    for n in (WARM_UP - 1, 1, 2 * REPLAYED + 3, 1):
+    for n in (WARM_UP_STEPS - 1, 1, 2 * STEPS_PER_REPLAY + 3, 1):
         engine.step(n)
         plain.step(n)
-    assert steps.replays == [REPLAYED, REPLAYED, 1, 1, 1, 1]
+    assert steps.replays == [STEPS_PER_REPLAY, STEPS_PER_REPLAY, 1, 1, 1, 1]
     assert torch.equal(engine.prediction(), plain.prediction())
 
 

@@ -30,7 +30,7 @@ def message(encoding: str, pixels: Any, *, padding: int = 0, big: bool = False) 
 
 
 def picture() -> Any:
-    """Return (H, W, 3) RGB: left half orange, right half grey 90, so that a swap of channels or sides shows."""
+    """Return (H, W, 3) RGB: left half orange, right half gray 90, so that a swap of channels or sides shows."""
     rgb = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
     rgb[:, : WIDTH // 2] = RED, GREEN, BLUE
     return rgb
@@ -49,7 +49,7 @@ def high_byte(pixels: Any) -> Any:
 
 
 def bayer(rgb: Any, pattern: str) -> Any:
-    """Mosaic of a picture: ``pattern`` names the colours of the upper left 2x2 pixels in reading order."""
+    """Mosaic of a picture: ``pattern`` names the colors of the upper left 2x2 pixels in reading order."""
     mosaic = np.empty(rgb.shape[:2], np.uint8)
     for place, color in enumerate(pattern):
         row, column = divmod(place, 2)
@@ -121,7 +121,7 @@ def test_every_encoding_gives_the_picture(encoding: str, padding: int, big: bool
         np.testing.assert_array_equal(rgb, np.dstack([GRAY] * 3))
     elif encoding in EXACT:
         np.testing.assert_array_equal(rgb, RGB)
-    else:  # colours are interpolated at the border between the halves, and rounded
+    else:  # colors are interpolated at the border between the halves, and rounded
         away = np.r_[2 : WIDTH // 2 - 2, WIDTH // 2 + 2 : WIDTH - 2]
         difference = np.abs(rgb.astype(int) - RGB)[2:-2, away]
         assert difference.max() <= (0 if encoding in MOSAIC else 3)
@@ -180,7 +180,7 @@ def compressed(pixels: Any, suffix: str, form: str) -> SimpleNamespace:
 def test_compressed_color(form: str) -> None:
     suffix = ".png" if "png" in form else ".jpg"
     rgb = to_rgb(compressed(BGR, suffix, form))
-    away = np.r_[0:8, 24:WIDTH]  # jpeg mixes the colours of the halves
+    away = np.r_[0:8, 24:WIDTH]  # jpeg mixes the colors of the halves
     assert np.abs(rgb.astype(int) - RGB)[:, away].max() <= (0 if suffix == ".png" else 4)
 
 

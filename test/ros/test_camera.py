@@ -29,7 +29,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Frames of one grey value each: 0, 50, 100, 150."""
+    """Frames of one gray value each: 0, 50, 100, 150."""
     path = tmp_path_factory.mktemp("frames")
     for index in range(FRAMES):
         write_image(path / f"{index}.png", np.full((HEIGHT, WIDTH, 3), 50 * index, np.uint8))

@@ -245,7 +245,7 @@ def test_a_click_on_a_later_frame_keeps_what_was_said_before(session: Session, l
     assert np.array_equal(loaded.result().labels, labels)
 
 
-def test_a_frame_of_another_shape_keeps_what_was_learnt(session: Session) -> None:
+def test_a_frame_of_another_shape_keeps_what_was_learned(session: Session) -> None:
     session.annotate(Click(64, 48, 1))
     session.annotate(Click(10, 10, 0))
     session.fit()
@@ -591,7 +591,7 @@ def test_fit_makes_the_steps_that_are_due() -> None:
     assert session.fit() == session.config.fit.frame_steps
 
 
-def test_options_change_without_losing_what_was_learnt(session: Session) -> None:
+def test_options_change_without_losing_what_was_learned(session: Session) -> None:
     session.annotate(Click(64, 48, 1))
     session.fit()
     before = session.result().probabilities

@@ -16,7 +16,7 @@ CONFIG = SessionConfig(field=FieldConfig(size=32, width=8, levels=2), track=Trac
 
 @pytest.fixture
 def frame() -> NDArray[np.uint8]:
-    """Three patches of like colours on a noisy ground, (90, 120, 3)."""
+    """Three patches of like colors on a noisy ground, (90, 120, 3)."""
     image = np.full((90, 120, 3), (90, 110, 80), np.int64)
     image[10:40, 10:40] = (180, 60, 60)
     image[50:80, 20:50] = (190, 70, 60)

@@ -136,7 +136,7 @@ def test_a_second_class_joins_in_mid_stream(tracker: Tracker) -> None:
         tracker.learn(frame, one_hot(np.minimum(truth, 1), 2))
 
 
-def test_a_correction_replaces_what_was_learnt_of_the_frame() -> None:
+def test_a_correction_replaces_what_was_learned_of_the_frame() -> None:
     tracker = Tracker(QUICK)
     frame, truth = scene(10)
     wrong = np.roll(truth, 40, 1)
@@ -260,10 +260,10 @@ def test_motion_holds_pixels_to_their_class() -> None:
     assert combine_evidence(color, motion, before, 0)[1, 4, 4] == pytest.approx(
         TUNING.color_weight * TUNING.min_log_likelihood + TUNING.min_motion_log_odds - 0.5
     )
-    # Where it was not before, it takes colours of its own as well.
+    # Where it was not before, it takes colors of its own as well.
     motion[0] = -(TUNING.min_motion_log_odds + 0.5)
     assert combine_evidence(color, motion, 1 - before, 0)[1, 4, 4] == pytest.approx(
         TUNING.color_weight * TUNING.min_log_likelihood
     )
-    # What is around the objects has no say in its own favour.
+    # What is around the objects has no say in its own favor.
     assert not combine_evidence(color, motion, before, 0)[0].any()

@@ -1,4 +1,4 @@
-"""Contours as in the thesis, chapter 3: what many random segmentations of a field's features agree on."""
+"""Contours as in the thesis, chapter 3: the agreement of many random segmentations of a field's features."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Heads(nn.Module):
         self.bias = nn.Parameter(torch.zeros(classes, heads))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return (F, H, W) to logits (m, N, H, W), in the numbers of the features."""
+        """Compute logits (m, N, H, W) of features (F, H, W), in their dtype."""
         weight, bias = self.weight.to(features.dtype), self.bias.to(features.dtype)
         logits = functional.conv2d(features[None], weight.flatten(0, 1)[..., None, None], bias.flatten())
         return logits.view(*self.bias.shape, *features.shape[1:])
@@ -53,9 +53,9 @@ def pin_loss(heads: Heads, features: Tensor, pins: Tensor) -> Tensor:
 
     features: (F, H, W); pins: (m, N), the pixel of class c of head n.
     """
-    seen = features.flatten(1)[:, pins]
+    at_pins = features.flatten(1)[:, pins]
     # The logit of class d of head n at the pin of class c.
-    logits = torch.einsum("dnf,fcn->ncd", heads.weight, seen) + heads.bias.T[:, None]
+    logits = torch.einsum("dnf,fcn->ncd", heads.weight, at_pins) + heads.bias.T[:, None]
     count, classes = logits.shape[:2]
     wanted = torch.arange(classes, device=logits.device).repeat(count)
     return functional.cross_entropy(logits.flatten(0, 1), wanted)
@@ -63,22 +63,31 @@ def pin_loss(heads: Heads, features: Tensor, pins: Tensor) -> Tensor:
 
 # The thesis's two scales: encoder levels of the networks whose contours are averaged (3.4.1).
 LEVELS = (3, 4)
-# Of the running mean of the final head's logits (3.3.4).
-RETENTION = 0.2
-HEADS_RATE = 1e-2
-# Of the fourier code. The thesis's mesh grid alone learns edges too slowly for a CPU, and six octaves show as a grid.
-OCTAVES = 4
-# Logits are multiplied by this before the softmax: pins alone leave heads unsure between the pins, and
-# 1 - sum p p is high wherever they are unsure.
-SHARPNESS = 16.0
-# Of a feature, for one that is the same everywhere.
-LEAST_DEVIATION = 1e-3
-# Neighbours drawn for a step of the distillation: all of them say no more, and take most of the time.
-PAIRS = 1024
-# Mirrored around the image, as networks draw lines along the edges of what they see; in pixels of their size.
-MARGIN = 4
-# Frames of images are the strongest false contours.
-FRAME = 3
+
+
+@dataclass(frozen=True)
+class HeadsTuning:
+    """Constants of the fit."""
+
+    # Retention of the running mean of the final head's logits (3.3.4).
+    retention: float = 0.2
+    learning_rate: float = 1e-2
+    # Octaves of the Fourier code. The thesis's mesh grid alone learns edges too slowly for a CPU; six octaves show as a
+    # grid.
+    octaves: int = 4
+    # Factor of the logits before the softmax: heads are unsure between their pins, where 1 - sum p p is high.
+    logit_scale: float = 16.0
+    # Least deviation of a feature, for one that is the same everywhere.
+    min_deviation: float = 1e-3
+    # Pairs of neighbors sampled for a step of the distillation; all of them would take longer and add little.
+    sampled_pairs: int = 1024
+    # Pixels mirrored around the image, because networks draw lines along the edges of their input.
+    margin_px: int = 4
+    # Width of the image's border without contours: frames of scans are the strongest false contours.
+    border_px: int = 3
+
+
+TUNING = HeadsTuning()
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ class HeadsConfig:
     networks: int = option(2, "networks of each number of levels, with seeds of their own", low=1, high=100)
     width: int = option(32, "filters of every convolution", low=8, high=512)
     heads: int = option(128, "segmentations that are made to agree", low=1, high=4096)
-    classes: int = option(4, "classes of each: four colours suffice for any map", low=2, high=64)
+    classes: int = option(4, "classes of each: four colors suffice for any map", low=2, high=64)
     steps: int = option(300, "steps of each network", low=1, high=100_000)
     alone: int = option(
         100, "first steps of heads, in which they are pinned and do not see each other", low=0, high=100_000
@@ -101,8 +110,8 @@ class HeadsConfig:
         validate(self)
 
     def field(self, levels: int) -> FieldConfig:
-        """Return the field with so many levels."""
-        return FieldConfig(size=self.size, width=self.width, levels=levels, octaves=OCTAVES, skips=False)
+        """Return the configuration of a field with ``levels`` levels."""
+        return FieldConfig(size=self.size, width=self.width, levels=levels, octaves=TUNING.octaves, skips=False)
 
 
 def thesis_contours(image: NDArray[np.uint8], config: HeadsConfig | None = None, device: str = "auto") -> Contours:
@@ -115,7 +124,8 @@ def thesis_contours(image: NDArray[np.uint8], config: HeadsConfig | None = None,
     height, width = check_image(image).shape[:2]
     where = choose_device(device)
     small = resize_image(image, *field_shape(height, width, config.size, config.field(max(LEVELS)).least_side))
-    window = (MARGIN, MARGIN, small.shape[1], small.shape[0])
+    margin = TUNING.margin_px
+    window = (margin, margin, small.shape[1], small.shape[0])
     seeds = [replace(config, seed=(config.seed + number) % 2**31) for number in range(config.networks)]
     fitted = [
         fit_heads(small, seed, levels, where, shift_of(number, levels))
@@ -124,21 +134,22 @@ def thesis_contours(image: NDArray[np.uint8], config: HeadsConfig | None = None,
     ]
     strength = np.mean([drawn(each.right, each.down, window, (height, width)) for each in fitted], axis=0)
     inner = np.zeros_like(strength)
-    kept = (slice(FRAME, height - FRAME), slice(FRAME, width - FRAME))
-    inner[kept] = suppressed(strength)[kept]
-    labels = fitted[len(LEVELS) - 1].labels[MARGIN:-MARGIN, MARGIN:-MARGIN]
+    border = TUNING.border_px
+    without_border = slice(border, height - border), slice(border, width - border)
+    inner[without_border] = suppressed(strength)[without_border]
+    labels = fitted[len(LEVELS) - 1].labels[margin:-margin, margin:-margin]
     segments = _connected(np.asarray(cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST), np.int32))
     return Contours(strength, lambda: inner, lambda threshold: segments)
 
 
 @dataclass(frozen=True)
 class FittedHeads:
-    """The outputs of the heads on one network for an image (h, w) with MARGIN mirrored pixels around it.
+    """The outputs of the heads on one network for an image (h, w) with ``margin_px`` (M) mirrored pixels around it.
 
-    right   (h + 2 MARGIN, w + 2 MARGIN - 1) float32 in [0, 1], the heads' mean contour between a pixel and the one to
+    right   (h + 2M, w + 2M - 1) float32 in [0, 1], the heads' mean contour between a pixel and the one to
             the right
-    down    (h + 2 MARGIN - 1, w + 2 MARGIN), the same of the one below
-    labels  (h + 2 MARGIN, w + 2 MARGIN) uint8, classes of the final segmentation
+    down    (h + 2M - 1, w + 2M), the same of the one below
+    labels  (h + 2M, w + 2M) uint8, classes of the final segmentation
     """
 
     right: NDArray[np.float32]
@@ -147,9 +158,9 @@ class FittedHeads:
 
 
 def shift_of(number: int, levels: int) -> tuple[int, int]:
-    """Return (down, right) in pixels by which the image is moved for a network of so many levels.
+    """Return (down, right) in pixels by which the image is moved for a network with ``levels`` levels.
 
-    The nearest-neighbour decoder draws in blocks (thesis 3.4.3): with the next their borders fall elsewhere.
+    The nearest-neighbor decoder draws in blocks (thesis 3.4.3), whose borders fall elsewhere for the next ``number``.
     """
     half = 2 ** (levels - 1) // 2
     return ((0, 0), (half, half), (half, 0), (0, half))[number % 4]
@@ -160,10 +171,11 @@ def fit_heads(
 ) -> FittedHeads:
     """Fit one network and then its heads to an (h, w, 3) uint8 RGB image, at its size, moved by (down, right).
 
-    As heads teach the network nothing, they are as well fitted after it, and see features that stand still.
+    Heads pass no gradient to the network, so they are fitted after it, on fixed features.
     """
     down, right = shift
-    margins = (MARGIN + down, MARGIN, MARGIN + right, MARGIN)
+    margin = TUNING.margin_px
+    margins = (margin + down, margin, margin + right, margin)
     mirrored = np.asarray(cv2.copyMakeBorder(image, *margins, cv2.BORDER_REFLECT), np.uint8)
     heads = HeadsFit(fit_features(mirrored, config, levels, device)[:, down:, right:], config)
     for step in range(config.alone + config.together):
@@ -172,9 +184,9 @@ def fit_heads(
 
 
 def fit_features(image: NDArray[np.uint8], config: HeadsConfig, levels: int, device: torch.device) -> Tensor:
-    """Return the features (F, h, w) float32 of a network that has learnt the colours of an (h, w, 3) uint8 RGB image.
+    """Return the features (F, h, w) float32 of a network that has learned the colors of an (h, w, 3) uint8 RGB image.
 
-    Each has a mean of 0 and a variance of 1: else heads see what all pixels have in common before what divides them.
+    Each feature is normalized to mean 0 and variance 1, so that heads see differences and not the common offset.
     """
     field = config.field(levels)
     target = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
@@ -196,8 +208,8 @@ def fit_features(image: NDArray[np.uint8], config: HeadsConfig, levels: int, dev
         optimizer.step()
     with torch.no_grad(), computing(code):
         features = network.features(code)[0].float()
-    centerd = features - features.mean((1, 2), keepdim=True)
-    return centerd / (centerd.square().mean((1, 2), keepdim=True).sqrt() + LEAST_DEVIATION)
+    centered = features - features.mean((1, 2), keepdim=True)
+    return centered / (centered.square().mean((1, 2), keepdim=True).sqrt() + TUNING.min_deviation)
 
 
 class HeadsFit:
@@ -214,7 +226,7 @@ class HeadsFit:
         self._generator = torch.Generator().manual_seed(config.seed)
         self._center = torch.zeros((config.classes, 1, 1, 1), device=device)
         heads = [*self.heads.parameters(), *self.final.parameters()]
-        self._optimizer = torch.optim.Adam(heads, lr=HEADS_RATE, amsgrad=True, fused=True)
+        self._optimizer = torch.optim.Adam(heads, lr=TUNING.learning_rate, amsgrad=True, fused=True)
 
     def step(self, together: bool) -> None:
         """Make a step of the heads towards their pins and, ``together``, their mean contours."""
@@ -228,25 +240,28 @@ class HeadsFit:
     @torch.no_grad()
     def fitted(self) -> FittedHeads:
         """Return the fitted heads."""
-        right, down = differing((SHARPNESS * self.heads(self._features)).softmax(0))
+        right, down = differing((TUNING.logit_scale * self.heads(self._features)).softmax(0))
         labels = (self.final(self._features) - self._center)[:, 0].argmax(0).to(torch.uint8)
         return FittedHeads(*(each.cpu().numpy() for each in (right.mean(0), down.mean(0), labels)))
 
     def _agreement(self) -> Tensor:
         """Compute the mutual distillation of the heads, and of the final head to them (thesis 3.3.2, 3.3.3)."""
         ends = self._neighbors()
-        contours = _between((SHARPNESS * self.heads(ends)).softmax(0))
+        contours = _between((TUNING.logit_scale * self.heads(ends)).softmax(0))
         mean = contours.mean(0)
         logits = self.final(ends)
-        self._center = next_center(logits, self._center, RETENTION)
+        self._center = next_center(logits, self._center, TUNING.retention)
         return contour_loss(contours, mean) + contour_loss(
-            _between((SHARPNESS * (logits - self._center)).softmax(0)), mean
+            _between((TUNING.logit_scale * (logits - self._center)).softmax(0)), mean
         )
 
     def _neighbors(self) -> Tensor:
-        """Return (F, 2, PAIRS): the features of some pixels, and of the one to the right of each or below it."""
+        """Sample features (F, 2, sampled_pairs) of pixels, and of the pixel to the right of each or below it."""
         height, width = self._features.shape[1:]
-        y, x, below = (torch.randint(most, (PAIRS,), generator=self._generator) for most in (height - 1, width - 1, 2))
+        y, x, below = (
+            torch.randint(most, (TUNING.sampled_pairs,), generator=self._generator)
+            for most in (height - 1, width - 1, 2)
+        )
         first = y * width + x
         second = first + torch.where(below == 1, width, 1)
         return self._features.flatten(1)[:, torch.stack([first, second]).to(self._features.device)]

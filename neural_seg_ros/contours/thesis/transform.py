@@ -15,7 +15,7 @@ Window = tuple[float, float, float, float]
 
 
 def differing(probabilities: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the probability that neighbours are of different classes: 1 - sum_c p_c(x) p_c(y).
+    """Return the probability that neighbors are of different classes: 1 - sum_c p_c(x) p_c(y).
 
     probabilities: (m, ..., H, W) that sum to 1 over the m classes.
     Returns (..., H, W - 1) of each pixel and the one to the right, and (..., H - 1, W) of it and the one below.
@@ -59,7 +59,7 @@ def drawn(right: NDArray[np.float32], down: NDArray[np.float32], window: Window,
 def next_center(logits: Tensor, center: Tensor, retention: float) -> Tensor:
     """Update the running mean of logits over the pixels, r c + (1 - r) mean(z) (thesis 3.3.3; Caron et al. 2021).
 
-    logits: (m, ..., H, W); centre: broadcast with them, (m, ..., 1, 1). Returns the next centre, without a gradient.
+    logits: (m, ..., H, W); center: broadcast with them, (m, ..., 1, 1). Returns the next center, without a gradient.
     """
     return retention * center + (1 - retention) * logits.detach().mean((-2, -1), keepdim=True)
 
@@ -86,7 +86,7 @@ def normals(strength: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def suppressed(strength: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the ridges of a map (H, W) float32 >= 0: what is highest among its neighbours across; 0 elsewhere."""
+    """Return the ridges of a map (H, W) float32 >= 0: what is highest among its neighbors across; 0 elsewhere."""
     angle = normals(strength)
     height, width = strength.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)

@@ -21,7 +21,7 @@ class Calibration:
     """The calibration of confidence: pixels in even bins of [0, 1]; the upper edge belongs to a bin.
 
     pixels      (1500,) how many
-    right       (1500,) how many of them are labelled as in the truth
+    right       (1500,) how many of them are labeled as in the truth
     confidence  (1500,) sum of their confidences
 
     Those of several images add up to that of all their pixels.

@@ -1,4 +1,4 @@
-"""The figures of a labeller over its runs, ready for JSON, and as cells of a table."""
+"""The figures of a labeler over its runs, ready for JSON, and as cells of a table."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ def write_report(folder: Path, plan: Plan, report: Report, runs: Sequence[Run]) 
     metrics.json       everything needed to run it again, and all figures
     table.md           the tables
     curves.png         the figure of merit after every robot click
-    risk_coverage.png  error rate of the most confident share of the pixels, of labellers with a confidence, if any
-    sheet.png          a row per image: its truth, every labeller's last answer
+    risk_coverage.png  error rate of the most confident share of the pixels, of labelers with a confidence, if any
+    sheet.png          a row per image: its truth, every labeler's last answer
     worst.png          a row for each of the five images worst for our first answer, if any: how it went on
     """
     metrics = {**_protocol(plan), "labellers": report.figures}

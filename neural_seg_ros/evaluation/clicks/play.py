@@ -1,4 +1,4 @@
-"""The robot user and a labeller play on one sample: what is measured after every click."""
+"""The robot user and a labeler play on one sample: what is measured after every click."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class Game:
 
 @dataclass(frozen=True)
 class Task:
-    """One game of one labeller on one image.
+    """One game of one labeler on one image.
 
     longer_side  images and truths are shrunk to it, 0: as they are
     clicks       the most that the robot makes
-    seed         None: the robot clicks the centre of an error; else it clicks at random inside it
+    seed         None: the robot clicks the center of an error; else it clicks at random inside it
     """
 
     item: Item

@@ -89,7 +89,7 @@ def table_of(figures: Mapping[str, Figures]) -> Table:
 TITLE = "Contours"
 COLUMNS = 4
 ISO_F = np.arange(0.1, 1, 0.1)
-# One for each of the ten colours, then the next.
+# One for each of the ten colors, then the next.
 MARKERS = [marker for marker in "os^D" for _ in range(10)]
 
 
@@ -151,7 +151,7 @@ def _plot(path: Path, report: Report) -> None:
         axes.plot(recall, f * recall / (2 * recall - f), color="tab:green", alpha=0.25, linewidth=0.8)
         axes.text(0.99, f / (2 - f), f"F .{round(10 * f)}", color="tab:green", fontsize=7, ha="right", va="bottom")
     ranked = sorted(report.figures.items(), key=lambda item: -item[1]["ods"])
-    # There may be more detectors than colours.
+    # There may be more detectors than colors.
     for (name, entry), marker in zip(ranked, cycle(MARKERS), strict=False):
         label = f"{name}, F {entry['ods']:.3f}"
         (point,) = axes.plot(entry["recall"], entry["precision"], marker=marker, linestyle="", label=label)

@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from neural_seg_ros.config import FieldConfig
 from neural_seg_ros.evaluation.speed.roofline import Roofline, measure_peaks, roofline, seconds_of, step_cost, wait_for
 from neural_seg_ros.field.batcher import Batcher
-from neural_seg_ros.field.engine import FIRST_CLASSES, UNSEEN_LOGIT, Engine
+from neural_seg_ros.field.engine import FIRST_CAPACITY, UNSEEN_LOGIT, Engine
 from neural_seg_ros.field.losses import consistency_mask
 from neural_seg_ros.field.network import FieldNetwork, make_code
 from neural_seg_ros.field.steps import (
-    CLOSED,
-    REPLAYED,
-    WARM_UP,
+    INACTIVE_CLASS_BIAS,
+    STEPS_PER_REPLAY,
+    WARM_UP_STEPS,
     Buffers,
     EagerSteps,
     Field,
@@ -42,7 +42,7 @@ EAGER, CHANNELS_LAST, ENGINE = "eager fp32", "channels_last fp32", "engine"
 # Times that the engines take turns.
 ROUNDS = 5
 # Steps after which nothing is left to be warmed up or captured.
-READY = WARM_UP + REPLAYED + 1
+READY = WARM_UP_STEPS + STEPS_PER_REPLAY + 1
 # Steps after which the curves of PSNR are read.
 MARKS = (1, 2, 5, 10, 25, 50, 100, 200)
 WANTED_PSNR = 25.0
@@ -171,12 +171,12 @@ def _start_eager(config: FieldConfig, scene: Scene, device: torch.device) -> Fit
 def _eager_step(config: FieldConfig, scene: Scene, device: torch.device) -> Step:
     """Return the step that the engine makes, with torch's default layout, in float32."""
     torch.manual_seed(0)
-    network = FieldNetwork(config, {"rgb": 3, "classes": FIRST_CLASSES, **config.heads()})
+    network = FieldNetwork(config, {"rgb": 3, "classes": FIRST_CAPACITY, **config.heads()})
     nn.init.zeros_(network.heads["classes"].weight)  # type: ignore[arg-type]
     nn.init.constant_(network.heads["classes"].bias, UNSEEN_LOGIT)  # type: ignore[arg-type]
     network = network.to(device)
     weights, labels = scene.weights.to(device)[None], scene.labels.to(device)[None]
-    closed = torch.full((1, FIRST_CLASSES, 1, 1), CLOSED, device=device)
+    closed = torch.full((1, FIRST_CAPACITY, 1, 1), INACTIVE_CLASS_BIAS, device=device)
     closed[:, : scene.class_count] = 0
     buffers = Buffers(
         code=make_code(config, scene.side, scene.side, seed=0).to(device),
@@ -184,7 +184,7 @@ def _eager_step(config: FieldConfig, scene: Scene, device: torch.device) -> Step
         labels=labels,
         annotated=weights > 0,
         mask=consistency_mask(weights, config.consistency, out=torch.empty_like(weights)),
-        # A class head that has learnt nothing says class 0.
+        # A class head that has learned nothing says class 0.
         target=torch.where(weights > 0, labels, 0),
         inactive_class_bias=closed,
         total=torch.zeros(1, device=device),
@@ -237,7 +237,7 @@ def _step_ms(step: Callable[[int], None], device: torch.device, steps: int) -> f
 
 def _warm_step_ms(step: Callable[[int], None], device: torch.device) -> float:
     """Measure a few steps after warm-up and capture."""
-    warm_up, steps = (READY, 4 * REPLAYED) if device.type == "cuda" else (2, 3)
+    warm_up, steps = (READY, 4 * STEPS_PER_REPLAY) if device.type == "cuda" else (2, 3)
     step(warm_up)
     return _step_ms(step, device, steps)
 

@@ -1,4 +1,4 @@
-"""An untrained tracker: a bilateral grid that moves with the scene, colour, the warped mask, and a minimum cut.
+"""An untrained tracker: a bilateral grid that moves with the scene, color, the warped mask, and a minimum cut.
 
 After Maerki, Perazzi, Wang, Sorkine-Hornung: Bilateral space video segmentation (BVS), CVPR 2016. There the grid spans
 the whole video and is cut itself; here frames come one by one, vertices move along the flow, and pixels are cut.
@@ -30,11 +30,11 @@ LONGER_SIDE = 427
 CELL = np.array([24, 24, 9, 6, 6], np.float64)
 # What the grid knows fades by this with every frame; vertices that weigh less than LEAST pixels are dropped.
 FADING, LEAST = 0.9, 0.02
-# Colours are counted in BINS of L, a and b each, L in [0, 100], a and b in [-60, 60], smoothed by SPREAD bins.
+# Colors are counted in BINS of L, a and b each, L in [0, 100], a and b in [-60, 60], smoothed by SPREAD bins.
 BINS, SPREAD = 20, 0.8
 MOST_LOG_ODDS = {"grid": 4.0, "warp": 4.0, "colour": 3.0}
 CUT_WEIGHT, CUT_FLOOR = 2.0, 0.1
-# A coordinate takes so many different values at most; the offset keeps neighbours of the first cell above 0.
+# A coordinate takes so many different values at most; the offset keeps neighbors of the first cell above 0.
 _RANGE, _OFFSET = 512, 64
 
 Lab = NDArray[np.float32]  # (H, W, 3)
@@ -44,7 +44,7 @@ Masses = NDArray[np.float64]
 class Grid:
     """Each object against the rest; of several the most probable one.
 
-    The log-odds of a pixel are the sum of those of the grid around its place and colour, of the object's colours on the
+    The log-odds of a pixel are the sum of those of the grid around its place and color, of the object's colors on the
     first frame, and of the mask of the frame before, warped. The new mask is the mean of their sigmoid and of a cut.
     """
 

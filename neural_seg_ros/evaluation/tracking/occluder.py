@@ -27,7 +27,7 @@ class Occluder:
     """A rectangle of the background's texture that overtakes the objects from left to right, and stays over them.
 
     texture     (h, w, 3) uint8 RGB
-    centres     (x, y) of the rectangle on every frame
+    centers     (x, y) of the rectangle on every frame
     reappeared  the first frame after the hidden ones on which it touches no object
     """
 

@@ -28,7 +28,7 @@ def labels_of(shares: Shares, ids: Sequence[int]) -> Labels:
 
 
 class Motion:
-    """Dense optical flow between two frames (H, W, 3) uint8 RGB: OpenCV DIS, preset medium, on grey."""
+    """Dense optical flow between two frames (H, W, 3) uint8 RGB: OpenCV DIS, preset medium, on gray."""
 
     def __init__(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> None:
         self._before, self._after = before, after

@@ -1,4 +1,4 @@
-"""The labelling canvas: a frozen frame that is drawn on with the mouse. The node is ``ros/canvas.py``."""
+"""The labeling canvas: a frozen frame that is drawn on with the mouse. The node is ``ros/canvas.py``."""
 
 from neural_seg_ros.ros.canvas.board import Action, Board, Command, Draw, Freeze, Say
 from neural_seg_ros.ros.canvas.frame_check import FrameCheck, Liveness

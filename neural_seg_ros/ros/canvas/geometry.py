@@ -1,7 +1,7 @@
 """The geometry of the canvas: frame pixels on a rectangle in the plane z = 0 of a pose, seen from above.
 
-The frame's centre is the origin of the pose, x points to the right of the picture and y to its top, so that from +z
-it looks as the camera shows it. One pixel is ``width / W`` metres in both directions; the centre of the upper left
+The frame's center is the origin of the pose, x points to the right of the picture and y to its top, so that from +z
+it looks as the camera shows it. One pixel is ``width / W`` meters in both directions; the center of the upper left
 pixel is (0, 0), as everywhere (``annotations.py``).
 """
 
@@ -31,8 +31,8 @@ class Plane:
     """A frame on the canvas.
 
     size      (height, width) of the frame in pixels
-    width     of the canvas in metres; its height follows
-    position  of the frame's centre, metres
+    width     of the canvas in meters; its height follows
+    position  of the frame's center, meters
     turn      (roll, pitch, yaw) about the fixed axes x, y, z in this order, radians
     """
 
@@ -62,16 +62,16 @@ class Plane:
             return None
         height, width = self.size
         across, down = (x / self.width + 0.5) * width - 0.5, (0.5 - y / self.height) * height - 0.5
-        # What the way through metres adds must not decide which side of a pixel's border a click is on.
+        # What the way through meters adds must not decide which side of a pixel's border a click is on.
         return round(float(across), _DECIMALS), round(float(down), _DECIMALS)
 
     def point(self, pixel: Point) -> Vector:
-        """Return the point in metres where (x, y) in pixels lies."""
+        """Return the point in meters where (x, y) in pixels lies."""
         x, y, z = self._rotation.apply(self.local(pixel)) + self.position
         return float(x), float(y), float(z)
 
     def local(self, pixel: Point) -> Vector:
-        """Return the point of (x, y) in pixels, in metres relative to the pose."""
+        """Return the point of (x, y) in pixels, in meters relative to the pose."""
         height, width = self.size
         across, down = (pixel[0] + 0.5) / width, (pixel[1] + 0.5) / height
         return (across - 0.5) * self.width, (0.5 - down) * self.height, 0.0

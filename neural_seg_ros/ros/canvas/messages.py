@@ -46,7 +46,7 @@ _EVENTS = {
 class Surface:
     """The way a picture is put onto the plane.
 
-    kind          ``texture``, or ``triangles``: coloured ones, ``columns`` pairs of them across
+    kind          ``texture``, or ``triangles``: colored ones, ``columns`` pairs of them across
     longer_side   pixels of the texture, at most
     encoding      of the texture: ``png`` or ``jpeg``
     """
@@ -139,7 +139,7 @@ def _picture(plane: Plane, picture: RgbImage, surface: Surface) -> Marker:
         marker.points = _points(plane, 1, 1)
     else:
         colors = cells(picture, surface.columns)
-        # One colour a triangle, of which a cell has two.
+        # One color a triangle, of which a cell has two.
         marker.colors = [
             color
             for red, green, blue in colors.reshape(-1, 3).tolist()
@@ -149,7 +149,7 @@ def _picture(plane: Plane, picture: RgbImage, surface: Surface) -> Marker:
     return marker
 
 
-# Tens of thousands of Python objects for coloured triangles, and the same for every picture.
+# Tens of thousands of Python objects for colored triangles, and the same for every picture.
 @lru_cache(maxsize=2)
 def _points(plane: Plane, columns: int, rows: int) -> list[Point]:
     corners = (plane.local((x, y)) for x, y in triangles(plane.size, columns, rows).corners.tolist())
@@ -176,7 +176,7 @@ def _caption(plane: Plane, text: str) -> Marker:
     lines = textwrap.wrap(text, _LINE)
     text = "\n".join(lines)
     marker = Marker(type=Marker.TEXT_VIEW_FACING, text=text, color=_WHITE, scale=Vector3(x=size, y=size, z=size))
-    # The text is centred on its position.
+    # The text is centered on its position.
     marker.pose.position.y = plane.height / 2 + size * (0.5 + len(lines) / 2)
     marker.pose.orientation.w = 1.0
     return marker

@@ -1,4 +1,4 @@
-"""The node ``canvas``: a camera frame in RViz that is labelled with the mouse, with nothing but RViz's own displays."""
+"""The node ``canvas``: a camera frame in RViz that is labeled with the mouse, with nothing but RViz's own displays."""
 
 from __future__ import annotations
 

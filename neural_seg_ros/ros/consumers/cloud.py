@@ -15,7 +15,7 @@ _SHARES = (np.arange(256) / 255).astype(np.float32)
 _SURE = np.float32(1)
 
 
-def organised(
+def organized(
     meters: NDArray[np.float32],
     rays: Rays,
     labels: NDArray[Any],
@@ -23,9 +23,9 @@ def organised(
     keep: NDArray[np.bool_] | None = None,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """Return (H, W) points of type ``POINT``, one a pixel: x right, y down, z forward, in metres in the camera's frame.
+    """Return (H, W) points of type ``POINT``, one a pixel: x right, y down, z forward, in meters in the camera's frame.
 
-    metres      (H, W) float32 along the optical axis, NaN where nothing was measured
+    meters      (H, W) float32 along the optical axis, NaN where nothing was measured
     labels      (H, W) uint8 or uint16 class ids
     confidence  (H, W) uint8, 255 for 1; without it every point is sure
     keep        (H, W) bool, pixels that become points; None: all
@@ -46,20 +46,20 @@ def organised(
 
 
 def dense(points: NDArray[Any]) -> NDArray[Any]:
-    """Return (N,) those of organised points (H, W) that are points, row by row."""
+    """Return (N,) those of organized points (H, W) that are points, row by row."""
     # As opaque bytes they are copied as a whole, not field by field.
     whole = points.view(f"V{POINT.itemsize}")
     return np.asarray(whole[~np.isnan(points["z"])].view(POINT))
 
 
-# 16UC1 is millimetres and 0 where nothing was measured, 32FC1 is metres (REP 118). Some drivers say mono16 for 16UC1.
+# 16UC1 is millimeters and 0 where nothing was measured, 32FC1 is meters (REP 118). Some drivers say mono16 for 16UC1.
 ENCODINGS = ("16UC1", "mono16", "32FC1")
 _METERS = (np.arange(65536) / 1000).astype(np.float32)
 _METERS[0] = np.nan
 
 
 def meters(depth: NDArray[np.uint16] | NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (H, W) float32 metres of (H, W) uint16 millimetres or float32 metres; NaN where nothing was measured.
+    """Return (H, W) float32 meters of (H, W) uint16 millimeters or float32 meters; NaN where nothing was measured.
 
     In float32 that is where depth is NaN, infinite, 0 or less.
     """

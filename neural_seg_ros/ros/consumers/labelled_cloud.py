@@ -1,4 +1,4 @@
-"""The node ``labelled_cloud``: depth and masks of the same frames in, labelled points and masked depth out."""
+"""The node ``labelled_cloud``: depth and masks of the same frames in, labeled points and masked depth out."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ class LabelledCloud(Node):
         if points_wanted:
             rays = self._rays_of(labels.shape)
             taken = self._taken("points.classes", self._config.points, labels, confidence)
-            points = cloud.organised(cloud.meters(distances), rays, labels, confidence, taken)
+            points = cloud.organized(cloud.meters(distances), rays, labels, confidence, taken)
             points = points if self._config.points.organised else cloud.dense(points)
             self._points.publish(cloud_from_array(points, message.header))
 

@@ -1,4 +1,4 @@
-"""Peers turn clicks into labels: the clicked colours are told apart, and every pixel gets a clicked class."""
+"""Peers turn clicks into labels: the clicked colors are told apart, and every pixel gets a clicked class."""
 
 import numpy as np
 import pytest

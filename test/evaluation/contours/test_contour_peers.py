@@ -13,7 +13,7 @@ GRADIENTS = ("roberts", "sobel", "canny")
 
 @pytest.fixture(scope="module")
 def sample() -> ContourSample:
-    """Three patches of colours that are also of different grey, with a little noise."""
+    """Three patches of colors that are also of different gray, with a little noise."""
     ids = np.zeros((96, 128), np.int32)
     ids[:, 64:] = 1
     ids[48:, :64] = 2

@@ -29,7 +29,7 @@ def write_truth(path: Path, segmentations: list[np.ndarray]) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Two images of 80 x 100 with halves of two greys; two annotators agree, a third saw nothing."""
+    """Two images of 80 x 100 with halves of two grays; two annotators agree, a third saw nothing."""
     for number, column in enumerate((40, 60)):
         ids = np.ones((80, 100), int)
         ids[:, column:] = 2

@@ -78,7 +78,7 @@ def test_recall_is_the_share_above_one_half():
 def test_decay_is_the_first_quarter_minus_the_last():
     assert decay(np.full(12, 0.7)) == pytest.approx(0)
     steps = np.array([0.9, 0.9, 0.9, 0.5, 0.5, 0.5, 0.3, 0.3, 0.3])
-    # Nine frames: quarters of three, and neighbours share one.
+    # Nine frames: quarters of three, and neighbors share one.
     assert decay(steps) == pytest.approx(0.9 - 0.3)
     assert decay(steps[::-1]) == pytest.approx(0.3 - 0.9)
     assert decay(np.array([0.8])) == 0.0

@@ -78,7 +78,7 @@ def killed_once(batch: Batch, task: Task) -> list[str]:
 
 
 def check_survived(folder: Path, backend: Backend[Task, list[str]]) -> None:
-    """Return every bag is labelled, and what the killed process had labelled is not labelled again."""
+    """Return every bag is labeled, and what the killed process had labeled is not labeled again."""
     names = ("first", "victim", "last")
     tasks = plan(bags_of(folder, *names), [TOPIC], folder / "out")
     outcomes = run_jobs(functools.partial(killed_once, batch_of(folder)), tasks, backend, retries=0)

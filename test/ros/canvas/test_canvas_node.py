@@ -238,7 +238,7 @@ def test_a_frozen_frame_is_labeled_much_later(rig: Rig) -> None:
         rig.probe.until(lambda newest=second: rig.masks[-1].header.stamp.sec == newest, what=f"a mask of {second}")
     rviz.drag(SIZE, (20.0, 15.0))
     rig.probe.until(lambda: any(1 in mask.data and mask.header == header(1.0) for mask in rig.masks))
-    # The square is tinted with the colour of its class.
+    # The square is tinted with the color of its class.
     tinted = np.asarray(palette(1))
     rig.probe.until(lambda: (abs(rviz.texture()[20, 28] - 0.55 * picture()[20, 28] - 0.45 * tinted) < 2).all())
     assert rviz.control == control

@@ -27,7 +27,7 @@ def info(**fields: Any) -> SimpleNamespace:
 
 
 def scene(seed: int = 0) -> tuple[Any, Any, Any]:
-    """Depth in millimetres with holes, labels, confidence."""
+    """Depth in millimeters with holes, labels, confidence."""
     rng = np.random.default_rng(seed)
     millimeters = rng.integers(200, 60_000, (HEIGHT, WIDTH)).astype(np.uint16)
     millimeters[rng.random((HEIGHT, WIDTH)) < 0.2] = 0
@@ -115,7 +115,7 @@ def test_points_are_those_of_a_loop_over_the_pixels(lens: list[float], selected:
     rays = camera_rays(info(d=lens), (HEIGHT, WIDTH), rectified=False)
     x, y = (np.broadcast_to(axis, (HEIGHT, WIDTH)) for axis in (rays.x, rays.y))
     keep = None if selected is None else labels == selected
-    points = cloud.organised(cloud.meters(millimeters), rays, labels, confidence, keep)
+    points = cloud.organized(cloud.meters(millimeters), rays, labels, confidence, keep)
     there = []
     for v in range(HEIGHT):
         for u in range(WIDTH):
@@ -134,7 +134,7 @@ def test_points_are_those_of_a_loop_over_the_pixels(lens: list[float], selected:
 def test_points_without_confidence_and_with_16_bit_labels() -> None:
     millimeters, labels, _ = scene()
     rays = camera_rays(info(), (HEIGHT, WIDTH), rectified=False)
-    points = cloud.organised(cloud.meters(millimeters), rays, labels.astype(np.uint16) + 1000)
+    points = cloud.organized(cloud.meters(millimeters), rays, labels.astype(np.uint16) + 1000)
     assert (points["confidence"] == 1).all()
     np.testing.assert_array_equal(points["label"], labels.astype(int) + 1000)
 
@@ -142,7 +142,7 @@ def test_points_without_confidence_and_with_16_bit_labels() -> None:
 def test_no_depth_at_all_is_no_point() -> None:
     rays = camera_rays(info(), (HEIGHT, WIDTH), rectified=False)
     labels = np.zeros((HEIGHT, WIDTH), np.uint8)
-    points = cloud.organised(cloud.meters(np.zeros((HEIGHT, WIDTH), np.uint16)), rays, labels)
+    points = cloud.organized(cloud.meters(np.zeros((HEIGHT, WIDTH), np.uint16)), rays, labels)
     assert np.isnan(points["x"]).all()
     assert cloud.dense(points).shape == (0,)
 
@@ -151,7 +151,7 @@ def test_where_the_lens_model_gives_no_ray_there_is_no_point() -> None:
     x = np.full((2, 2), 0.5, np.float32)
     x[0, 1] = np.nan
     rays = Rays(x, np.zeros((2, 2), np.float32), (2, 2))
-    points = cloud.organised(np.ones((2, 2), np.float32), rays, np.zeros((2, 2), np.uint8))
+    points = cloud.organized(np.ones((2, 2), np.float32), rays, np.zeros((2, 2), np.uint8))
     assert np.isnan(points["z"]).tolist() == [[False, True], [False, False]]
     assert len(cloud.dense(points)) == 3
 

@@ -1,4 +1,4 @@
-"""Segments as connected pixels of one cluster of colours."""
+"""Segments as connected pixels of one cluster of colors."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SPATIAL, RANGE = 7, 8
 # Pieces of fewer pixels are given to those around them.
 LEAST = 300
 CLUSTERS = 3
-# Of colours before they are clustered, in pixels.
+# Of colors before they are clustered, in pixels.
 SIGMA = 2.0
-# What a neighbour of another class costs, where a standard deviation of the colour costs .5.
+# What a neighbor of another class costs, where a standard deviation of the color costs .5.
 POTTS = 1.5
 SWEEPS = 10
 
@@ -65,7 +65,7 @@ def mrf(image: NDArray[np.uint8]) -> Contours:
     for sweep in range(4 * SWEEPS):
         members = (classes[..., None] == np.arange(CLUSTERS)).astype(np.float32)
         alike = cv2.filter2D(members, -1, around, borderType=cv2.BORDER_CONSTANT)
-        # Pixels of one turn are no neighbours, so that they may change together.
+        # Pixels of one turn are no neighbors, so that they may change together.
         classes = np.where(turns == sweep % 4, (costs - POTTS * alike).argmin(-1), classes)
     return contours_of(pieces_of(classes, LEAST))
 

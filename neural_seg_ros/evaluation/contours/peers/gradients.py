@@ -1,4 +1,4 @@
-"""Contours where the grey value changes: gradients, thinned across their direction."""
+"""Contours where the gray value changes: gradients, thinned across their direction."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from neural_seg_ros.evaluation.contours.images import borders_of
 from neural_seg_ros.evaluation.contours.peers.segmentation import contours_of, pieces_of
 from neural_seg_ros.regions.pixel_features import lab_of
 
-# Tuned on BSDS500's validation images; colours in units of Lab.
+# Tuned on BSDS500's validation images; colors in units of Lab.
 SCALE, SMALLEST = 400, 300
 SUPERPIXELS, COMPACTNESS = 400, 10
 LEVELS, STEP = 20, 2.0
