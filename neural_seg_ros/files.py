@@ -51,7 +51,7 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def write_bytes(path: str | Path, content: bytes, *, synced: bool = True) -> None:
-    """Write ``content`` so that ``path`` holds either all of it or what it held before."""
+    """Write ``content`` atomically: ``path`` holds either all of it or its old content."""
     with whole_file(path, synced=synced) as temporary:
         temporary.write_bytes(content)
 

@@ -1,4 +1,4 @@
-"""Many jobs, on the cores of this machine or on a Dask cluster; those that fail are tried again, the rest finish."""
+"""Many jobs, on the cores of this machine or on a Dask cluster; failed jobs are retried, the others finish."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ Backend = Callable[[Run[T, R], Sequence[T]], Iterator[Outcome[T, R]]]
 
 
 def run_jobs(run: Run[T, R], jobs: Sequence[T], backend: Backend[T, R], retries: int) -> Iterator[Outcome[T, R]]:
-    """Run every job, those that fail ``retries`` times again; gives an outcome for every try.
+    """Run every job, and retry failed ones up to ``retries`` times; yields an outcome for every try.
 
-    A job that is tried again begins anew, or goes on from what it left on disk.
+    A retried job starts again, or resumes from its state on disk.
     """
     waiting = list(jobs)
     for _ in range(1 + retries):
@@ -62,7 +62,7 @@ def attempt(run: Run[T, R], job: T) -> Outcome[T, R]:
 
 
 def local_backend(workers: int, threads: int | None = None) -> Backend[Any, Any]:
-    """Return a backend of ``workers`` processes of this machine, with so many ``threads`` each.
+    """Return a backend of ``workers`` processes of this machine, with ``threads`` threads each.
 
     With ``threads`` None the processes share the cores, and one worker is this process. The pool does not say whose
     process died, so that each job which it then had left gets a process of its own: only what dies there has failed.
@@ -91,7 +91,7 @@ def local_backend(workers: int, threads: int | None = None) -> Backend[Any, Any]
                 else:
                     lost.append(job)
         finally:
-            # Who stops before the end, as with Ctrl-C, wants no job to go on.
+            # A caller that stops early, as with Ctrl-C, cancels all jobs.
             pool.shutdown(kill_workers=True)
         for job in lost:
             yield from run_all(run, [job])

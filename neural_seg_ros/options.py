@@ -27,7 +27,7 @@ class Option:
     description one sentence for ``--help`` and ``ros2 param describe``
     low, high   inclusive range of a number, or None
     choices     accepted strings, or an empty tuple for any
-    fixed       not to be changed once what it configures runs
+    fixed       not changeable while the component that it configures runs
     """
 
     name: str
@@ -55,7 +55,7 @@ class Option:
         return dataclasses.replace(self, name=name)
 
     def check(self, value: Any) -> Any:
-        """Return ``value`` as this option's kind, or raise ConfigError naming the field and what it accepts."""
+        """Return ``value`` as this option's kind. Raises ConfigError, which names the field and the accepted values."""
         given = value
         if isinstance(value, numbers.Integral) and not isinstance(value, bool):
             value = float(value) if self.kind is float else int(value)

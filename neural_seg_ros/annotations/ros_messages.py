@@ -1,6 +1,6 @@
 """Annotation messages of rclpy and of rosbags to annotations; pixels of the frame that the message's stamp names.
 
-Every function checks its message and raises AnnotationError saying which field was given what, and what is accepted.
+Every function checks its message. An AnnotationError names the field, its value and the accepted values.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def replay(
     """Label the images of bags: masks.mcap, overlay.mp4, frames.csv, metrics.json, timings.json and report.html.
 
     Several bags, and several topics of a bag, get a folder each. With --resume and --from the outputs are, but for
-    figures of time, those of a run that was never interrupted; what they need is kept in .replay beside the outputs.
+    figures of time, those of an uninterrupted run; the state for it is in the folder .replay beside the outputs.
     The exit status is 1 where one of many replays failed.
     """
     from neural_seg_ros.jobs import local_backend, run_jobs

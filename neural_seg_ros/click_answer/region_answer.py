@@ -52,7 +52,7 @@ class AnswerVersion:
 class RegionAnswer:
     """The answers to one frame's annotations by its region graph (``answer: fused``).
 
-    A thread of its own finds the region graph; a click waits for it.
+    A background thread finds the region graph; a click waits for it.
     """
 
     def __init__(self, image: NDArray[np.uint8]) -> None:
@@ -86,13 +86,12 @@ class RegionAnswer:
         return self._finding.is_done(MEMBERS)
 
     def update(self, draw: Draw, prior: Estimate | None, fast: bool) -> Estimate | None:
-        """Answer the frame's annotations together with what is remembered of it, at 300 pixels.
+        """Answer the frame's annotations together with its prior estimate, at 300 pixels.
 
         Annotations since the last version are answered together. If annotations were undone, return the earlier version
         exactly.
         prior: estimate of this frame from before its first annotation; fast: answer from FEW_MEMBERS segmentations
-        where
-        the frame is not prepared. None where nothing is drawn.
+        if the frame is not prepared. Returns None where nothing is drawn.
         """
         targets = draw(_graph_shape(self._image))
         if not targets.weights.any():
@@ -155,7 +154,7 @@ class RegionAnswer:
 
 
 class _RegionFinding:
-    """The region graphs of one image from parts of the ensemble, each computed once in a thread of its own."""
+    """The region graphs of one image from parts of the ensemble, each computed once in a background thread."""
 
     def __init__(self, image: NDArray[np.uint8]) -> None:
         self._image = image
@@ -164,7 +163,7 @@ class _RegionFinding:
         self._regions: dict[int, Future[Regions]] = {}
 
     def start(self, ensemble_size: int) -> Future[Regions]:
-        """Start the graph from so many segmentations, or return the one that was started."""
+        """Start the graph from ``ensemble_size`` segmentations, or return the one that was started."""
         if self._finder is None or self._thread is None:
             small = resize_image(self._image, *_graph_shape(self._image))
             self._finder, self._thread = RegionFinder(small), ThreadPoolExecutor(1, "regions")
@@ -173,7 +172,7 @@ class _RegionFinding:
         return self._regions[ensemble_size]
 
     def is_done(self, ensemble_size: int) -> bool:
-        """Return whether the graph from so many segmentations is found."""
+        """Return whether the graph from ``ensemble_size`` segmentations is found."""
         return ensemble_size in self._regions and self._regions[ensemble_size].done()
 
     def stop(self) -> None:

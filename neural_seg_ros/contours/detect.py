@@ -1,4 +1,4 @@
-"""Contours of an image by the method that is asked for, at a size that bounds the time."""
+"""Contours of an image by the configured method, at a size that bounds the time."""
 
 from __future__ import annotations
 

@@ -25,5 +25,5 @@ class Contours:
 
     @cached_property
     def thin(self) -> NDArray[np.float32]:
-        """(H, W) float32 in [0, 1], a pixel wide; made when it is asked for."""
+        """(H, W) float32 in [0, 1], one pixel wide; computed at the first access."""
         return self.thinned()

@@ -89,7 +89,7 @@ def texton_ids(lab: NDArray[np.float32]) -> NDArray[np.int64]:
     """Classify texture (h, w) as textons: k-means on responses of even and odd filters at several angles."""
     light = np.ascontiguousarray(lab[..., 0])
     responses = [cv2.filter2D(light, cv2.CV_32F, kernel) for kernel in _filters()]
-    # What is less than a step is rounding, not texture.
+    # A change of less than one gray level is rounding, not texture.
     values = np.rint(np.stack(responses, axis=-1).reshape(light.size, -1) / TUNING.texture_step) * np.float32(
         TUNING.texture_step
     )

@@ -43,7 +43,7 @@ def choose_among(
     """Choose contestants from comma-separated names; each of ``peers`` and ``answers`` may be ``all`` or ``none``.
 
     Peers come first; ``ours`` builds a session of our own (picklable). Raises ConfigError for an unknown name or when
-    nobody is left.
+    no contestant is left.
     """
     answer = next(entry for entry in options_of(SessionConfig) if entry.name == "answer")
     chosen: list[Contestant[T]] = [

@@ -1,4 +1,4 @@
-"""The robot user: where a person who wants the truth would click next (the protocol of RITM)."""
+"""The robot user: it clicks where a person who knows the ground truth would click next (protocol of RITM)."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _uniform(region: NDArray[np.bool_], class_id: int, generator: np.random.Gene
 
 
 Path = NDArray[np.int32]  # (P, 2) pixels as (x, y), each beside the next
-# In pixels: how far a stroke may run from the path that it stands for. 0 keeps every bend.
+# Greatest distance of a simplified stroke from its path; 0 keeps every bend.
 TOLERANCES = (1.0, 0.5, 0.0)
 
 

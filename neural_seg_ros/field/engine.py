@@ -153,7 +153,7 @@ class Engine:
         return engine
 
     def synchronize(self) -> None:
-        """Wait until the device has done what it was told."""
+        """Wait until the device has finished all work."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
@@ -172,7 +172,7 @@ class Engine:
         self._steps.run(Step((field,)), n)
         self.steps += n
 
-    # -- what it has learned -------------------------------------------------------------------------------------------
+    # -- the learned state ---------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def prediction(self) -> Tensor:

@@ -48,7 +48,7 @@ def joined(x: Tensor, skip: Tensor, groups: int = 1) -> Tensor:
     if groups == 1:
         return torch.cat([x, skip], dim=1)
     of_x, of_skip = (torch.unflatten(part, 1, (groups, -1)) for part in (x, skip))
-    # With the channels last in memory, where the convolutions want them: nothing is copied twice.
+    # Channels last in memory, as the convolutions need them, so that nothing is copied twice.
     parts = [part.permute(0, 3, 4, 1, 2) for part in (of_x, of_skip)]
     return torch.cat(parts, dim=4).flatten(3).permute(0, 3, 1, 2)
 

@@ -1,4 +1,4 @@
-"""Losses as pure functions, one value an image. B images of H x W pixels, N classes; x* and S are what is predicted."""
+"""Losses as pure functions, one value an image. B images of H x W pixels, N classes; x* and S are predictions."""
 
 from __future__ import annotations
 

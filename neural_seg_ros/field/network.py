@@ -117,7 +117,7 @@ class FieldNetwork(nn.Module):
         self.heads = nn.ModuleDict({name: head(self.feature_channels, out) for name, out in heads.items()})
 
     def features(self, code: Tensor) -> Tensor:
-        """Return (B, code channels, H, W) to (B, feature_channels, H, W): what the heads see."""
+        """Compute the features (B, feature_channels, H, W) that the heads get, of (B, code channels, H, W)."""
         x = functional.interpolate(decoded(self, code), size=code.shape[-2:], mode="nearest")
         return joined(x, code) if self.skips else x
 

@@ -80,7 +80,7 @@ def camera_rays(info: Any, size: tuple[int, int], rectified: bool) -> Rays:
     """
     check_calibration(info, size, rectified)
     height, width = size
-    # Pixels of the full sensor: a binned pixel stands for the first of its pixels, as in ros/segmenter/projection.py.
+    # Pixels of the full sensor: a binned pixel is at the first of its pixels, as in ros/segmenter/projection.py.
     u = np.arange(width) * max(1, info.binning_x) + float(info.roi.x_offset)
     v = np.arange(height) * max(1, info.binning_y) + float(info.roi.y_offset)
     matrix = np.asarray(info.p, np.float64).reshape(3, 4)[:, :3] if rectified else np.asarray(info.k).reshape(3, 3)

@@ -60,7 +60,7 @@ class Inbox:
         self.pinned_frame: IncomingFrame | None = None
 
     def put_frame(self, frame: IncomingFrame) -> bool | None:
-        """Make this the newest frame. Returns True if it replaced one that nobody took; None while disabled."""
+        """Make this the newest frame. Returns True if it replaced an untaken one; None while disabled."""
         with self._wake:
             if not self._enabled:
                 return None

@@ -122,7 +122,7 @@ class NewestFrameWorker(Worker):
     def _holds_frame(self) -> bool:
         """Return whether the current frame must be answered before the next one is taken."""
         if self._config.answers_at_once:
-            # A failed fit must not hold up the camera.
+            # A failed fit must not block the camera.
             return not self._fit_paused and (bool(self._unanswered_arrivals) or self._better_pending)
         return min(self._hold_steps, self._steps_due()) > 0
 

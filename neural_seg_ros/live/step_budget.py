@@ -18,7 +18,7 @@ class StepBudget:
     """A measure of the time of steps and answers, which gives the fit the rest of an iteration.
 
     An iteration is the worker's work between two masks: commands, a frame, steps, an answer. The deadline is kept by
-    making fewer steps. After MAX_SKIPPED_ITERATIONS without a step one is made all the same, so that the fit goes on.
+    making fewer steps. After MAX_SKIPPED_ITERATIONS without a step one is made all the same, so that the fit continues.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -77,7 +77,7 @@ class Fitting:
     def configure(self, config: SessionConfig, frame: Image | None, number: int) -> Remade:
         """Change options; ``frame`` is the current one, with its running number.
 
-        What was learned stays, unless network, input or seed change. Nothing has changed when this raises.
+        The learned state stays, unless network, input or seed change. Nothing has changed when this raises.
         """
         old, engine = self._config, self._engine
         reseeded = (config.seed, config.label_bits) != (old.seed, old.label_bits)
@@ -99,7 +99,7 @@ class Fitting:
         return remade
 
     def forget_classes(self) -> None:
-        """Forget what was learned of the classes; the fit to the frame stays."""
+        """Drop the learned state of the classes; the fit to the frame stays."""
         self.tracker.forget()
         if self._engine is not None:
             self._engine.forget_classes()

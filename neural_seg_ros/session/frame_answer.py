@@ -96,7 +96,7 @@ class AnnotatedFrame:
         return draw(self.annotations, self.classes, self.channels, self.image, size, self.config)
 
     def hard_labels(self) -> tuple[NDArray[np.int32] | None, dict[int, NDArray[np.bool_]]]:
-        """Return what the annotations fix at full size.
+        """Return the labels that the annotations fix, at full size.
 
         First (H, W) int32 class ids, NOTHING where the user drew nothing, or None without annotations; then
         {class id: (H, W) bool} of the classes with bounding boxes on the frame: True where the class is ruled out.
@@ -130,7 +130,7 @@ class FrameAnswer:
         self._stale = False
 
     def cleared(self) -> FrameAnswer:
-        """Return a new answer to the same frame that knows no annotations; the region graph is kept."""
+        """Return a new answer to the same frame without annotations, which shares the region graph."""
         regions = None if self.regions is None else self.regions.cleared()
         return FrameAnswer(self.image, self.stamp, self.number, regions, self.fast)
 
@@ -161,7 +161,7 @@ class FrameAnswer:
         return not self._stale and self.fast and self._better_available(fast=False)
 
     def update(self, frame: AnnotatedFrame, tracked: Callable[[], Estimate | None]) -> None:
-        """Answer the annotations of the frame or, without any, take what the tracker says.
+        """Answer the annotations of the frame or, without any, take the tracker's estimate.
 
         tracked: returns the tracker's estimate of this frame; called only where no annotation answers
         """
@@ -173,7 +173,7 @@ class FrameAnswer:
         self.estimate = tracked() if estimate is None else estimate
 
     def field_targets(self, frame: AnnotatedFrame, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Return what the field is taught: channels (h, w) int64 and weights (h, w) float32.
+        """Return the field's class target: channels (h, w) int64 and weights (h, w) float32.
 
         User annotations weigh 1, the answer ANSWER_WEIGHT; size: (h, w) of the field.
         """

@@ -1,4 +1,4 @@
-"""The session as a scheduler drives it: steps in small portions, previews, and what is due."""
+"""The calls by which a scheduler drives a session: steps in small portions, previews, due steps."""
 
 from __future__ import annotations
 

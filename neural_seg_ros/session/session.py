@@ -69,8 +69,7 @@ class Session:
 
         The field continues from its state (thesis 2.5.2). Earlier annotations stay on their frames, and the tracker or
         the temporal consistency loss carries their classes on. Observing an annotated frame again (same stamp and
-        pixels)
-        restores its annotations. Raises ImageError.
+        pixels) restores its annotations. Raises ImageError.
         """
         image = check_image(image)
         if not is_number(stamp):
@@ -137,7 +136,7 @@ class Session:
     @property
     def scheduler(self) -> Scheduler:
         """The calls that spread ``fit`` and ``result`` over time, for a live camera."""
-        # Not kept: a reference to each other would keep the device's memory of a dropped session until a collection.
+        # Not cached: a reference cycle would keep the device's memory of a dropped session until a collection.
         return Scheduler(self)
 
     @property
@@ -168,12 +167,12 @@ class Session:
     # -- undo ----------------------------------------------------------------------------------------------------------
 
     def undo(self) -> bool:
-        """Undo the newest annotation and all that was learned from it. Returns False when there is none.
+        """Undo the newest annotation and everything learned from it. Returns False when there is none.
 
         Exact while ``config.undo_megabytes`` hold the snapshot from before the annotation; fit steps that are lost by
         it are due again. While other annotations remain on an earlier frame, the tracker keeps what it learned there.
-        Beyond that bound, and for annotations of a loaded session, what was learned stays and the fit goes on with the
-        annotations that remain.
+        Beyond that bound, and for annotations of a loaded session, the learned state stays and the fit continues with
+        the annotations that remain.
         """
         if not self._history.annotations:
             return False
@@ -253,7 +252,7 @@ class Session:
         return self._fitting.engine.losses() if self._fitting.begun else Losses(0, 0.0, 0.0, 0.0)
 
     def configure(self, config: SessionConfig) -> None:
-        """Change options. What was learned stays, unless network, input or seed change."""
+        """Change options. The learned state stays, unless network, input or seed change."""
         config = _checked(config)
         if config.label_bits != self.config.label_bits and self._history.annotations:
             raise ConfigError("label_bits: cannot change while there are annotations, accepted: after clear()")
@@ -329,7 +328,7 @@ class Session:
         return self._steps(self._fitting.due, _ALL)
 
     def _fit(self, field_steps: int, tracker_steps: int) -> None:
-        """Make steps of the field, and up to so many of the tracker."""
+        """Make ``field_steps`` steps of the field, and up to ``tracker_steps`` of the tracker."""
         for _ in self._steps(field_steps, tracker_steps):
             pass
 
@@ -369,7 +368,7 @@ class Session:
         return RegionAnswer(image) if self.config.answers_at_once else None
 
     def _remember_prior(self) -> None:
-        """Remember what is known of the current frame before its first annotation, where others are annotated."""
+        """Remember the estimate of the current frame before its first annotation, if other frames are annotated."""
         answer = self._current()
         others = any(each.frame_number != answer.number for each in self._history.annotations)
         answer.prior = self._fitting.estimate() if others else None

@@ -12,7 +12,7 @@ from torch import Tensor
 from neural_seg_ros.tracking.training_samples import TrainingFrame
 from neural_seg_ros.tracking.windows import Window
 
-# The first annotated frame and the newest ones, so many in all.
+# Greatest number of frames: the first annotated one and the newest ones.
 ANNOTATED = 6
 
 

@@ -58,7 +58,7 @@ class TrackNetwork(nn.Module):
 
 # Weight of the Dice loss beside the cross entropy.
 DICE = 0.5
-# A class that comes later starts improbable.
+# Initial logit of a class that is added later.
 UNSEEN_LOGIT = -4.0
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 

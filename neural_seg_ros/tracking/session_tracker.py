@@ -16,7 +16,7 @@ from neural_seg_ros.config import TrackConfig
 from neural_seg_ros.images.arrays import field_shape, resize_image
 from neural_seg_ros.tracking.tracker import Tracker
 
-# Dense optical flow needs so many pixels on either side.
+# Least side for dense optical flow.
 LEAST_SIDE = 32
 
 
@@ -37,7 +37,7 @@ class SessionTracker:
         self._training = Lock()
 
     def configure(self, config: TrackConfig) -> bool:
-        """Take new options. Returns False, with nothing changed, when what was learned cannot be kept with them."""
+        """Take new options. Returns False, with nothing changed, when they are incompatible with the learned state."""
         with self._training:
             if self._tracker is not None and not self._tracker.configure(config):
                 return False
@@ -90,7 +90,7 @@ class SessionTracker:
 
     @property
     def steps_due(self) -> int:
-        """Steps of the tracker's network that what it learned last asks for."""
+        """The number of steps of the tracker's network that are due."""
         return 0 if self._tracker is None else self._tracker.steps_due
 
     @property

@@ -180,12 +180,12 @@ class Tracker:
 
     @property
     def steps_due(self) -> int:
-        """Steps for what is new: of the fit to annotated frames first, then those of the frame observed last."""
+        """The number of due steps: of the fit to annotated frames first, then of the last observed frame."""
         return self._fit_left + self._frame_left
 
     @property
     def ready(self) -> bool:
-        """True if the network takes part; until then answers come from motion and colors alone."""
+        """True if the network takes part; until then estimates come from motion and colors alone."""
         return self._steps >= self._ready_at
 
     @property
@@ -252,7 +252,7 @@ class Tracker:
             self._fit_left = max(self._fit_left, self.config.correction_steps)
 
     def _next_step(self) -> tuple[float, float] | None:
-        """(rate, what the mean of the weights keeps) of a step that is due, from now on no longer; None without one."""
+        """Take the next due step off the queue: (learning rate, decay of the weights' mean), None without one."""
         with self._counting:
             left = self._fit_left
             self._fit_left = max(0, left - 1)
@@ -279,7 +279,7 @@ class Tracker:
                 self._memory.doubt(channel, color[channel] == 0, number)
 
     def _windows_in_sight(self, answer: NDArray[np.float32], flow: NDArray[np.float32]) -> dict[int, Window]:
-        """Return the windows around what is in sight; those of what is not move along."""
+        """Return the windows around the visible objects; those of lost objects move with the scene."""
         lost = self.lost
         labels, _ = likeliest(answer)
         in_sight = [channel for channel in self._windows if channel not in lost]

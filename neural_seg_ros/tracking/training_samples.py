@@ -121,7 +121,7 @@ def degraded(
 ) -> NDArray[np.float32]:
     """Degrade an answer (count, SIDE, SIDE) like one carried from the frame before: shifted, bent, incomplete.
 
-    What it takes from or leaves to the other classes is ``background_channel``'s.
+    Pixels that it covers or uncovers become ``background_channel``.
     """
     bend = rng.normal(0, TUNING.prior_bend_sigma * SIDE, (2, 5, 5)).astype(np.float32)
     bent_x, bent_y = (cv2.resize(each, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for each in bend)

@@ -40,7 +40,7 @@ TUNING = VisibilityTuning()
 
 
 class Presence:
-    """For every channel: confidence in [0, 1], what is usual of it and of the area in pixels, searches while lost.
+    """For every channel: confidence in [0, 1], typical confidence and area in pixels, and searches while lost.
 
     The confidence is how sure the answer is of a class where it is, times how like its colors that is, less where it
     is smaller than usual; 0 where lost.

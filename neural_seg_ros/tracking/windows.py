@@ -132,7 +132,7 @@ def view(
 
 
 def paste(base: NDArray[np.float32], seen: NDArray[np.float32], window: Window) -> None:
-    """Blend what was seen in a window, (C, SIDE, SIDE), into ``base`` (C, h, w) at its place, in it."""
+    """Blend the probabilities of a window, (C, SIDE, SIDE), into ``base`` (C, h, w) in place."""
     height, width = base.shape[1:]
     half = window.side / 2
     columns = slice(max(0, int(window.x - half)), min(width, int(window.x + half) + 2))

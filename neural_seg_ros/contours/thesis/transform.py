@@ -86,7 +86,7 @@ def normals(strength: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def suppressed(strength: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the ridges of a map (H, W) float32 >= 0: what is highest among its neighbors across; 0 elsewhere."""
+    """Return the ridges of a map (H, W) float32 >= 0: maxima across the direction of the contour; 0 elsewhere."""
     angle = normals(strength)
     height, width = strength.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)

@@ -1,6 +1,6 @@
-"""Classical peers: each gets what is drawn in the form that serves it best.
+"""Classical peers: each gets the annotations in the form that serves it best.
 
-While there is one class only, the border of the image stands for the rest (class 0).
+While there is one class only, the border of the image is taken as the rest (class 0).
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class RandomWalker:
 
 
 class NearestClick:
-    """The class of the nearest click or stroke: what the positions alone are worth."""
+    """The class of the nearest click or stroke, as a baseline that uses positions alone."""
 
     def start(self, image: NDArray[np.uint8]) -> None:
         self._image = image

@@ -1,4 +1,4 @@
-"""The robot user and a labeler play on one sample: what is measured after every click."""
+"""One game of the robot user and a labeler on one sample, measured after every click."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ ROBOTS = ("centre", "random")
 class Game:
     """The rules of a game: first annotations, robot, measures; functions at module level, so that it pickles.
 
-    start       what the user begins with: a name
-    first       what is drawn before the robot clicks, at once; nothing: its first click begins
+    start       name of the first annotations
+    first       annotations before the robot's first click; may be empty
     following   the robot's next click from labels, truth, the clicks so far and, of a random robot, a generator
     measure     figures of labels by name, the figure of merit first
     marks       the numbers of robot clicks that are shown
@@ -105,7 +105,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Run:
-    """One game, measured after every move: what is drawn first, if anything, and every click of the robot.
+    """One game, measured after its first annotations, if any, and after every click of the robot.
 
     before         robot clicks before the first measure: 0 when something is drawn first, else 1
     start_seconds  to prepare for the image
@@ -129,11 +129,11 @@ class Run:
         return next(iter(self.figures.values()))
 
     def merit(self, clicks: int) -> float:
-        """Return the figure of merit after so many robot clicks; a run that ended early keeps its last."""
+        """Return the figure of merit after ``clicks`` robot clicks; a run that ended early keeps its last."""
         return self.merits[min(clicks - self.before, len(self.merits) - 1)]
 
     def answer(self, clicks: int) -> Answer:
-        """Return the answer after so many robot clicks, a mark or the most; the last of a run that ended early."""
+        """Return the answer after ``clicks`` robot clicks, a mark or the most; the last of a run that ended early."""
         return self.answers[max(number for number in self.answers if number <= clicks)]
 
 

@@ -28,7 +28,7 @@ METHODS: Mapping[str, Callable[[], Detector]] = {
 def choose(peers: str, methods: str) -> tuple[Contestant[Detector], ...]:
     """Choose detectors from comma-separated names; each of ``peers`` and ``methods`` may be ``all`` or ``none``.
 
-    Peers come first. Raises ConfigError for an unknown name or when nobody is left.
+    Peers come first. Raises ConfigError for an unknown name or when no detector is left.
     """
     chosen: list[Contestant[Detector]] = []
     for option, text, accepted in (("--peers", peers, PEERS), ("--methods", methods, METHODS)):

@@ -19,11 +19,11 @@ from neural_seg_ros.live.live_session import LiveSession
 from neural_seg_ros.session import Session
 
 RATE = 30.0
-# The camera sways by this share of the frame's width, once in so many seconds: every frame is a new one.
+# The camera sways by this share of the frame's width, with this period in seconds: every frame is a new one.
 SWAY, PERIOD = 0.1, 2.0
 # A user looks at the mask, in seconds, before the next click.
 LOOK = 1.5
-# How long nobody clicks at the end, in seconds: what a camera's masks come at while the fit goes on. Then as long with
+# Seconds without clicks at the end, for the mask rate while the fit continues. Then as long again with
 # contours beside them, as often as there is time.
 FOLLOWING = 10.0
 CONTOUR_RATE = 60.0
@@ -36,7 +36,7 @@ class LiveLatency:
 
     click_p50, click_p95  seconds from a click to the first mask that answers it
     masks_per_second      between the clicks and what they bring
-    masks_following       a second, while nobody clicks and the fit goes on
+    masks_following       a second, without clicks, while the fit continues
     steps_following       of the fit a second, meanwhile
     contours_beside       contours and segments a second (``fast``, at the live size) while somebody wants them as well
     masks_beside          masks a second, meanwhile

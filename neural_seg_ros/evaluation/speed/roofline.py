@@ -41,7 +41,7 @@ class Peaks:
 class Roofline:
     """The least time of a step, of the network as it is written, beside the measured one.
 
-    numbers       what it is computed in: float32 or bfloat16
+    numbers       dtype of the computation: float32 or bfloat16
     gflop         10^9 operations a step
     megabytes     10^6 bytes a step that convolutions read or write, as if none stayed in a cache
     tflops, gb_s  peaks of the device: 10^12 operations and 10^9 bytes a second

@@ -129,7 +129,7 @@ def measure_step_speed(
         CHANNELS_LAST: partial(_start_engine, dataclasses.replace(config, precision="fp32"), scene, device),
         ENGINE: partial(_start_engine, config, scene, device),
     }
-    # Libraries that load at their first use are not what the first of the engines waits for.
+    # Libraries load at their first use; without this the first engine would wait for them.
     least = FieldConfig(size=16, width=8, levels=2)
     _start_eager(least, make_scene(picture, least.size), device).step(1)
     engines = _side_by_side(starts, device, steps)
@@ -143,7 +143,7 @@ def measure_step_speed(
 
 
 def make_scene(picture: NDArray[np.uint8], side: int, annotated: int = 1, class_count: int = 2) -> Scene:
-    """Cut the middle square of ``picture`` at ``side`` x ``side``, with so many random pixels annotated, or all."""
+    """Cut the middle square of ``picture`` at ``side`` x ``side``, with ``annotated`` random annotated pixels, or all."""
     height, width = picture.shape[:2]
     square = min(height, width)
     top, left = (height - square) // 2, (width - square) // 2
@@ -184,7 +184,7 @@ def _eager_step(config: FieldConfig, scene: Scene, device: torch.device) -> Step
         labels=labels,
         annotated=weights > 0,
         mask=consistency_mask(weights, config.consistency, out=torch.empty_like(weights)),
-        # A class head that has learned nothing says class 0.
+        # An untrained class head predicts class 0.
         target=torch.where(weights > 0, labels, 0),
         inactive_class_bias=closed,
         total=torch.zeros(1, device=device),

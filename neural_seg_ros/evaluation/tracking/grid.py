@@ -28,13 +28,13 @@ from neural_seg_ros.regions.pixel_features import lab_of
 LONGER_SIDE = 427
 # Sides of a cell of the grid: pixels across and down, then L, a and b of CIE Lab.
 CELL = np.array([24, 24, 9, 6, 6], np.float64)
-# What the grid knows fades by this with every frame; vertices that weigh less than LEAST pixels are dropped.
+# The grid decays by this factor with every frame; vertices that weigh less than LEAST pixels are dropped.
 FADING, LEAST = 0.9, 0.02
 # Colors are counted in BINS of L, a and b each, L in [0, 100], a and b in [-60, 60], smoothed by SPREAD bins.
 BINS, SPREAD = 20, 0.8
 MOST_LOG_ODDS = {"grid": 4.0, "warp": 4.0, "colour": 3.0}
 CUT_WEIGHT, CUT_FLOOR = 2.0, 0.1
-# A coordinate takes so many different values at most; the offset keeps neighbors of the first cell above 0.
+# The greatest number of values of a coordinate; the offset keeps neighbors of the first cell above 0.
 _RANGE, _OFFSET = 512, 64
 
 Lab = NDArray[np.float32]  # (H, W, 3)

@@ -16,9 +16,9 @@ from neural_seg_ros.metrics import IGNORE
 
 # Frames in which the occluder moves by its own width, as the objects see it.
 SLIDE = 4
-# Its sides in those of the objects' largest box while they are hidden.
+# Sides of the occluder, in sides of the objects' largest box while they are hidden.
 MARGIN = 1.1
-# In so many frames, from the first on which nothing is hidden any more, an object must be found again.
+# Frames within which an object must be found again, from the first on which nothing is hidden.
 SEARCH = 10
 
 

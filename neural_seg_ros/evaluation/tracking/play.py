@@ -1,4 +1,4 @@
-"""A tracker on one sequence: what is drawn on its first frame, then what is measured on every frame."""
+"""A tracker on one sequence: annotations on its first frame, then measurements on every frame."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from neural_seg_ros.metrics import SUCCESS, Values, contour_accuracy, iou, judge
 STARTS = ("mask", "clicks")
 CLICKS_AN_OBJECT = 3
 PICTURE_SIDE = 320
-# Pictures are kept of so many frames evenly over the sequence, and of so many of the worst.
+# Numbers of frames with pictures: evenly over the sequence, and the worst ones.
 SHOWN = 6
 
 
@@ -47,7 +47,7 @@ class Task:
 class Plan:
     """Every contestant on every sequence.
 
-    start        what is drawn on the first frame: its true ``mask``, or robot ``clicks``
+    start        annotations of the first frame: its true ``mask``, or robot ``clicks``
     longer_side  images and truths are shrunk to it for everybody, 0: as they are
     occlude      frames on which a synthetic occluder hides all objects, 0: none
     """

@@ -44,5 +44,5 @@ class Motion:
         return backward_flow(self._before, self._after)
 
     def warped(self, shares: Shares) -> Shares:
-        """Warp shares of ``before`` to ``after``; 0 where they come from beyond the frame."""
+        """Warp shares of ``before`` to ``after``; 0 where they would come from outside the frame."""
         return warped(shares, self.back, cv2.BORDER_CONSTANT)

@@ -19,7 +19,7 @@ from neural_seg_ros.session import Session
 
 
 class Tracker(Labeler, Protocol):
-    """A labeler of the first frame that goes on; used for one sequence after another.
+    """A labeler of the first frame that also labels later frames; used for one sequence after another.
 
     ``label`` gives the first frame's labels: a peer is given one dense ``Mask`` alone.
     """
@@ -36,7 +36,7 @@ def mask_among(annotations: Sequence[Annotation]) -> Labels:
 
 
 class FromClicks:
-    """A peer that knows no clicks: it carries the mask that a labeler makes of them."""
+    """A peer that cannot read clicks: it carries the mask that a labeler makes of them."""
 
     def __init__(self, peer: Callable[[], Tracker], labeler: Callable[[], Labeler]) -> None:
         self._peer = peer()

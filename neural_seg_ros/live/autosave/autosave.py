@@ -1,7 +1,7 @@
 """The writer of an autosave folder: every change of a session's annotations on disk at once.
 
 A command is logged twice: when it arrives, as the worker may be busy for longer than the time that a kill may cost, and
-when it is done, with the annotations after it. Both are written by a thread that nobody waits for; they survive a kill
+when it is done, with the annotations after it. Both are written by a background thread; they survive a kill
 of the process. A second thread syncs them to disk as fast as the disk allows, so that they survive a power cut too.
 """
 

@@ -69,7 +69,7 @@ class MaskWriter:
         self.copy(MaskPair(frame.place.timestamp, mask, confidence))
 
     def copy(self, pair: MaskPair) -> None:
-        """Append what was read from another bag of masks."""
+        """Append the messages of another bag of masks."""
         self._writer.write(self._mask, pair.timestamp, pair.mask)
         self._writer.write(self._confidence, pair.timestamp, pair.confidence)
 

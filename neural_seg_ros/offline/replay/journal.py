@@ -146,5 +146,5 @@ class Chunk:
         self._stack.close()
 
     def abandon(self, error: BaseException) -> None:
-        """Remove what was written, after an error."""
+        """Remove the written part, after an error."""
         self._stack.__exit__(type(error), error, error.__traceback__)

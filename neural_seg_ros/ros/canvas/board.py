@@ -16,7 +16,7 @@ from neural_seg_ros.errors import AnnotationError
 from neural_seg_ros.ros.canvas.geometry import Plane
 from neural_seg_ros.ros.canvas.gestures import BACKGROUND, Dropped, Event, Gesture, Gestures, Pen, Pointer, Tool
 
-# A stroke that begins so near to the end of the one before goes on with it, in parts of the frame's longer side.
+# A stroke that begins within this distance of the last one's end continues it, as a share of the frame's longer side.
 _JOIN = 0.02
 _LEAST_JOIN = 4.0
 
@@ -60,7 +60,7 @@ class Board:
     tool, class_id  what is drawn, and of which class (from 1)
     negative        draw background (class 0) in its place
     frozen          the frame stays; else the canvas follows the camera
-    resting         it does not follow it, as nobody has touched it for long
+    resting         the live picture is paused, because the user has not touched the canvas for long
     suggest         where to click next is shown
     """
 

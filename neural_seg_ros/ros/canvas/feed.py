@@ -22,7 +22,7 @@ from neural_seg_ros.ros.toolkit.conversion import to_rgb
 from neural_seg_ros.ros.toolkit.endpoints import Endpoints
 from neural_seg_ros.ros.toolkit.interface import Topic
 
-# A camera that goes on for so long without an overlay is shown by itself: the segmenter is off, or has nothing to say.
+# After this time without an overlay the camera's own picture is shown: the segmenter is off, or publishes none.
 _OVERLAY_SECONDS = 1.0
 
 

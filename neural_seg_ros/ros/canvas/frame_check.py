@@ -43,7 +43,7 @@ class FrameCheck:
         self._until = now + self._patience
 
     def alive(self) -> None:
-        """Return the segmenter gives a sign of life: it has what was sent so far."""
+        """Note a sign of life of the segmenter: it has received all that was sent so far."""
         self._unconfirmed.clear()
 
     def forget(self) -> bool:

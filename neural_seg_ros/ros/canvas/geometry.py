@@ -62,7 +62,7 @@ class Plane:
             return None
         height, width = self.size
         across, down = (x / self.width + 0.5) * width - 0.5, (0.5 - y / self.height) * height - 0.5
-        # What the way through meters adds must not decide which side of a pixel's border a click is on.
+        # Rounding in meters must not decide on which side of a pixel's border a click lies.
         return round(float(across), _DECIMALS), round(float(down), _DECIMALS)
 
     def point(self, pixel: Point) -> Vector:

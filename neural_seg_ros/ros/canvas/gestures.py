@@ -57,7 +57,7 @@ class Pen:
 PATIENCE = 60.0
 MAX_CLIENTS = 16
 MAX_POINTS = 5_000
-# Points of one gesture are at least so many pixels apart.
+# Least distance of two points of one gesture.
 _STEP = 0.5
 
 
@@ -73,7 +73,7 @@ class Event(enum.Enum):
 class Pointer:
     """One event.
 
-    client  who it came from
+    client  name of the RViz client
     pixel   (x, y) in pixels under the mouse, maybe outside of the frame; None where there is no point of the canvas
     time    seconds on any clock that does not go back
     """
@@ -132,7 +132,7 @@ class Gestures:
         return Gesture(tuple(gesture_open.points), gesture_open.pen)
 
     def clear(self) -> None:
-        """Drop what is open."""
+        """Drop the open gesture."""
         self._open.clear()
 
     def _press(self, pointer: Pointer, plane: Plane, pen: Pen) -> Dropped | None:

@@ -1,4 +1,4 @@
-"""The canvas's context menu: what it shows, and what its entries do to a board; and the board's settings in words.
+"""The canvas's context menu: its entries, their effect on a board, and the board's settings in words.
 
 An entry keeps its id whatever else the menu has: RViz may answer from a menu that has been replaced meanwhile.
 """
@@ -43,7 +43,7 @@ def entries(board: Board, class_names: Mapping[int, str]) -> tuple[Entry, ...]:
 
 
 def choose(entry_id: int, board: Board) -> list[Action]:
-    """Do to the board what an entry says; gives what is left to do."""
+    """Apply a menu entry to the board, and return the requests that remain for the node."""
     if entry_id in _COMMANDS:
         return board.command(_COMMANDS[entry_id][0])
     if entry_id in _TOOL_IDS:

@@ -83,7 +83,7 @@ class Canvas(Node):
         image = topics.image(config.image_transport)
         self._feed = Feed(endpoints, topics, image, self._on_overlay, self._on_change, self._on_sign)
         endpoints.subscription(topics.clicked_point, self._on_clicked_point)
-        # The server of the package lets through what it raises.
+        # The server of the package does not catch exceptions of callbacks.
         self._server = marker_server(self, endpoints, log.guard(FEEDBACK.name, self._on_feedback))
         # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
         self.create_timer(_TICK, log.guard("tick", self._tick), clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -96,7 +96,7 @@ class Canvas(Node):
             self._server.destroy()
         super().destroy_node()
 
-    # -- what comes in -------------------------------------------------------------------------------------------------
+    # -- inputs --------------------------------------------------------------------------------------------------------
 
     def _on_feedback(self, message: InteractiveMarkerFeedback) -> None:
         if message.marker_name != MARKER_NAME:
@@ -128,7 +128,7 @@ class Canvas(Node):
             self._do(self._board.click(pixel))
 
     def _on_overlay(self) -> None:
-        # Live, what is new is shown with the next frame.
+        # While live, changes are shown with the next frame.
         if self._frame is None or not self._board.frozen:
             return
         answered = self._feed.answer(self._frame)
@@ -150,7 +150,7 @@ class Canvas(Node):
     def _pixel(self, point: Vector) -> tuple[float, float] | None:
         return None if self._frame is None else self._frame.plane.pixel(point)
 
-    # -- what is done --------------------------------------------------------------------------------------------------
+    # -- commands ------------------------------------------------------------------------------------------------------
 
     def _do(self, actions: Sequence[Action]) -> None:
         for action in actions:
@@ -214,7 +214,7 @@ class Canvas(Node):
         self._said, self._dirty = text, True
         self._log.warning(("said", text.partition(":")[0]), text)
 
-    # -- what is shown -------------------------------------------------------------------------------------------------
+    # -- display -------------------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -246,7 +246,7 @@ class Canvas(Node):
 
     def _lives(self, now: float) -> bool:
         """Return whether a segmenter is alive: the services of a killed one stay for a while, its status does not."""
-        # Who records the annotations subscribes to them too, but only a segmenter has its services.
+        # A recorder subscribes to the annotations too, but only a segmenter has its services.
         return bool(self._commands[Command.UNDO].service_is_ready()) and not self._feed.pulse.silent(now)
 
     def _follow(self, now: float) -> None:

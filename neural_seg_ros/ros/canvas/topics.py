@@ -25,7 +25,7 @@ class CanvasTopics:
         self.status = of_segmenter(interface.STATUS, "whether it lives, and is the one that has the frozen frame")
         self.annotation = of_segmenter(
             interface.MARKER,
-            "what is drawn, with the frame's own header; REMOVE where the frame is to be answered again",
+            "the drawn annotation, with the frame's own header; REMOVE where the frame is to be answered again",
         )
         offers = {service.name: service for service in interface.SEGMENTER.services}
         self.commands: dict[Command, Service] = {

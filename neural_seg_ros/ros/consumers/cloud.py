@@ -46,7 +46,7 @@ def organized(
 
 
 def dense(points: NDArray[Any]) -> NDArray[Any]:
-    """Return (N,) those of organized points (H, W) that are points, row by row."""
+    """Return the valid points (N,) of organized points (H, W), row by row."""
     # As opaque bytes they are copied as a whole, not field by field.
     whole = points.view(f"V{POINT.itemsize}")
     return np.asarray(whole[~np.isnan(points["z"])].view(POINT))

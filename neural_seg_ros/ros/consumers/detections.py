@@ -42,7 +42,7 @@ try:
 except ImportError:
     Detection2DArray = None
 
-# Each class has a topic of its own, and what names them comes from outside.
+# Each class has its own topic, and the names come from outside.
 _MOST_TOPICS = 100
 _UNLABELLED = 65535
 

@@ -50,7 +50,7 @@ class BufferConfig:
 class ImageTopic:
     """An image that belongs to a match.
 
-    name       in what is said of it, and the key of its message
+    name       in log lines, and the key of its message
     topic      of the node's interface
     encodings  those accepted
     once       whether a message serves one match alone (what the segmenter publishes), or all of its stamp (the
@@ -106,7 +106,7 @@ class MatchedImages:
         self._matcher.seconds, self._matcher.capacity = config.seconds, config.megabytes << 20
 
     def listen(self, wanted: bool) -> None:
-        """Subscribe, or unsubscribe and drop what waits: a segmenter that nobody listens to has less to do."""
+        """Subscribe, or unsubscribe and drop waiting messages: a segmenter without subscribers has less to do."""
         if wanted and not self._subscriptions:
             self._subscriptions = [
                 self._endpoints.subscription(image.topic, partial(self._on_image, image)) for image in self._images

@@ -15,7 +15,7 @@ _GRACE = 0.25
 
 @dataclass(frozen=True)
 class Unmatched:
-    """A stamp that was given up: topics that had a message, and those that had none."""
+    """A stamp that expired unmatched: topics that had a message, and topics that had none."""
 
     stamp: int
     came: tuple[str, ...]
@@ -84,7 +84,7 @@ class StampMatcher:
         return match
 
     def give_up(self, now: float) -> list[Unmatched]:
-        """Drop what is too old or too much; the stamps of unmatched ``once`` messages among it."""
+        """Drop messages that are too old or too many; return the stamps of unmatched ``once`` messages among them."""
         given_up = []
         while self._waiting:
             stamp, entry = next(iter(self._waiting.items()))

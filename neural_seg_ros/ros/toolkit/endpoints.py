@@ -20,7 +20,7 @@ from neural_seg_ros.ros.toolkit.qos_parameters import PUBLISHER, SUBSCRIPTION
 from neural_seg_ros.ros.toolkit.throttled_log import ThrottledLog
 
 _CHECK_SECONDS = 1.0
-# One check in so many compares all endpoints: some middleware reports no wrong types, or no mismatches at all.
+# Checks per comparison of all endpoints: some middleware reports no wrong types, or no mismatches at all.
 _CHECKS_PER_FULL_CHECK = 10
 # Checks after which a report of the middleware is dropped if the graph shows no mismatch.
 _SUSPECT_CHECKS = 10
