@@ -143,7 +143,7 @@ def measure_step_speed(
 
 
 def make_scene(picture: NDArray[np.uint8], side: int, annotated: int = 1, class_count: int = 2) -> Scene:
-    """Cut the middle square of ``picture`` at ``side`` x ``side``, with ``annotated`` random annotated pixels, or all."""
+    """Cut the middle square of ``picture`` at ``side`` x ``side``, with ``annotated`` random annotations, or all."""
     height, width = picture.shape[:2]
     square = min(height, width)
     top, left = (height - square) // 2, (width - square) // 2

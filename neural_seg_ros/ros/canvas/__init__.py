@@ -1,6 +1,6 @@
 """The labeling canvas: a frozen frame that is drawn on with the mouse. The node is ``ros/canvas.py``."""
 
-from neural_seg_ros.ros.canvas.board import Action, Board, Command, Draw, Freeze, Say
+from neural_seg_ros.ros.canvas.board import Action, Board, Command, Draw, Freeze, Notify
 from neural_seg_ros.ros.canvas.frame_check import FrameCheck, Liveness
 from neural_seg_ros.ros.canvas.geometry import Plane, Triangles, cells, texture, triangles, with_suggestion
 from neural_seg_ros.ros.canvas.gestures import Dropped, Event, Gesture, Gestures, Pen, Pointer, Tool
@@ -19,10 +19,10 @@ __all__ = [
     "Gesture",
     "Gestures",
     "Liveness",
+    "Notify",
     "Pen",
     "Plane",
     "Pointer",
-    "Say",
     "Tool",
     "Triangles",
     "caption",

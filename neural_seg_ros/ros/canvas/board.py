@@ -1,8 +1,8 @@
 """The settings of the canvas, and the requests that gestures and menu entries make. No ROS, no clock.
 
-Live, the canvas follows the camera. The first press freezes the frame that was pressed on, as does the menu; the menu
-lets it go on. A frame on the canvas has a number, and whatever refers to another one is stale and counts for nothing.
-Left alone for long the canvas rests on its frame, which is old then: the next touch only has it follow again.
+While live, the canvas follows the camera. The first press freezes the frame under the mouse; the menu freezes and
+unfreezes too. Every frame on the canvas has a number, and an event with another number is stale and ignored. A canvas
+that is left alone for long rests on its frame; the next touch only makes it follow the camera again.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from neural_seg_ros.ros.canvas.geometry import Plane
 from neural_seg_ros.ros.canvas.gestures import BACKGROUND, Dropped, Event, Gesture, Gestures, Pen, Pointer, Tool
 
 # A stroke that begins within this distance of the last one's end continues it, as a share of the frame's longer side.
-_JOIN = 0.02
-_LEAST_JOIN = 4.0
+_JOIN_SHARE = 0.02
+_MIN_JOIN_PX = 4.0
 
 
 class Command(enum.Enum):
@@ -33,7 +33,7 @@ class Command(enum.Enum):
 
 @dataclass(frozen=True)
 class Draw:
-    """Put ``annotation`` on the frozen frame, in place of what ``key`` drew before."""
+    """The request to put ``annotation`` on the frozen frame; it replaces the annotation with the same ``key``."""
 
     key: int
     annotation: Annotation
@@ -41,27 +41,27 @@ class Draw:
 
 @dataclass(frozen=True)
 class Freeze:
-    """The frame on the canvas stays, and the segmenter is to answer it."""
+    """The request to freeze the frame on the canvas and to have the segmenter answer it."""
 
 
 @dataclass(frozen=True)
-class Say:
-    """Tell the user why nothing was done."""
+class Notify:
+    """A text for the user, such as why a request was ignored."""
 
     text: str
 
 
-Action = Draw | Freeze | Command | Say
+Action = Draw | Freeze | Command | Notify
 
 
 class Board:
     """The settings of the canvas, and the gestures on the frame that it shows.
 
-    tool, class_id  what is drawn, and of which class (from 1)
-    negative        draw background (class 0) in its place
-    frozen          the frame stays; else the canvas follows the camera
+    tool, class_id  shape and class (from 1) of the next drawing
+    negative        draw background (class 0) instead of ``class_id``
+    frozen          the canvas holds its frame; else it follows the camera
     resting         the live picture is paused, because the user has not touched the canvas for long
-    suggest         where to click next is shown
+    suggest         show the suggested next click
     """
 
     def __init__(self, stroke_width: float = 3.0) -> None:
@@ -76,7 +76,7 @@ class Board:
         self._plane: Plane | None = None
         self._frame = 0
         self._keys = 0
-        # The newest stroke, with its key: the next one may go on with it.
+        # The newest stroke, with its key; the next one may continue it.
         self._stroke: tuple[int, Stroke] | None = None
 
     @property
@@ -98,11 +98,11 @@ class Board:
         return self._frame
 
     def choose(self, tool: Tool) -> None:
-        """Draw with another tool."""
+        """Select another tool."""
         self.tool, self._stroke = tool, None
 
     def paint(self, class_id: int) -> None:
-        """Draw another class; 0 only switches to background."""
+        """Select another class; 0 only switches to background."""
         self._stroke = None
         self.negative = class_id == BACKGROUND
         if not self.negative:
@@ -111,24 +111,24 @@ class Board:
     def freeze(self) -> list[Action]:
         """Hold the frame on the canvas."""
         if self._plane is None:
-            return [Say("no frame has arrived yet: there is nothing to freeze")]
+            return [Notify("no frame has arrived yet: there is nothing to freeze")]
         if self.resting:
             return self._wake()
         self.frozen = True
         return [Freeze()]
 
-    def go_on(self) -> None:
+    def follow_camera(self) -> None:
         """Follow the camera again."""
         self.frozen = self.resting = False
         self._stroke = None
         self._gestures.clear()
 
     def rest(self) -> None:
-        """Stay on the frame until a user touches the canvas; not while it is frozen."""
+        """Pause on the frame until a user touches the canvas, unless it is frozen."""
         self.resting = not self.frozen
 
     def command(self, command: Command) -> list[Action]:
-        """Ask the segmenter for something; after it the next stroke begins anew."""
+        """Return the request for a command; the next stroke does not continue the last one."""
         self._stroke = None
         return [command]
 
@@ -136,43 +136,43 @@ class Board:
         """Return the requests of a mouse event on a frame."""
         plane = self._plane
         if plane is None or frame != self._frame:
-            # A move says nothing that the press before it did not say.
+            # A stale press was reported; its moves need no report.
             stale = f"stale: drawn on frame {frame} of the canvas, which shows frame {self._frame}; nothing is drawn"
-            return [] if pointer.event is Event.MOVE else [Say(stale)]
+            return [] if pointer.event is Event.MOVE else [Notify(stale)]
         if self.resting:
             return self._wake() if pointer.event is Event.PRESS else []
-        came = self._gestures.feed(pointer, plane, self.pen)
+        gesture = self._gestures.feed(pointer, plane, self.pen)
         actions: list[Action] = []
-        if isinstance(came, Dropped):
-            actions.append(Say(came.reason))
-        elif came is not None:
-            actions.append(self._draw(came, plane))
+        if isinstance(gesture, Dropped):
+            actions.append(Notify(gesture.reason))
+        elif gesture is not None:
+            actions.append(self._draw(gesture, plane))
         pressed = pointer.event is Event.PRESS and pointer.pixel is not None and plane.inside(pointer.pixel)
         return self.freeze() + actions if pressed and not self.frozen else actions
 
     def click(self, pixel: Point) -> list[Action]:
-        """Click on the frame, with any tool selected; as RViz's Publish Point does."""
+        """Click on the frame whatever the selected tool, for RViz's Publish Point."""
         if self._plane is None or not self._plane.inside(pixel):
-            return [Say("clicked beside the picture: nothing is drawn")]
+            return [Notify("clicked beside the picture: nothing is drawn")]
         if self.resting:
             return self._wake()
         actions = [] if self.frozen else self.freeze()
         return [*actions, self._new(Click(*pixel, self.pen.class_id))]
 
     def _wake(self) -> list[Action]:
-        self.go_on()
-        return [Say("follows the camera again: this was only to wake it")]
+        self.follow_camera()
+        return [Notify("the canvas follows the camera again; this press drew nothing")]
 
-    def _draw(self, gesture: Gesture, plane: Plane) -> Draw | Say:
+    def _draw(self, gesture: Gesture, plane: Plane) -> Draw | Notify:
         try:
             drawn = gesture.pen.draw(gesture.points)
         except AnnotationError as error:
-            return Say(str(error))
+            return Notify(str(error))
         return self._continued(drawn, plane) if isinstance(drawn, Stroke) else self._new(drawn)
 
     def _continued(self, stroke: Stroke, plane: Plane) -> Draw:
-        """Return the stroke; where it begins at the end of the one before, both in one, under the key of that one."""
-        near = max(_LEAST_JOIN, _JOIN * max(plane.size))
+        """Return the request for a stroke, joined with the previous one if it begins at that one's end."""
+        near = max(_MIN_JOIN_PX, _JOIN_SHARE * max(plane.size))
         before = self._stroke
         if (
             before is not None

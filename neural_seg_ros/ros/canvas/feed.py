@@ -16,7 +16,7 @@ from neural_seg_ros.annotations.ros_messages import stamp_of
 from neural_seg_ros.images.files import RgbImage
 from neural_seg_ros.ros.canvas import Liveness, Plane
 from neural_seg_ros.ros.canvas.topics import CanvasTopics
-from neural_seg_ros.ros.consumers.selection import label_names
+from neural_seg_ros.ros.consumers.selection import read_label_names
 from neural_seg_ros.ros.segmenter.diagnostics import began_at
 from neural_seg_ros.ros.toolkit.conversion import to_rgb
 from neural_seg_ros.ros.toolkit.endpoints import Endpoints
@@ -33,12 +33,12 @@ class _Arrived:
 
 
 @dataclass(frozen=True, eq=False)
-class KeyFrame:
+class CanvasFrame:
     """A frame on the canvas.
 
-    shown    the message that shows it: the camera's image, or the segmenter's overlay on it
+    shown    the displayed message: the camera's image, or the segmenter's overlay on it
     picture  (H, W, 3) uint8 RGB of that message
-    plane    where it lies
+    plane    its rectangle in the scene
     """
 
     shown: Any
@@ -47,10 +47,10 @@ class KeyFrame:
 
     @property
     def header(self) -> Any:
-        """The camera's ``std_msgs/Header``, by which the segmenter knows the frame."""
+        """The camera's ``std_msgs/Header``, which identifies the frame for the segmenter."""
         return self.shown.header
 
-    def is_same(self, other: KeyFrame | None) -> bool:
+    def is_same(self, other: CanvasFrame | None) -> bool:
         """Return whether another picture shows the same frame of the camera."""
         return (
             other is not None
@@ -63,9 +63,9 @@ class KeyFrame:
 class Feed:
     """The subscriptions to the camera's images and to a segmenter's overlay, suggestions, labels and status.
 
-    on_overlay  called with every overlay
-    on_change   called when there is another suggestion, or other names
-    on_sign     called with every sign of life, and whether it is another session's than the last
+    on_overlay  called after every overlay
+    on_change   called after a new suggestion or new class names
+    on_status   called after every status message, with True if it is of another session than the last one
     """
 
     def __init__(
@@ -75,13 +75,13 @@ class Feed:
         image: Topic,
         on_overlay: Callable[[], None],
         on_change: Callable[[], None],
-        on_sign: Callable[[bool], None],
+        on_status: Callable[[bool], None],
     ) -> None:
-        self.pulse = Liveness()
+        self.liveness = Liveness()
         self.class_names: Mapping[int, str] = {}
-        self._told_overlay = on_overlay
-        self._told_change = on_change
-        self._told_sign = on_sign
+        self._on_overlay_callback = on_overlay
+        self._on_change_callback = on_change
+        self._on_status_callback = on_status
         self._image: _Arrived | None = None
         self._overlay: _Arrived | None = None
         self._suggestion: PointStamped | None = None
@@ -94,29 +94,29 @@ class Feed:
         ):
             endpoints.subscription(topic, callback)
 
-    def newest(self, before: KeyFrame | None, plane_of: Callable[[tuple[int, int]], Plane]) -> KeyFrame | None:
-        """Return the frame to show now, None while that is the one before.
+    def newest(self, before: CanvasFrame | None, plane_of: Callable[[tuple[int, int]], Plane]) -> CanvasFrame | None:
+        """Return the frame to show now; None if it is still ``before``.
 
-        It is shown by the segmenter's overlay while these come, else by the camera's image. ``plane_of`` gives the
-        plane of a (height, width). Raises ImageError for a message that is no picture.
+        The picture is the segmenter's overlay while these come, else the camera's image. ``plane_of`` returns the plane
+        of a (height, width). Raises ImageError for a message that is no picture.
         """
         newest = self._newest()
         if newest is None or (before is not None and newest is before.shown):
             return None
         picture = to_rgb(newest)
-        return KeyFrame(newest, picture, plane_of((picture.shape[0], picture.shape[1])))
+        return CanvasFrame(newest, picture, plane_of((picture.shape[0], picture.shape[1])))
 
-    def answer(self, frame: KeyFrame) -> KeyFrame | None:
-        """Return the frame as the segmenter's newest overlay shows it; None where that is not news of this frame."""
+    def answer(self, frame: CanvasFrame) -> CanvasFrame | None:
+        """Return the frame with the newest overlay; None if that is shown already or of another frame."""
         if self._overlay is None:
             return None
         overlay = self._overlay.message
         if overlay is frame.shown or overlay.header.stamp != frame.header.stamp:
             return None
         picture = to_rgb(overlay)
-        return KeyFrame(overlay, picture, frame.plane) if picture.shape == frame.picture.shape else None
+        return CanvasFrame(overlay, picture, frame.plane) if picture.shape == frame.picture.shape else None
 
-    def suggestion(self, frame: KeyFrame) -> Point | None:
+    def suggestion(self, frame: CanvasFrame) -> Point | None:
         """Return (x, y) of the pixel to click next, if the segmenter's newest suggestion is of that frame."""
         message = self._suggestion
         if message is None or message.header.stamp != frame.header.stamp:
@@ -135,15 +135,15 @@ class Feed:
 
     def _on_overlay(self, message: Image) -> None:
         self._overlay = _Arrived(message, time.monotonic())
-        self._told_overlay()
+        self._on_overlay_callback()
 
     def _on_suggestion(self, message: PointStamped) -> None:
         self._suggestion = message
-        self._told_change()
+        self._on_change_callback()
 
     def _on_labels(self, message: Any) -> None:
-        self.class_names = label_names(message)
-        self._told_change()
+        self.class_names = read_label_names(message)
+        self._on_change_callback()
 
     def _on_status(self, message: String) -> None:
-        self._told_sign(self.pulse.beat(began_at(message.data), time.monotonic()))
+        self._on_status_callback(self.liveness.note_status(began_at(message.data), time.monotonic()))

@@ -8,99 +8,99 @@ from neural_seg_ros.ros.canvas.board import Draw
 
 
 class FrameCheck:
-    """Asked when a frame is frozen, answered by any result of that frame, given up after ``patience`` seconds.
+    """The check of a frozen frame: it starts with the freeze and expires ``patience`` seconds later without an answer.
 
-    What was sent since the segmenter's last sign of life may have met none: it waits again where the segmenter turns
-    out to be gone. Sent twice it does no harm, as it replaces what has its key.
+    Drawings that were sent after the segmenter's last status message may be lost. They wait again if the segmenter
+    turns out to be gone. Sending one twice does no harm, because it replaces the drawing with its key.
 
-    of_another  the segmenter that had the frame is gone, and another is asked for it
+    other_segmenter_asked  the segmenter that had the frame is gone, and the check was started with another one
     """
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
-        self._known = False
-        self._until = math.inf
+        self._confirmed = False
+        self._deadline = math.inf
         self._waiting: list[Draw] = []
         self._unconfirmed: list[Draw] = []
-        self.of_another = False
+        self.other_segmenter_asked = False
 
     @property
     def waiting(self) -> int:
         """The number of drawings that wait for the answer."""
         return len(self._waiting)
 
-    def ask(self, now: float) -> None:
-        """Start the check of a frozen frame at ``now`` seconds; drawings that waited for another are dropped."""
-        self._known = self.of_another = False
-        self._until = now + self._patience
+    def start(self, now: float) -> None:
+        """Start the check of a frozen frame at ``now`` seconds; drop drawings that waited for another frame."""
+        self._confirmed = self.other_segmenter_asked = False
+        self._deadline = now + self._patience
         self._waiting.clear()
         self._unconfirmed.clear()
 
-    def ask_another(self, now: float) -> None:
+    def start_with_another(self, now: float) -> None:
         """Start the check of the same frame with another segmenter at ``now`` seconds."""
-        self.forget()
-        self.of_another = True
-        self._until = now + self._patience
+        self.lose_segmenter()
+        self.other_segmenter_asked = True
+        self._deadline = now + self._patience
 
-    def alive(self) -> None:
-        """Note a sign of life of the segmenter: it has received all that was sent so far."""
+    def confirm_sent(self) -> None:
+        """Note a status message: the segmenter has received all drawings sent before it."""
         self._unconfirmed.clear()
 
-    def forget(self) -> bool:
+    def lose_segmenter(self) -> bool:
         """Note that the segmenter is gone; a new one may lack the frame. Returns whether the old one had it."""
-        known, self._known = self._known, False
+        confirmed, self._confirmed = self._confirmed, False
         self._waiting[:0] = self._unconfirmed
         self._unconfirmed.clear()
-        return known
+        return confirmed
 
-    def draw(self, draw: Draw, now: float) -> tuple[list[Draw], bool]:
-        """Add a drawing; returns the drawings that may be sent now, and whether to ask once more."""
-        if self._known:
+    def add(self, draw: Draw, now: float) -> tuple[list[Draw], bool]:
+        """Add a drawing; return the drawings to send now, and whether to request an answer once more."""
+        if self._confirmed:
             self._unconfirmed.append(draw)
             return [draw], False
         self._waiting.append(draw)
-        again = self._until == math.inf
+        again = self._deadline == math.inf
         if again:
-            self._until = now + self._patience
+            self._deadline = now + self._patience
         return [], again
 
-    def answered(self) -> list[Draw]:
-        """Return the segmenter has the frame; what may be sent now."""
-        self._known, self._until, self.of_another = True, math.inf, False
+    def confirm_frame(self) -> list[Draw]:
+        """Note that the segmenter has the frame; return the drawings to send now."""
+        self._confirmed, self._deadline, self.other_segmenter_asked = True, math.inf, False
         waiting, self._waiting = self._waiting, []
         self._unconfirmed += waiting
         return waiting
 
-    def given_up(self, now: float) -> int | None:
+    def expire(self, now: float) -> int | None:
         """Return the number of dropped drawings, once, when no answer came in time; None otherwise."""
-        if now <= self._until:
+        if now <= self._deadline:
             return None
         dropped = len(self._waiting)
-        self._until = math.inf
+        self._deadline = math.inf
         self._waiting.clear()
         return dropped
 
 
-# Signs come once a second. A late one costs a question more, no annotation.
-_SILENCE = 3.0
+# Status messages come once a second. A late one costs a check, and no annotation.
+_SILENT_SECONDS = 3.0
 
 
 class Liveness:
-    """The signs of life of a segmenter. One that gives none is taken to live: it may be of an older version."""
+    """The status messages of a segmenter. One that never sent any counts as alive: it may be of an older version."""
 
     def __init__(self) -> None:
         self._heard: float | None = None
         self._began: float | None = None
 
-    def beat(self, began: float | None, now: float) -> bool:
-        """Note a status message at ``now`` seconds; returns whether it is of another session than the last.
+    def note_status(self, began: float | None, now: float) -> bool:
+        """Note a status message at ``now`` seconds; return whether it is of another session than the last one.
 
-        began  when its session began, None while it has none
+        began  time at which its session began, None while it has none
         """
         another = None not in (began, self._began) and began != self._began
         self._heard, self._began = now, self._began if began is None else began
         return another
 
-    def silent(self, now: float) -> bool:
-        """Return whether signs have come, and none of late."""
-        return self._heard is not None and now - self._heard > _SILENCE
+    def is_silent(self, now: float) -> bool:
+        """Return whether status messages came before, but none recently."""
+        return self._heard is not None and now - self._heard > _SILENT_SECONDS

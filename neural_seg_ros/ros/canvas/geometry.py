@@ -2,7 +2,7 @@
 
 The frame's center is the origin of the pose, x points to the right of the picture and y to its top, so that from +z
 it looks as the camera shows it. One pixel is ``width / W`` meters in both directions; the center of the upper left
-pixel is (0, 0), as everywhere (``annotations.py``).
+pixel is (0, 0), as everywhere (``annotations``).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from neural_seg_ros.images.arrays import field_shape, resize_image
 from neural_seg_ros.images.files import RgbImage
 
 Vector = tuple[float, float, float]
-# RViz reads the point under the mouse from a depth buffer. Farther off the plane than this part of the canvas's width
-# it is a point of something else.
-_OFF_PLANE = 0.05
+# RViz reads the point under the mouse from a depth buffer. A point farther off the plane than this share of the
+# canvas's width belongs to another display.
+_MAX_OFF_PLANE_SHARE = 0.05
 _DECIMALS = 3
 
 
@@ -30,16 +30,16 @@ _DECIMALS = 3
 class Plane:
     """A frame on the canvas.
 
-    size      (height, width) of the frame in pixels
-    width     of the canvas in meters; its height follows
-    position  of the frame's center, meters
-    turn      (roll, pitch, yaw) about the fixed axes x, y, z in this order, radians
+    size            (height, width) of the frame in pixels
+    width           of the canvas in meters; its height follows
+    position        of the frame's center, meters
+    roll_pitch_yaw  about the fixed axes x, y, z in this order, radians
     """
 
     size: tuple[int, int]
     width: float
     position: Vector = (0.0, 0.0, 0.0)
-    turn: Vector = (0.0, 0.0, 0.0)
+    roll_pitch_yaw: Vector = (0.0, 0.0, 0.0)
 
     @property
     def height(self) -> float:
@@ -58,7 +58,7 @@ class Plane:
         if not np.isfinite(off).all():
             return None
         x, y, z = self._rotation.inv().apply(off)
-        if abs(z) > _OFF_PLANE * self.width:
+        if abs(z) > _MAX_OFF_PLANE_SHARE * self.width:
             return None
         height, width = self.size
         across, down = (x / self.width + 0.5) * width - 0.5, (0.5 - y / self.height) * height - 0.5
@@ -66,7 +66,7 @@ class Plane:
         return round(float(across), _DECIMALS), round(float(down), _DECIMALS)
 
     def point(self, pixel: Point) -> Vector:
-        """Return the point in meters where (x, y) in pixels lies."""
+        """Return the point in meters of (x, y) in pixels."""
         x, y, z = self._rotation.apply(self.local(pixel)) + self.position
         return float(x), float(y), float(z)
 
@@ -82,14 +82,14 @@ class Plane:
         return -0.5 <= pixel[0] < width - 0.5 and -0.5 <= pixel[1] < height - 0.5
 
     def nearest(self, pixel: Point) -> Point:
-        """Return (x, y), brought to the frame's border where it lies outside."""
+        """Return (x, y), moved to the frame's border if it lies outside."""
         height, width = self.size
         return min(max(pixel[0], 0.0), width - 1.0), min(max(pixel[1], 0.0), height - 1.0)
 
     @cached_property
     def _rotation(self) -> Rotation:
         """The rotation from the pose's axes to those of its frame."""
-        return Rotation.from_euler("xyz", self.turn)
+        return Rotation.from_euler("xyz", self.roll_pitch_yaw)
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,16 @@
 """Mouse gestures on the canvas, from single events that may be lost or arrive twice.
 
-Of a drag RViz tells the press and the release, and each twice: a move precedes both, and of a button the release is
-told as a click and as a release. Of a double click it tells a press, three releases and no second press. No release is
-told where the window loses the mouse, or an update takes what was pressed away. Hence:
+RViz reports the press and the release of a drag twice: a move precedes both, and a button's release comes as a click
+and as a release. A double click gives a press, three releases and no second press. RViz reports no release when its
+window loses the mouse, or when an update removes the pressed control. Therefore:
 
-- A gesture goes from a press to the next release; what comes while none is open counts for nothing.
-- A gesture belongs to the client (the RViz) that began it; those of several clients run side by side. It is drawn with
-  the pen that held when it began, whatever another client chooses meanwhile.
-- A press while one is open drops that one: its release was lost. So does waiting ``PATIENCE`` seconds.
-- Pressed beside the picture nothing begins; released where there is no point of the canvas, it is dropped, which is how
-  a user takes it back. Released beside the picture, but on its plane, it ends at the border.
-- Points of moves in between, of clients that tell them, become points of the gesture.
+- A gesture goes from a press to the next release; other events are ignored.
+- A gesture belongs to the client (the RViz) that began it; gestures of several clients run side by side. It keeps the
+  pen of its begin, whatever another client selects meanwhile.
+- A press drops an open gesture, because its release was lost. A gesture also expires after ``TIMEOUT_SECONDS``.
+- A press beside the picture begins no gesture. A release at no point of the canvas drops the gesture, so that a user
+  can take it back. A release beside the picture, but on its plane, ends it at the border.
+- Moves in between, from clients that report them, become points of the gesture.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Pen:
     def draw(self, points: tuple[Point, ...]) -> Annotation:
         """Convert a gesture through points (x, y), at least one, to an annotation. Raises AnnotationError.
 
-        A click is where it was pressed, however far the mouse went; a box goes from the first pixel to the last.
+        A click is at the press, wherever the release; a box goes from the first pixel to the last.
         """
         if self.tool is Tool.CLICK:
             return Click(*points[0], self.class_id)
@@ -54,11 +54,11 @@ class Pen:
         return Box(x0, y0, x1, y1, self.class_id, bounding=self.tool is Tool.BOUNDING)
 
 
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 MAX_CLIENTS = 16
 MAX_POINTS = 5_000
 # Least distance of two points of one gesture.
-_STEP = 0.5
+_MIN_STEP_PX = 0.5
 
 
 class Event(enum.Enum):
@@ -74,7 +74,7 @@ class Pointer:
     """One event.
 
     client  name of the RViz client
-    pixel   (x, y) in pixels under the mouse, maybe outside of the frame; None where there is no point of the canvas
+    pixel   (x, y) in pixels under the mouse, possibly outside the frame; None beside the canvas
     time    seconds on any clock that does not go back
     """
 
@@ -94,7 +94,7 @@ class Gesture:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A gesture or a press that counts for nothing, and why."""
+    """An ignored gesture or press, and the reason."""
 
     reason: str
 
@@ -113,9 +113,9 @@ class Gestures:
         self._open: dict[str, _Open] = {}
 
     def feed(self, pointer: Pointer, plane: Plane, pen: Pen) -> Gesture | Dropped | None:
-        """Feed an event; returns the gesture that it ends, or None. ``pen`` is that of a gesture that begins."""
+        """Add an event; return the gesture that it ends, or None. ``pen`` is for a gesture that begins."""
         for client, gesture in list(self._open.items()):
-            if pointer.time - gesture.began > PATIENCE:
+            if pointer.time - gesture.began > TIMEOUT_SECONDS:
                 del self._open[client]
         if pointer.event is Event.PRESS:
             return self._press(pointer, plane, pen)
@@ -132,7 +132,7 @@ class Gestures:
         return Gesture(tuple(gesture_open.points), gesture_open.pen)
 
     def clear(self) -> None:
-        """Drop the open gesture."""
+        """Drop all open gestures."""
         self._open.clear()
 
     def _press(self, pointer: Pointer, plane: Plane, pen: Pen) -> Dropped | None:
@@ -142,10 +142,10 @@ class Gestures:
         if len(self._open) >= MAX_CLIENTS:
             del self._open[next(iter(self._open))]
         self._open[pointer.client] = _Open(pointer.time, pen, [plane.nearest(pointer.pixel)])
-        return None if lost is None else Dropped("the end of a drag did not arrive: it is not drawn")
+        return None if lost is None else Dropped("the release of the last drag was lost: it is not drawn")
 
 
 def _extend(points: list[Point], point: Point) -> None:
     last = points[-1]
-    if max(abs(point[0] - last[0]), abs(point[1] - last[1])) >= _STEP:
+    if max(abs(point[0] - last[0]), abs(point[1] - last[1])) >= _MIN_STEP_PX:
         points.append(point)

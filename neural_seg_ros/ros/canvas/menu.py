@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from neural_seg_ros.ros.canvas.board import Action, Board, Command, Say
+from neural_seg_ros.ros.canvas.board import Action, Board, Command, Notify
 from neural_seg_ros.ros.canvas.gestures import BACKGROUND, Tool
 
 _FREEZE, _NEGATIVE, _SUGGEST, _TOOLS, _CLASSES, _CLEAR = 1, 2, 3, 10, 20, 30
@@ -55,11 +55,11 @@ def choose(entry_id: int, board: Board) -> list[Action]:
     elif entry_id == _SUGGEST:
         board.suggest = not board.suggest
     elif entry_id == _FREEZE and board.frozen:
-        board.go_on()
+        board.follow_camera()
     elif entry_id == _FREEZE:
         return board.freeze()
     else:
-        return [Say(f"menu entry: got {entry_id}, accepted: an entry of the canvas's menu")]
+        return [Notify(f"menu entry: got {entry_id}, accepted: an entry of the canvas's menu")]
     return []
 
 
@@ -92,7 +92,7 @@ def _entries(board: Board, class_names: Mapping[int, str]) -> Iterator[Entry]:
         yield _line(entry_id, tool.value, tool is board.tool, _TOOLS)
     yield _line(_SUGGEST, "suggest", board.suggest)
     for entry_id, (command, title) in _COMMANDS.items():
-        # It cannot be taken back, so it takes a second look.
+        # A clear cannot be undone, so it is in a submenu.
         if command is Command.CLEAR:
             yield _line(_CLEAR, "clear")
         yield _line(entry_id, title, None, _CLEAR if command is Command.CLEAR else 0)

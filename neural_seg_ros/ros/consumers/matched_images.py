@@ -15,7 +15,7 @@ from sensor_msgs.msg import Image
 from neural_seg_ros.errors import ImageError
 from neural_seg_ros.images.ros_messages import check_image
 from neural_seg_ros.options import option, validate
-from neural_seg_ros.ros.consumers.selection import label_names
+from neural_seg_ros.ros.consumers.selection import read_label_names
 from neural_seg_ros.ros.consumers.stamp_matcher import StampMatcher, Unmatched
 from neural_seg_ros.ros.segmenter import interface as segmenter_interface
 from neural_seg_ros.ros.toolkit import qos
@@ -30,7 +30,7 @@ CONFIDENCES = Topic(
     "segmenter/confidence", Image, qos.STAMPED_INPUT, "mono8, with the masks' stamps", only_if=("use_confidence", True)
 )
 _SECOND = 1_000_000_000
-_LOOK_SECONDS = 0.1
+_CHECK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,7 @@ class BufferConfig:
     """The time and memory that messages wait for others of the same stamp."""
 
     seconds: float = option(5.0, "seconds that a message waits for the others of its stamp", low=0.1, high=600.0)
-    megabytes: int = option(
-        256, "memory for waiting messages in MiB; beyond it the oldest are given up", low=1, high=65536
-    )
+    megabytes: int = option(256, "memory for waiting messages in MiB; beyond it the oldest expire", low=1, high=65536)
 
     def __post_init__(self) -> None:
         validate(self)
@@ -52,9 +50,9 @@ class ImageTopic:
 
     name       in log lines, and the key of its message
     topic      of the node's interface
-    encodings  those accepted
-    once       whether a message serves one match alone (what the segmenter publishes), or all of its stamp (the
-               camera's)
+    encodings  accepted encodings
+    once       True if a message serves one match only, as the segmenter's do; False if it serves all matches of its
+               stamp, as the camera's do
     """
 
     name: str
@@ -75,8 +73,8 @@ def mask_topics(confidence: bool) -> tuple[ImageTopic, ...]:
 class MatchedImages:
     """A subscriber that calls ``matched`` with one message of every topic of the same stamp.
 
-    Nothing is subscribed to before ``listen``. Messages that are malformed or have no stamp are refused, and what
-    ``matched`` raises is reported. ``masks`` and ``unmatched`` count what came together, and stamps given up.
+    It subscribes at ``listen``. It refuses messages that are malformed or have no stamp, and logs exceptions of
+    ``matched``. ``masks`` counts the matches, ``unmatched`` the expired stamps.
     """
 
     def __init__(
@@ -97,12 +95,12 @@ class MatchedImages:
             [topic.name for topic in topics if topic.once], [topic.name for topic in topics if not topic.once], 0.0, 0
         )
         self.configure(config)
-        # Of its own, as with use_sim_time the node's clock stands still until someone publishes the time.
-        look = log.guard(MASK, self._look)
-        node.create_timer(_LOOK_SECONDS, look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        # With use_sim_time the node's clock stands still until a time is published, so the timer has its own clock.
+        check = log.guard(MASK, self._match_overdue)
+        node.create_timer(_CHECK_SECONDS, check, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def configure(self, config: BufferConfig) -> None:
-        """Wait as long as ``config`` says from now on."""
+        """Take a new time limit and memory bound."""
         self._matcher.seconds, self._matcher.capacity = config.seconds, config.megabytes << 20
 
     def listen(self, wanted: bool) -> None:
@@ -124,14 +122,14 @@ class MatchedImages:
 
     def _on_image(self, topic: ImageTopic, message: Image) -> None:
         match = self._put(topic, message)
-        self._give_up()
+        self._expire()
         if match is not None:
             self._matched(match)
 
-    def _look(self) -> None:
-        for match in self._matcher.overdue(time.monotonic()):
+    def _match_overdue(self) -> None:
+        for match in self._matcher.match_overdue(time.monotonic()):
             self._matched(match)
-        self._give_up()
+        self._expire()
 
     def _matched(self, match: dict[str, Any]) -> None:
         self.masks += 1
@@ -148,16 +146,17 @@ class MatchedImages:
         self._newest[topic.name] = stamp
         return self._matcher.put(topic.name, stamp, message, len(message.data), time.monotonic())
 
-    def _give_up(self) -> None:
-        for lost in self._matcher.give_up(time.monotonic()):
+    def _expire(self) -> None:
+        for stamp in self._matcher.expire(time.monotonic()):
             self.unmatched += 1
-            self._log.warning((lost.came, lost.missing), self._lament(lost))
+            self._log.warning((stamp.came, stamp.missing), self._unmatched_text(stamp))
 
-    def _lament(self, lost: Unmatched) -> str:
-        missing = " and ".join(self._newest_of(name) for name in lost.missing)
+    def _unmatched_text(self, unmatched: Unmatched) -> str:
+        missing = " and ".join(self._newest_of(name) for name in unmatched.missing)
         return (
-            f"{' and '.join(lost.came)} of stamp {_seconds(lost.stamp)} given up: none of that stamp on {missing}; "
-            f"{self.unmatched} given up, {self.masks} matched so far (stamps must be equal)"
+            f"{' and '.join(unmatched.came)} of stamp {_seconds(unmatched.stamp)} expired: "
+            f"no message of that stamp on {missing}; "
+            f"{self.unmatched} expired, {self.masks} matched so far (stamps must be equal)"
         )
 
     def _newest_of(self, name: str) -> str:
@@ -199,7 +198,7 @@ class LabelNames:
         return str(self._subscription.topic_name)
 
     def _on_labels(self, message: Any) -> None:
-        names = label_names(message)
+        names = read_label_names(message)
         if names != self.names:
             self.names = names
             self._changed()

@@ -65,7 +65,7 @@ def _is_id(entry: str) -> bool:
 _MOST = 65534
 
 
-def label_names(message: Any) -> dict[int, str]:
+def read_label_names(message: Any) -> dict[int, str]:
     """Read ``{id: name}`` of a ``vision_msgs/LabelInfo``, or of a ``std_msgs/String`` of JSON.
 
     Raises ConfigError.

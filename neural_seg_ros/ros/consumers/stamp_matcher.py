@@ -1,4 +1,7 @@
-"""Messages of several topics that belong together: those with the very same stamp, and no others."""
+"""Messages of several topics, matched by equal stamps.
+
+``message_filters`` cannot replace it: a frame may be answered again under its old stamp, the memory of waiting messages
+is bounded, and stamps without a match are reported."""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # Python's own share of a message, so that many small ones are bounded too.
-_OVERHEAD = 4096
-# How long a message that leads waits for others that are new too, in seconds.
-_GRACE = 0.25
+_OVERHEAD_BYTES = 4096
+# Time for which a new message of the lead topic waits for new ones of the others.
+_GRACE_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -35,43 +38,43 @@ class StampMatcher:
     """A matcher of one message of every topic by exact stamp.
 
     once      topics with a new message for every match: a second mask of a frame comes with a second confidence. The
-              first of them leads: without a new message of it there is no match, and where one of the others was lost
-              on the way it is matched with the one before, a moment later (``overdue``)
-    kept      topics whose message serves every match of its stamp
-    seconds   a stamp is given up so long after its first message, or its last one of ``once``
-    capacity  bytes of messages that wait, at most; the oldest are given up
+              first of them leads, and there is no match without a new message of it. If a new message of another one is
+              lost, ``match_overdue`` matches its last one a moment later.
+    reusable  topics whose message serves every match of its stamp
+    seconds   time after which a stamp expires, from its first message or its last one of ``once``
+    capacity  most bytes of waiting messages; beyond it the oldest expire
 
-    Stamps count for nothing but equality, so that a clock that is set back does no harm. Time is given with each call,
-    in seconds of any steady clock.
+    Stamps are compared for equality only, so that a clock that is set back does no harm. ``now`` is in seconds of any
+    steady clock.
     """
 
-    def __init__(self, once: Sequence[str], kept: Sequence[str], seconds: float, capacity: int) -> None:
+    def __init__(self, once: Sequence[str], reusable: Sequence[str], seconds: float, capacity: int) -> None:
         self.seconds = seconds
         self.capacity = capacity
-        self._once, self._topics = tuple(once), (*once, *kept)
+        self._once, self._topics = tuple(once), (*once, *reusable)
         self._lead = self._once[0]
         self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
         self._bytes = 0
 
     def put(self, topic: str, stamp: int, message: Any, size: int, now: float) -> dict[str, Any] | None:
-        """Add a message of ``size`` bytes; the messages by topic where that makes a match, else None.
+        """Add a message of ``size`` bytes; return the messages by topic if they match now, else None.
 
-        A second message of a topic and stamp takes the place of the first.
+        A second message of a topic and stamp replaces the first.
         """
         entry = self._waiting.setdefault(stamp, _Waiting(now))
-        self._bytes += size + _OVERHEAD - entry.sizes.get(topic, 0)
-        entry.messages[topic], entry.sizes[topic] = message, size + _OVERHEAD
+        self._bytes += size + _OVERHEAD_BYTES - entry.sizes.get(topic, 0)
+        entry.messages[topic], entry.sizes[topic] = message, size + _OVERHEAD_BYTES
         entry.used.discard(topic)
         if topic in self._once:
             entry.since = now
             self._waiting.move_to_end(stamp)
         return self._match(entry) if len(entry.messages) == len(self._topics) and not entry.used else None
 
-    def overdue(self, now: float) -> list[dict[str, Any]]:
-        """Return matches of new messages with others that matched before, as no new ones came."""
+    def match_overdue(self, now: float) -> list[dict[str, Any]]:
+        """Return matches of new lead messages with messages of the other topics that matched before."""
         found = []
         for entry in self._waiting.values():
-            if len(entry.messages) == len(self._topics) and now - entry.since > _GRACE:
+            if len(entry.messages) == len(self._topics) and now - entry.since > _GRACE_SECONDS:
                 found.append(self._match(entry))
         return found
 
@@ -83,9 +86,9 @@ class StampMatcher:
         entry.was_matched = True
         return match
 
-    def give_up(self, now: float) -> list[Unmatched]:
+    def expire(self, now: float) -> list[Unmatched]:
         """Drop messages that are too old or too many; return the stamps of unmatched ``once`` messages among them."""
-        given_up = []
+        expired = []
         while self._waiting:
             stamp, entry = next(iter(self._waiting.items()))
             if now - entry.since <= self.seconds and self._bytes <= self.capacity:
@@ -95,15 +98,15 @@ class StampMatcher:
             came = tuple(topic for topic in self._topics if topic in entry.messages)
             if self._lead in came or (set(came) & set(self._once) and not entry.was_matched):
                 missing = tuple(topic for topic in self._topics if topic not in entry.messages)
-                given_up.append(Unmatched(stamp, came, missing))
-        return given_up
+                expired.append(Unmatched(stamp, came, missing))
+        return expired
 
     def clear(self) -> None:
-        """Forget what waits."""
+        """Drop all waiting messages."""
         self._waiting.clear()
         self._bytes = 0
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes of the messages that wait, Python's own share included."""
+        """Bytes of the waiting messages, with Python's own share."""
         return self._bytes

@@ -232,7 +232,7 @@ def test_a_frozen_frame_is_labeled_much_later(rig: Rig) -> None:
     rviz.choose("freeze")
     rig.until_text("frozen | click | class 1 square")
     control = rviz.control
-    rig.probe.until(lambda: rig.canvas._question._known, what="an answer to the frozen frame")
+    rig.probe.until(lambda: rig.canvas._frame_check._known, what="an answer to the frozen frame")
     for second in range(2, 8):
         rig.frame(float(second), seed=second)
         rig.probe.until(lambda newest=second: rig.masks[-1].header.stamp.sec == newest, what=f"a mask of {second}")
@@ -267,14 +267,14 @@ def test_a_restarted_segmenter_gets_nothing_for_old_frames(probe: Any, tmp_path:
     rig = Rig(probe, tmp_path, patience=0.5)
     rviz = rig.open(1.0)
     rviz.drag(SIZE, (20.0, 15.0))
-    probe.until(lambda: rig.canvas._question._known, what="an answer")
-    probe.until(lambda: not rig.canvas._question._unconfirmed, what="a sign of life")
+    probe.until(lambda: rig.canvas._frame_check._known, what="an answer")
+    probe.until(lambda: not rig.canvas._frame_check._unconfirmed, what="a sign of life")
     probe.remove(rig.segmenter)
     assert rig.canvas._annotations.get_subscription_count(), "one still listens, as a recorder would"
     # An overlay that is still in flight would confirm the frame once more, so deliver it before the next drawing.
     for _ in range(50):
         probe.executor.spin_once(timeout_sec=0.002)
-    probe.until(lambda: not rig.canvas._question._known, what="a segmenter that is gone")
+    probe.until(lambda: not rig.canvas._frame_check._known, what="a segmenter that is gone")
     rviz.drag(SIZE, (30.0, 20.0))
     rig.until_text("1 drawn on it are not sent")
 
@@ -326,7 +326,7 @@ def test_a_restarted_segmenter_gets_only_clicks_it_can_place(probe: Any, tmp_pat
         freeze()
         rviz.drag(SIZE, (20.0, 15.0))
         probe.until(lambda: masked((20, 15), 1), what="an answer to a click")
-        probe.until(lambda: not canvas._question._unconfirmed, what="a sign of life")
+        probe.until(lambda: not canvas._frame_check._unconfirmed, what="a sign of life")
         control, known, last, killed = rviz.control, len(drawn), second, time.monotonic()
         process.kill()
         process.communicate()
@@ -334,7 +334,7 @@ def test_a_restarted_segmenter_gets_only_clicks_it_can_place(probe: Any, tmp_pat
         process = process_of_a_segmenter(tmp_path)
         rviz.drag(SIZE, (30.0, 20.0))
         probe.until(lambda: masked((0, 0), 255, last) or rviz.control != control, what="another frame on the canvas")
-        probe.until(lambda: rviz.shows("the segmenter was started again without it"), what="that it is said")
+        probe.until(lambda: rviz.shows("the restarted segmenter does not have it"), what="that it is said")
         assert rviz.shows("1 drawn on it are not sent")
         assert rviz.control != control
         assert not any(marker.action == ImageMarker.ADD for marker in drawn[known + 1 :]), "but that into the void"
@@ -427,7 +427,7 @@ def test_two_rviz_draw_on_one_canvas(rig: Rig) -> None:
 
 def test_an_idle_canvas_does_not_fill_the_memory_of_rviz(rig: Rig) -> None:
     rviz = rig.open()
-    rig.canvas._touched -= 1000.0
+    rig.canvas._touched_at -= 1000.0
     rig.until_text("resting: press to wake")
     control = rviz.control
     rig.frame(2.0, seed=2)

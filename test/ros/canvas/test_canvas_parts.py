@@ -20,9 +20,9 @@ from neural_seg_ros.ros.canvas import (
     FrameCheck,
     Freeze,
     Liveness,
+    Notify,
     Plane,
     Pointer,
-    Say,
     Tool,
     cells,
     choose,
@@ -32,11 +32,11 @@ from neural_seg_ros.ros.canvas import (
     triangles,
     with_suggestion,
 )
-from neural_seg_ros.ros.canvas.gestures import MAX_CLIENTS, PATIENCE
+from neural_seg_ros.ros.canvas.gestures import MAX_CLIENTS, TIMEOUT_SECONDS
 
 SIZE = 48, 64
 PLANE = Plane(SIZE, 2.0)
-TILTED = Plane(SIZE, 0.5, position=(1.0, -2.0, 3.0), turn=(math.pi / 2, 0.3, -1.2))
+TILTED = Plane(SIZE, 0.5, position=(1.0, -2.0, 3.0), roll_pitch_yaw=(math.pi / 2, 0.3, -1.2))
 FREEZE, NEGATIVE, SUGGEST, CLICK, BOX, BOUNDING, STROKE, UNDO = 1, 2, 3, 11, 12, 13, 14, 31
 
 
@@ -60,7 +60,7 @@ def test_a_pixel_comes_back_from_the_plane(plane: Plane) -> None:
 def test_the_orientation_is_the_rotation_that_moves_the_points() -> None:
     x, y, z, w = TILTED.orientation
     assert math.isclose(x * x + y * y + z * z + w * w, 1)
-    roll, pitch, yaw = (cv2.Rodrigues(np.eye(3)[i] * angle)[0] for i, angle in enumerate(TILTED.turn))
+    roll, pitch, yaw = (cv2.Rodrigues(np.eye(3)[i] * angle)[0] for i, angle in enumerate(TILTED.roll_pitch_yaw))
     local = np.array(TILTED.local((3.0, 5.0)))
     np.testing.assert_allclose(TILTED.point((3.0, 5.0)), yaw @ pitch @ roll @ local + TILTED.position)
     axis = np.array([x, y, z])
@@ -149,7 +149,7 @@ def drawn(actions: list[Action]) -> list[Any]:
 
 def said(actions: list[Action]) -> str:
     (action,) = actions
-    assert isinstance(action, Say)
+    assert isinstance(action, Notify)
     return action.text
 
 
@@ -222,7 +222,7 @@ def test_a_lost_release_drops_its_gesture_and_nothing_else() -> None:
 def test_a_gesture_without_end_is_dropped_after_a_while() -> None:
     mouse = frozen(tool=Tool.BOX)
     mouse.press((1.0, 1.0))
-    mouse.now = PATIENCE + 1
+    mouse.now = TIMEOUT_SECONDS + 1
     assert mouse.release((20.0, 20.0)) == []
     assert mouse.press((10.0, 10.0)) == []
 
@@ -281,7 +281,7 @@ def test_a_drag_starts_inside_and_ends_at_the_border() -> None:
         assert mouse.release((5.0, 5.0)) == []
     assert drawn(mouse.drag((50.0, 40.0), (300.0, 99.0))) == [Box(50, 40, 63, 47, 1)]
     assert "nothing is drawn" in said(mouse.press((1.0, 1.0)) + mouse.send(Event.RELEASE, None))
-    mouse.board.go_on()
+    mouse.board.follow_camera()
     assert not mouse.board.frozen
     mouse.press((-3.0, 4.0))
     assert not mouse.board.frozen, "only a press on the picture freezes it"
@@ -324,7 +324,7 @@ def test_every_line_has_its_own_id_and_comes_after_its_parent() -> None:
         "suggest", "undo", "redo", "all annotations", "save", "load",
     ]  # fmt: skip
     for leaf in leaves:
-        assert not any(isinstance(action, Say) for action in choose(leaf.id, Mouse().board)), leaf
+        assert not any(isinstance(action, Notify) for action in choose(leaf.id, Mouse().board)), leaf
 
 
 def test_what_holds_is_ticked() -> None:
@@ -377,70 +377,70 @@ def draw(key: int) -> Draw:
 
 
 def test_what_is_drawn_waits_until_the_frame_is_answered() -> None:
-    question = FrameCheck(patience=10.0)
-    question.ask(0.0)
-    assert question.draw(draw(1), 1.0) == ([], False)
-    assert question.waiting == 1
-    assert question.given_up(9.0) is None
-    assert question.answered() == [draw(1)]
-    assert question.draw(draw(2), 2.0) == ([draw(2)], False)
-    assert question.given_up(1e6) is None
-    assert question.answered() == []
+    check = FrameCheck(patience=10.0)
+    check.start(0.0)
+    assert check.add(draw(1), 1.0) == ([], False)
+    assert check.waiting == 1
+    assert check.expire(9.0) is None
+    assert check.confirm_frame() == [draw(1)]
+    assert check.add(draw(2), 2.0) == ([draw(2)], False)
+    assert check.expire(1e6) is None
+    assert check.confirm_frame() == []
 
 
 def test_what_waited_in_vain_is_dropped_and_the_next_asks_again() -> None:
-    question = FrameCheck(patience=10.0)
-    question.ask(0.0)
-    question.draw(draw(1), 1.0)
-    assert question.given_up(10.5) == 1
-    assert question.given_up(11.0) is None, "said once"
-    assert question.draw(draw(2), 20.0) == ([], True)
-    assert question.answered() == [draw(2)]
-    question.ask(30.0)
-    question.draw(draw(3), 31.0)
-    question.ask(32.0)
-    assert question.answered() == [], "drawn on the frame before"
+    check = FrameCheck(patience=10.0)
+    check.start(0.0)
+    check.add(draw(1), 1.0)
+    assert check.expire(10.5) == 1
+    assert check.expire(11.0) is None, "said once"
+    assert check.add(draw(2), 20.0) == ([], True)
+    assert check.confirm_frame() == [draw(2)]
+    check.start(30.0)
+    check.add(draw(3), 31.0)
+    check.start(32.0)
+    assert check.confirm_frame() == [], "drawn on the frame before"
 
 
 def test_a_segmenter_that_comes_back_is_asked_again() -> None:
-    question = FrameCheck(patience=10.0)
-    question.ask(0.0)
-    assert not question.forget(), "it was not known to have the frame"
-    question.ask(0.0)
-    question.answered()
-    assert question.forget()
-    assert question.given_up(1e6) is None, "nothing is waited for"
-    assert question.draw(draw(1), 20.0) == ([], True)
-    assert question.answered() == [draw(1)]
+    check = FrameCheck(patience=10.0)
+    check.start(0.0)
+    assert not check.lose_segmenter(), "it was not known to have the frame"
+    check.start(0.0)
+    check.confirm_frame()
+    assert check.lose_segmenter()
+    assert check.expire(1e6) is None, "nothing is waited for"
+    assert check.add(draw(1), 20.0) == ([], True)
+    assert check.confirm_frame() == [draw(1)]
 
 
 def test_unconfirmed_drawings_are_resent_or_reported_lost() -> None:
-    question = FrameCheck(patience=10.0)
-    question.ask(0.0)
-    question.draw(draw(1), 1.0)
-    assert question.answered() == [draw(1)]
-    question.alive()
-    question.draw(draw(2), 2.0)
-    question.forget()
-    question.draw(draw(3), 3.0)
-    question.ask_another(4.0)
-    assert question.answered() == [draw(2), draw(3)], "it had the first"
-    question.ask_another(20.0)
-    assert question.waiting == 2
-    assert question.given_up(29.0) is None
-    assert question.given_up(31.0) == 2
-    question.ask(40.0)
-    question.answered()
-    question.draw(draw(4), 41.0)
-    question.ask(42.0)
-    question.forget()
-    assert question.answered() == [], "drawn on the frame before"
+    check = FrameCheck(patience=10.0)
+    check.start(0.0)
+    check.add(draw(1), 1.0)
+    assert check.confirm_frame() == [draw(1)]
+    check.confirm_sent()
+    check.add(draw(2), 2.0)
+    check.lose_segmenter()
+    check.add(draw(3), 3.0)
+    check.start_with_another(4.0)
+    assert check.confirm_frame() == [draw(2), draw(3)], "it had the first"
+    check.start_with_another(20.0)
+    assert check.waiting == 2
+    assert check.expire(29.0) is None
+    assert check.expire(31.0) == 2
+    check.start(40.0)
+    check.confirm_frame()
+    check.add(draw(4), 41.0)
+    check.start(42.0)
+    check.lose_segmenter()
+    assert check.confirm_frame() == [], "drawn on the frame before"
 
 
 def test_another_session_or_silence_is_noticed() -> None:
     pulse = Liveness()
-    assert not pulse.silent(100.0), "it may give no signs at all"
-    assert [pulse.beat(began, now) for now, began in enumerate((None, 5.5, 5.5, None, 5.5, 7.5, 7.5), 1)] == [
+    assert not pulse.is_silent(100.0), "it may give no signs at all"
+    assert [pulse.note_status(began, now) for now, began in enumerate((None, 5.5, 5.5, None, 5.5, 7.5, 7.5), 1)] == [
         False,
         False,
         False,
@@ -449,7 +449,7 @@ def test_another_session_or_silence_is_noticed() -> None:
         True,
         False,
     ]
-    assert not pulse.silent(9.0)
-    assert pulse.silent(10.5)
-    pulse.beat(7.5, 11.0)
-    assert not pulse.silent(12.0)
+    assert not pulse.is_silent(9.0)
+    assert pulse.is_silent(10.5)
+    pulse.note_status(7.5, 11.0)
+    assert not pulse.is_silent(12.0)

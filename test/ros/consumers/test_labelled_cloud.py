@@ -104,11 +104,11 @@ def test_a_mask_is_never_paired_with_another_frames_depth(probe: Any) -> None:
     for second in (1.0, 1.999999999, 2.000000001, 3.0):
         rig.depth(second)
     rig.answer(2.0)
-    probe.until(lambda: rig.node.matched.unmatched, what="a mask given up")
+    probe.until(lambda: rig.node.matched.unmatched, what="an expired mask")
     assert rig.clouds == rig.depths == []
-    (lament,) = (line for line in rig.log if "given up" in line)
-    assert "mask and confidence of stamp 2.000000000 given up: none of that stamp on /depth (newest 3.0" in lament
-    assert "1 given up, 0 matched" in lament
+    (warning,) = (line for line in rig.log if "expired" in line)
+    assert "mask and confidence of stamp 2.000000000 expired: no message of that stamp on /depth (newest 3.0" in warning
+    assert "1 expired, 0 matched" in warning
     rig.depth(4.0)
     rig.answer(4.0)
     rig.until_cloud(4.0)

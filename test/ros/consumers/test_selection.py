@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from neural_seg_ros.errors import ConfigError
-from neural_seg_ros.ros.consumers.selection import Selection, label_names
+from neural_seg_ros.ros.consumers.selection import Selection, read_label_names
 from neural_seg_ros.ros.toolkit.node_parameters import selection_text
 
 NAMES = {0: "background", 1: "cup", 7: "robot arm"}
@@ -67,8 +67,8 @@ def test_a_selection_as_ros_gives_it(value: Any, text: Any) -> None:
 
 def test_label_names_of_either_message() -> None:
     told = SimpleNamespace(class_map=[SimpleNamespace(class_id=1, class_name="cup")], threshold=0.0)
-    assert label_names(told) == {1: "cup"}
-    assert label_names(SimpleNamespace(data='{"1": "cup", "0": "background"}')) == {1: "cup", 0: "background"}
+    assert read_label_names(told) == {1: "cup"}
+    assert read_label_names(SimpleNamespace(data='{"1": "cup", "0": "background"}')) == {1: "cup", 0: "background"}
     for bad in ("", "[]", "{", '{"a": "b"}', '{"1": 2}', '{"-1": "a"}', '{"65535": "a"}', "[" * 100_000, "null", "1"):
         with pytest.raises(ConfigError, match=r"^labels: got .* accepted"):
-            label_names(SimpleNamespace(data=bad))
+            read_label_names(SimpleNamespace(data=bad))

@@ -46,16 +46,16 @@ def test_a_mask_whose_confidence_was_lost_takes_the_one_before() -> None:
     made.put("depth", 7, "depth", 10, 0.0)
     made.put("mask", 7, "first", 10, 1.0)
     assert made.put("confidence", 7, "first", 10, 1.0)
-    assert made.overdue(9.0) == [], "every message was used"
+    assert made.match_overdue(9.0) == [], "every message was used"
     assert made.put("mask", 7, "second", 10, 1.1) is None
-    assert made.overdue(1.2) == [], "its own confidence may be under way"
-    assert made.overdue(1.5) == [{"depth": "depth", "mask": "second", "confidence": "first"}]
-    assert made.overdue(9.0) == []
+    assert made.match_overdue(1.2) == [], "its own confidence may be under way"
+    assert made.match_overdue(1.5) == [{"depth": "depth", "mask": "second", "confidence": "first"}]
+    assert made.match_overdue(9.0) == []
     # Its own confidence comes after all: that alone is no new answer.
     assert made.put("confidence", 7, "second", 10, 1.6) is None
     assert made.put("mask", 7, "third", 10, 1.7) == {"depth": "depth", "mask": "third", "confidence": "second"}
     made.put("confidence", 7, "third", 10, 1.8)
-    assert made.give_up(99.0) == [], "every mask was matched"
+    assert made.expire(99.0) == [], "every mask was matched"
 
 
 def test_what_was_used_is_no_loss() -> None:
@@ -63,7 +63,7 @@ def test_what_was_used_is_no_loss() -> None:
     made.put("depth", 7, "depth", 10, 0.0)
     made.put("mask", 7, "mask", 10, 0.0)
     assert made.put("confidence", 7, "confidence", 10, 0.0)
-    assert made.give_up(2.0) == []
+    assert made.expire(2.0) == []
     assert made.waiting_bytes == 0
 
 
@@ -71,11 +71,11 @@ def test_a_late_mask_finds_its_depth_until_that_is_too_old() -> None:
     made = StampMatcher(["mask"], ["depth"], 5.0, 1 << 30)
     for second in range(10):
         made.put("depth", second, f"depth {second}", 10, float(second))
-        made.give_up(float(second))
+        made.expire(float(second))
     assert made.put("mask", 4, "mask", 10, 9.0) == {"depth": "depth 4", "mask": "mask"}
     assert made.put("mask", 3, "mask", 10, 9.0) is None
-    assert made.give_up(9.1) == []
-    assert made.give_up(14.1) == [Unmatched(3, ("mask",), ("depth",))]
+    assert made.expire(9.1) == []
+    assert made.expire(14.1) == [Unmatched(3, ("mask",), ("depth",))]
 
 
 def test_an_unmatched_mask_is_dropped_but_depth_is_no_loss() -> None:
@@ -83,8 +83,8 @@ def test_an_unmatched_mask_is_dropped_but_depth_is_no_loss() -> None:
     made.put("depth", 1, "d", 10, 0.0)
     made.put("mask", 2, "m", 10, 0.5)
     made.put("confidence", 2, "c", 10, 0.6)
-    assert made.give_up(1.55) == []
-    assert made.give_up(1.65) == [Unmatched(2, ("mask", "confidence"), ("depth",))]
+    assert made.expire(1.55) == []
+    assert made.expire(1.65) == [Unmatched(2, ("mask", "confidence"), ("depth",))]
     assert made.waiting_bytes == 0
 
 
@@ -92,10 +92,10 @@ def test_what_waits_is_bounded_in_bytes_however_small() -> None:
     made = matcher(capacity=1_000_000)
     for stamp in range(5000):
         made.put("depth", stamp, "d", 1, 0.0)
-        made.give_up(0.0)
+        made.expire(0.0)
         assert made.waiting_bytes <= 1_000_000
     made.put("mask", 1, "m", 2_000_000, 0.0)
-    assert made.give_up(0.0) == [Unmatched(1, ("mask",), ("confidence", "depth"))]
+    assert made.expire(0.0) == [Unmatched(1, ("mask",), ("confidence", "depth"))]
     assert made.waiting_bytes == 0
 
 
