@@ -234,7 +234,7 @@ class Canvas(Node):
         dropped = self._frame_check.expire(now)
         if dropped is None:
             return
-        lost = f"; {dropped} drawings on it are dropped" if dropped else ""
+        lost = f"; drawings dropped: {dropped}" if dropped else ""
         if self._frame_check.other_segmenter_asked:
             # The other segmenter will never have it.
             self._board.follow_camera()

@@ -18,7 +18,7 @@ SMALL = ["--width", "64", "--height", "48", "--clicks", "2", "--frames", "2", "-
 def test_latency_of_both_answers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(latency, "FOLLOWING", 4.0)
+    monkeypatch.setattr(latency, "FOLLOWING", 1.5)
     assert run(["benchmark", "latency", "--out", str(tmp_path), *TINY, *SMALL]) == 0
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     figures, moving = metrics["latency"], metrics["moving_camera"]

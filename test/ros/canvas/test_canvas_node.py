@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +14,18 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed", exc_type=ImportError)
 
+from canvas_rig import NAMES, SIZE, Rig, parameters, picture
 from geometry_msgs.msg import Point, PointStamped
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rviz_client import RvizClient
-from segmenter_rig import HEIGHT, TINY, WIDTH, header, overrides
+from segmenter_rig import WIDTH, header, overrides
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import ImageMarker, InteractiveMarkerFeedback, InteractiveMarkerUpdate, Marker
 
 from neural_seg_ros.annotations import Annotation, Box, Click, Region, Stroke
-from neural_seg_ros.annotations import ros_messages as annotation_message
-from neural_seg_ros.drawing import palette
 from neural_seg_ros.errors import ConfigError
 from neural_seg_ros.ros.canvas import Tool, marker_server
 from neural_seg_ros.ros.canvas.messages import annotation_marker
@@ -39,76 +36,7 @@ from neural_seg_ros.ros.toolkit.conversion import from_array
 
 pytestmark = pytest.mark.ros
 
-SIZE = HEIGHT, WIDTH
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-NAMES = {"class_names": ["0:background", "1:square", "2:disc"]}
-
-
-def picture(seed: int = 0) -> Any:
-    """Return (H, W, 3) uint8: a bright square and a disc on a dark, textured ground; no two corners alike."""
-    import cv2
-
-    image = np.random.default_rng(seed).integers(0, 60, (HEIGHT, WIDTH, 3)).astype(np.uint8)
-    image[12:24, 16:32] += 180
-    cv2.circle(image, (48, 34), 8, (220, 160, 40), cv2.FILLED)
-    image[:6, :6] = 255, 0, 0
-    return image
-
-
-def parameters(**given: Any) -> list[Parameter]:
-    return [Parameter(name, value=value) for name, value in given.items()]
-
-
-class Rig:
-    """A camera, a segmenter, a canvas and an RViz."""
-
-    def __init__(self, probe: Any, folder: Path, lock_step: bool = False, **canvas: Any) -> None:
-        self.probe = probe
-        options = {**NAMES, "session_directory": str(folder), "live.lock_step": lock_step}
-        self.segmenter = probe.add(Segmenter(parameter_overrides=overrides(options)))
-        self.canvas = probe.add(Canvas(parameter_overrides=parameters(**{"rate": 20.0, **canvas})))
-        self.camera = probe.node.create_publisher(Image, "/image", 10)
-        self.masks = probe.listen(Image, "/segmenter/mask")
-        self.asked: list[ImageMarker] = []
-        probe.node.create_subscription(ImageMarker, "/segmenter/annotation", self.asked.append, qos.ANNOTATION_INPUT)
-        probe.until(lambda: self.camera.get_subscription_count() == 2, what="segmenter and canvas at the camera")
-        probe.until(lambda: probe.node.count_subscribers("/segmenter/overlay") == 1)
-        probe.until(lambda: self.segmenter._outputs._images["overlay"].get_subscription_count() == 1)
-        probe.until(lambda: self.canvas._annotations.get_subscription_count() == 2)
-        self.rviz = RvizClient(probe)
-
-    def frame(self, second: float, seed: int = 0) -> None:
-        self.camera.publish(from_array(picture(seed), "rgb8", header(second)))
-
-    def open(self, second: float = 1.0) -> RvizClient:
-        """Show a frame, and wait until the canvas has it as the segmenter draws it."""
-        self.frame(second)
-        self.probe.until(lambda: self.canvas._feed._overlay is not None, what="an overlay")
-        self.probe.until(lambda: self.canvas._feed.class_names, what="names of classes")
-        self.rviz.init()
-        self.probe.until(lambda: self.rviz.markers, what="the marker")
-        self.probe.until(lambda: self.canvas._frame.shown is self.canvas._feed._overlay.message)
-        self.settle()
-        return self.rviz
-
-    def settle(self) -> None:
-        """Until RViz shows what the canvas has."""
-        canvas, rviz = self.canvas, self.rviz
-        self.probe.until(lambda: not canvas._dirty and rviz.sequence == canvas._server._sequence, what="all in RViz")
-
-    def until_text(self, text: str) -> None:
-        self.probe.until(lambda: self.rviz.shows(text), what=f"{text!r} above the canvas")
-
-    def until_ticked(self, title: str) -> None:
-        self.probe.until(lambda: f"[x] {title}" in self.rviz.menu, what=f"a tick before {title!r}")
-
-    def labels(self) -> Any:
-        return np.frombuffer(bytes(self.masks[-1].data), np.uint8).reshape(SIZE)
-
-    def annotations(self) -> tuple[Annotation, ...]:
-        """Return all that the canvas has asked the segmenter to draw, in order."""
-        drawn = (annotation_message.marker(each, {}, 1) for each in self.asked if each.action == ImageMarker.ADD)
-        return tuple(annotation for each in drawn for annotation in each.annotations)
 
 
 @pytest.fixture
@@ -221,145 +149,6 @@ def test_what_the_mouse_draws_gives_the_masks_that_pixels_give(probe: Any, tmp_p
     rig.until_text("made the annotation again")
     assert {seconds for each in rig.asked if (seconds := each.header.stamp.sec)} == {1}
     assert all(each.header.frame_id == "camera" for each in rig.asked)
-
-
-# -- freezing ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_frozen_frame_is_labeled_much_later(rig: Rig) -> None:
-    rig.segmenter.set_parameters(parameters(**{"live.ring": 2}))
-    rviz = rig.open(1.0)
-    rviz.choose("freeze")
-    rig.until_text("frozen | click | class 1 square")
-    control = rviz.control
-    rig.probe.until(lambda: rig.canvas._frame_check._known, what="an answer to the frozen frame")
-    for second in range(2, 8):
-        rig.frame(float(second), seed=second)
-        rig.probe.until(lambda newest=second: rig.masks[-1].header.stamp.sec == newest, what=f"a mask of {second}")
-    rviz.drag(SIZE, (20.0, 15.0))
-    rig.probe.until(lambda: any(1 in mask.data and mask.header == header(1.0) for mask in rig.masks))
-    # The square is tinted with the color of its class.
-    tinted = np.asarray(palette(1))
-    rig.probe.until(lambda: (abs(rviz.texture()[20, 28] - 0.55 * picture()[20, 28] - 0.45 * tinted) < 2).all())
-    assert rviz.control == control
-    assert rig.annotations() == (Click(20, 15, 1),)
-    rviz.choose("freeze")
-    rig.frame(9.0, seed=9)
-    rig.until_text("live")
-    rig.probe.until(lambda: rviz.control != control, what="a newer frame")
-
-
-def test_nothing_is_drawn_on_a_frame_the_segmenter_dropped(probe: Any, tmp_path: Path) -> None:
-    rig = Rig(probe, tmp_path, patience=0.5)
-    rviz = rig.open(1.0)
-    rig.segmenter.set_parameters(parameters(**{"live.ring": 1}))
-    rig.canvas._next_frame = float("inf")  # the picture that the user still looks at
-    rig.frame(2.0, seed=2)
-    rig.probe.until(lambda: rig.masks[-1].header.stamp.sec == 2)
-    rviz.drag(SIZE, (20.0, 15.0))
-    rig.until_text("no answer within 0.5 s; 1 drawn on it are not sent")
-    assert rig.annotations() == ()
-    rviz.drag(SIZE, (20.0, 15.0))
-    rig.until_text("waits for the segmenter")
-
-
-def test_a_restarted_segmenter_gets_nothing_for_old_frames(probe: Any, tmp_path: Path) -> None:
-    rig = Rig(probe, tmp_path, patience=0.5)
-    rviz = rig.open(1.0)
-    rviz.drag(SIZE, (20.0, 15.0))
-    probe.until(lambda: rig.canvas._frame_check._known, what="an answer")
-    probe.until(lambda: not rig.canvas._frame_check._unconfirmed, what="a sign of life")
-    probe.remove(rig.segmenter)
-    assert rig.canvas._annotations.get_subscription_count(), "one still listens, as a recorder would"
-    # An overlay that is still in flight would confirm the frame once more, so deliver it before the next drawing.
-    for _ in range(50):
-        probe.executor.spin_once(timeout_sec=0.002)
-    probe.until(lambda: not rig.canvas._frame_check._known, what="a segmenter that is gone")
-    rviz.drag(SIZE, (30.0, 20.0))
-    rig.until_text("1 drawn on it are not sent")
-
-
-def process_of_a_segmenter(folder: Path) -> subprocess.Popen[str]:
-    """Return a segmenter as users start it, in the domain of the test."""
-    given = {**TINY, "session_directory": folder}
-    arguments = [item for name, value in given.items() for item in ("-p", f"{name}:={value}")]
-    path = os.pathsep.join([str(Path(__file__).parents[3]), *sys.path])
-    return subprocess.Popen(
-        [sys.executable, "-m", "neural_seg_ros.ros.segmenter.node", "--ros-args", *arguments],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-    )
-
-
-def test_a_restarted_segmenter_gets_only_clicks_it_can_place(probe: Any, tmp_path: Path) -> None:
-    canvas = probe.add(Canvas(parameter_overrides=parameters(rate=20.0, patience=2.0)))
-    camera = probe.node.create_publisher(Image, "/image", 10)
-    masks = probe.listen(Image, "/segmenter/mask")
-    drawn: list[ImageMarker] = []
-    probe.node.create_subscription(ImageMarker, "/segmenter/annotation", drawn.append, qos.ANNOTATION_INPUT)
-    second, due = 0, 0.0
-
-    def masked(pixel: tuple[int, int], class_id: int, newer_than: int = 0) -> bool:
-        """Return whether a mask has a pixel of a class, while the camera goes on."""
-        nonlocal second, due
-        if time.monotonic() >= due:
-            second, due = second + 1, time.monotonic() + 0.1
-            camera.publish(from_array(picture(second), "rgb8", header(float(second))))
-        x, y = pixel
-        return any(m.header.stamp.sec > newer_than and m.data[y * WIDTH + x] == class_id for m in masks)
-
-    def freeze() -> None:
-        """While the camera stands still, as a press on a frame that goes meanwhile is refused."""
-        rviz.choose("freeze")
-        probe.until(lambda: rviz.shows("frozen") and rviz.sequence == canvas._server._sequence, what="a frozen frame")
-
-    process = process_of_a_segmenter(tmp_path)
-    try:
-        rviz = RvizClient(probe).init()
-
-        def shows_what_the_segmenter_has() -> bool:
-            """Not a frame of before it lived."""
-            return bool(
-                masked((0, 0), 255) and rviz.markers and canvas._frame.header.stamp.sec >= masks[0].header.stamp.sec
-            )
-
-        probe.until(shows_what_the_segmenter_has, what="a frame that has a mask")
-        freeze()
-        rviz.drag(SIZE, (20.0, 15.0))
-        probe.until(lambda: masked((20, 15), 1), what="an answer to a click")
-        probe.until(lambda: not canvas._frame_check._unconfirmed, what="a sign of life")
-        control, known, last, killed = rviz.control, len(drawn), second, time.monotonic()
-        process.kill()
-        process.communicate()
-        masks.clear()
-        process = process_of_a_segmenter(tmp_path)
-        rviz.drag(SIZE, (30.0, 20.0))
-        probe.until(lambda: masked((0, 0), 255, last) or rviz.control != control, what="another frame on the canvas")
-        probe.until(lambda: rviz.shows("the restarted segmenter does not have it"), what="that it is said")
-        assert rviz.shows("1 drawn on it are not sent")
-        assert rviz.control != control
-        assert not any(marker.action == ImageMarker.ADD for marker in drawn[known + 1 :]), "but that into the void"
-        print(f"noticed {time.monotonic() - killed:.1f} s after the kill")
-        assert probe.node.count_publishers("/segmenter/mask") == 2, "the one that was killed is still in the graph"
-        rviz.choose("2")
-        freeze()
-        rviz.drag(SIZE, (48.0, 34.0))
-        probe.until(lambda: masked((48, 34), 2, last), what="an answer to a click")
-        assert drawn[-1].header.stamp.sec > last
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def test_a_press_on_a_frame_that_is_gone_is_refused(rig: Rig) -> None:
-    rviz = rig.open(1.0)
-    old = rviz.control
-    rig.frame(2.0, seed=2)
-    rig.probe.until(lambda: rviz.control != old, what="another frame")
-    rviz.drag(SIZE, (20.0, 15.0), control_name=old)
-    rig.until_text(f"drawn on {old} of the canvas")
-    rviz.drag(SIZE, (20.0, 15.0), control_name="status")
-    rig.until_text("drawn on frame -1 of the canvas")
-    assert (rig.annotations(), rig.canvas._board.frozen) == ((), False)
 
 
 def test_senseless_feedback_is_refused(rig: Rig) -> None:
@@ -508,9 +297,9 @@ def test_without_a_segmenter_the_camera_is_shown(probe: Any) -> None:
     probe.until(lambda: rviz.markers, what="the marker")
     np.testing.assert_array_equal(rviz.texture(), picture())
     rviz.choose("undo")
-    probe.until(lambda: rviz.shows("undo: /segmenter/undo is not there"))
+    probe.until(lambda: rviz.shows("undo: /segmenter/undo is not available"))
     rviz.drag(SIZE, (20.0, 15.0))
-    probe.until(lambda: rviz.shows("no answer within 0.3 s; 1 drawn on it are not sent"))
+    probe.until(lambda: rviz.shows("no answer within 0.3 s; drawings dropped: 1"))
     assert canvas._board.frozen
 
 

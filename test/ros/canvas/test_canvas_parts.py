@@ -215,7 +215,7 @@ def test_a_stroke_begins_anew_after_anything_else(between: int) -> None:
 def test_a_lost_release_drops_its_gesture_and_nothing_else() -> None:
     mouse = frozen(tool=Tool.BOX)
     mouse.press((1.0, 1.0))
-    assert "did not arrive" in said(mouse.press((10.0, 10.0)))
+    assert "was lost" in said(mouse.press((10.0, 10.0)))
     assert drawn(mouse.release((20.0, 20.0))) == [Box(10, 10, 20, 20, 1)]
 
 
@@ -297,11 +297,11 @@ def test_left_alone_it_rests_and_a_touch_only_wakes_it() -> None:
         mouse.board.rest()
         assert mouse.board.resting
         assert mouse.release((1.0, 1.0)) == []
-        assert "wake" in said(touch())
+        assert "drew nothing" in said(touch())
         assert (mouse.board.resting, mouse.board.frozen) == (False, False)
     assert mouse.press((1.0, 1.0)) == [Freeze()]
     mouse.board.rest()
-    assert not mouse.board.resting, "somebody is at work"
+    assert not mouse.board.resting, "a user is at work"
 
 
 # -- the menu ----------------------------------------------------------------------------------------------------------
