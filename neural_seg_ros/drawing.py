@@ -153,7 +153,8 @@ def _draw(image: RgbImage, annotation: Annotation) -> None:
         x0, y0, x1, y1 = annotation.x0, annotation.y0, annotation.x1, annotation.y1
         points = _pixels(((x0, y0), (x1, y0), (x1, y1), (x0, y1)))
     else:
-        points = _pixels(annotation.points)
+        # OpenCV draws nothing for a line of one point.
+        points = _pixels((*annotation.points, annotation.points[-1]))
     if isinstance(annotation, Stroke):
         thickness = max(thickness, round(annotation.width))
     closed = isinstance(annotation, Box | Region)

@@ -104,3 +104,11 @@ def test_a_mask_keeps_what_is_unlabeled_free() -> None:
 def test_coordinates_far_outside_are_no_trouble() -> None:
     drawn = draw(Stroke(((-1e12, 240.0), (1e12, 240.0)), 1))
     assert (drawn[240] == 1).all()
+
+
+@pytest.mark.parametrize("width", [1.0, 3.0])
+def test_a_stroke_of_one_point_is_a_dab(width: float) -> None:
+    drawn = rasterize([Stroke(((20.0, 10.0),), 1, width)], (40, 60), (40, 60), 255)
+    y, x = np.nonzero(drawn == 1)
+    assert (y.mean(), x.mean()) == (10, 20)
+    assert len(y) >= width
