@@ -143,7 +143,12 @@ class SessionConfig:
         high=16,
     )
     seed: int = option(0, "seed of the networks' weights and of the noise code", low=0, high=2**31 - 1)
-    border_prior: bool = option(True, "assume background at the frame border when a single object is annotated")
+    border_prior: bool = option(True, "assume background at the frame border when objects are annotated")
+    rest: str = option(
+        "background",
+        "class of pixels on no annotated object: background, or none (the annotated classes share the whole frame)",
+        choices=("background", "none"),
+    )
     undo_megabytes: int = option(
         128, "memory in megabytes for the snapshots that make undo and redo exact", low=0, high=4096
     )

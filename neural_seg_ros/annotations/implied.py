@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from neural_seg_ros.annotations.rasterize import NOTHING, bounding_boxes, outside_boxes, rasterize
+from neural_seg_ros.annotations.rasterize import (
+    NOTHING,
+    beyond_band,
+    bounding_boxes,
+    outlines,
+    outside_boxes,
+    rasterize,
+)
 from neural_seg_ros.annotations.shapes import Annotation, Box, Click, classes_of
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.images.arrays import resize_image
@@ -47,9 +54,11 @@ class AnnotationTargets:
     labels   (h, w) int64 channel in [0, count), read where weights > 0
     weights  (h, w) float32: 1 where the user annotated, less where a prior applies, 0 elsewhere
     count    N, number of classes
-    outside  {channel: (h, w) bool} of the classes that have bounding boxes here: True where the class cannot be
+    outside  {channel: (h, w) bool} of the classes with bounding boxes or outlines: True where the class cannot be
     boxes    these bounding boxes
+    outlines {channel: (h, w) bool} of the outlined classes: True inside of the outline
     marks    the annotations one by one, oldest first
+    rest     channel of all that is on no object; None where the annotated classes share the frame
     """
 
     image: NDArray[np.uint8]
@@ -58,7 +67,9 @@ class AnnotationTargets:
     count: int
     outside: Mapping[int, NDArray[np.bool_]] = field(default_factory=dict)
     boxes: tuple[BoxTarget, ...] = ()
+    outlines: Mapping[int, NDArray[np.bool_]] = field(default_factory=dict)
     marks: tuple[AnnotationMark, ...] = ()
+    rest: int | None = None
 
 
 # A function that draws the frame's annotations at a given (height, width).
@@ -74,7 +85,7 @@ BOX_SHARE = 0.25
 
 
 def border_prior(labels: NDArray[np.int32], nothing: int) -> NDArray[np.bool_]:
-    """Return where background is assumed beside a single object: at the frame's border.
+    """Return where background is assumed beside objects: at the frame's border.
 
     An object that the camera looks at rarely touches much of the border. A border pixel that is annotated, or lies
     beside an annotation, is left out.
@@ -170,21 +181,23 @@ def classes_among(annotations: Sequence[FrameAnnotation], unlabelled: int) -> tu
     return tuple(sorted(ids))
 
 
-def implied_other_class(classes: tuple[int, ...], unlabelled: int) -> int | None:
-    """Return the class of all pixels that are not of the one annotated class; None with several or no classes.
+def implied_other_class(classes: tuple[int, ...], config: SessionConfig) -> int | None:
+    """Return the class of the pixels that are of no annotated class; None where there is no such class.
 
-    Beside one object it is background, beside background alone it is unlabelled.
+    Beside objects it is background; with ``rest: none`` only beside a single one. Beside background alone it is
+    unlabelled.
     """
     if classes == (BACKGROUND,):
-        return unlabelled
-    return BACKGROUND if len(set(classes) - {BACKGROUND}) == 1 else None
+        return config.unlabelled
+    objects = len(set(classes) - {BACKGROUND})
+    return BACKGROUND if objects == 1 or (objects and config.rest == "background") else None
 
 
-def extended(channels: tuple[int, ...], classes: tuple[int, ...], unlabelled: int) -> tuple[int, ...]:
+def extended(channels: tuple[int, ...], classes: tuple[int, ...], config: SessionConfig) -> tuple[int, ...]:
     """Extend ``channels`` (the class id of each channel) by the new ones among ``classes``."""
     known = dict.fromkeys(channels)
     known.update(dict.fromkeys(classes))
-    rest = implied_other_class(classes, unlabelled)
+    rest = implied_other_class(classes, config)
     if rest is not None:
         known.setdefault(rest)
     return tuple(known)
@@ -209,6 +222,10 @@ def draw(
     ids = rasterize(annotations, frame.shape[:2], size, config.unlabelled)
     boxes = bounding_boxes(annotations, frame.shape[:2], size)
     outside = outside_boxes(boxes, ids)
+    outlined = outlines(annotations, frame.shape[:2], size, ids)
+    for class_id, inside in outlined.items():
+        where = beyond_band(inside)
+        outside[class_id] = outside[class_id] & where if class_id in outside else where
     beyond = np.zeros(size, np.bool_)
     bounded = bool(outside) and set(classes) - {BACKGROUND} == set(outside)
     if bounded:
@@ -217,16 +234,28 @@ def draw(
     weights = (ids != NOTHING).astype(np.float32)
     unanswered = [(class_id, pixels) for class_id, pixels in boxes if not (ids[pixels] == class_id).any()]
     prior = box_prior(image, ids, unanswered, outside, NOTHING)
-    rest = implied_other_class(classes, config.unlabelled)
+    rest = implied_other_class(classes, config)
     if rest is not None and config.border_prior and (weights.any() or boxes) and not beyond.any():
         prior[border_prior(ids, NOTHING) if rest == BACKGROUND else unlike_prior(image, ids, NOTHING)] = rest
     ids = np.where(prior == NOTHING, ids, prior)
     weights[prior != NOTHING] = PRIOR_WEIGHT
     numbered = {channels.index(class_id): where for class_id, where in outside.items()}
-    inside = channels.index(BACKGROUND) if bounded else None
-    outlined = tuple(BoxTarget(channels.index(class_id), pixels, inside) for class_id, pixels in boxes)
+    rest_channel = channels.index(BACKGROUND) if bounded else None
+    box_targets = tuple(BoxTarget(channels.index(class_id), pixels, rest_channel) for class_id, pixels in boxes)
     marks = tuple(_mark(each, channels, frame.shape[:2], size, config.unlabelled) for each in annotations)
-    return AnnotationTargets(image, to_channels(ids, channels), weights, len(channels), numbered, outlined, marks)
+    labels = to_channels(ids, channels)
+    beside = channels.index(BACKGROUND) if rest == BACKGROUND and not boxes else None
+    return AnnotationTargets(
+        image,
+        labels,
+        weights,
+        len(channels),
+        numbered,
+        box_targets,
+        {channels.index(class_id): inside for class_id, inside in outlined.items()},
+        marks,
+        beside,
+    )
 
 
 def _mark(

@@ -59,6 +59,42 @@ def outside_boxes(boxes: Iterable[tuple[int, Pixels]], labels: NDArray[np.int32]
     return outside
 
 
+# A region closes its class: outside of it there is a band in which the image's edges decide, and beyond it no pixel of
+# the class. Width of the band as a share of the square root of the area, and least width in longer sides of the frame.
+BAND_SHARE, MIN_BAND_SIDES = 0.06, 0.006
+
+
+def outlines(
+    annotations: Iterable[Annotation], frame: tuple[int, int], size: tuple[int, int], labels: NDArray[np.int32]
+) -> dict[int, NDArray[np.bool_]]:
+    """Return {class id: (h, w) bool} of the outlined classes: the pixels that are drawn as the class.
+
+    A class is outlined if regions of it were drawn, and everything else of it lies inside of them or in their band.
+
+    labels: (h, w) int32 from ``rasterize``.
+    """
+    found: dict[int, NDArray[np.bool_]] = {}
+    drawn = [each for each in annotations if isinstance(each, Region) and each.class_id]
+    for class_id in dict.fromkeys(each.class_id for each in drawn):
+        own = [each for each in drawn if each.class_id == class_id]
+        filled = rasterize(own, frame, size, NOTHING) == class_id
+        inside = labels == class_id
+        if inside.any() and not (inside & beyond_band(filled)).any():
+            found[class_id] = inside
+    return found
+
+
+def beyond_band(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return where the outlined class cannot be: farther from (h, w) ``inside`` than its band is wide."""
+    distance = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    return np.asarray(distance > band_width(inside))
+
+
+def band_width(inside: NDArray[np.bool_]) -> float:
+    """Return the width in pixels of the band around an outlined object, (h, w) True inside of the outline."""
+    return float(max(MIN_BAND_SIDES * max(inside.shape), BAND_SHARE * np.sqrt(inside.sum())))
+
+
 def box_pixels(box: Box, frame: tuple[int, int], size: tuple[int, int]) -> Pixels:
     """Return (rows, columns) of a box of a (height, width) frame, at another (height, width) size.
 
@@ -106,7 +142,8 @@ def _draw_disc(canvas: NDArray[np.int32], click: Click, scale: NDArray[np.float6
 def _draw_line(
     canvas: NDArray[np.int32], points: tuple[Point, ...], width: float, class_id: int, scale: NDArray[np.float64]
 ) -> None:
-    fixed = _fixed_point(points, canvas, scale)
+    # OpenCV draws nothing for a line of one point.
+    fixed = _fixed_point(points if len(points) > 1 else points * 2, canvas, scale)
     thickness = width * float(scale.mean())
     if thickness <= 1:
         cv2.polylines(canvas, [fixed], False, class_id, shift=SHIFT)

@@ -6,13 +6,15 @@ a short way along the graph, so that a new click changes its surroundings and no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from neural_seg_ros.click_answer.extent import TUNING as EXTENT_TUNING
+from neural_seg_ros.click_answer.extent import ShapeScorer, assume_rest, distance_from, extents
 from neural_seg_ros.regions.appearance import appearance, appearance_weights
 from neural_seg_ros.regions.cuts import expand, remove_islands
 from neural_seg_ros.regions.graph import Regions
@@ -27,6 +29,8 @@ class CandidateTuning:
     # Added to distances before their logarithm: in longer sides of the frame, and in units of geodesics.
     position_softening_sides: float = 0.02
     geodesic_softening: float = 0.01
+    # Added to the distance from pixels that a prior gives to a class, in longer sides of the frame.
+    assumed_offset_sides: float = 0.03
     # Geodesic offset of a prior, so that it is farther away than an annotation.
     prior_offset: float = 0.02
     # Bound of geodesics, above every way in a frame.
@@ -44,6 +48,11 @@ class CandidateTuning:
     appearance_weights: tuple[float, ...] = (0.25, 1.0)
     geodesic_weights: tuple[float, ...] = (0.5, 2.0)
     candidate_boundary_costs: tuple[float, ...] = (3.0, 10.0)
+    # Candidates of bounded objects: the weight of appearance, geodesic weight and boundary cost of each for every
+    # extent, and their votes together.
+    bounded_appearance_weight: float = 1.0
+    bounded_choices: tuple[tuple[float, float], ...] = ((0.5, 3.0), (2.0, 10.0))
+    bounded_vote: float = 8.0
     # Candidates from the previous answer: geodesic offsets of its labels, and the weight of each such candidate.
     previous_offsets: tuple[float, ...] = (0.005, 0.02, 0.1)
     previous_appearance_weights: tuple[float, ...] = (0.25, 1.0)
@@ -110,26 +119,31 @@ def _nearness(ways: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(-np.log(ways + TUNING.geodesic_softening))
 
 
-def _position(regions: Regions, seeds: Seeds) -> NDArray[np.float64]:
-    """Return (N, R) -log of the distance to each class's nearest annotated superpixel, in longer sides of the frame."""
-    scale = max(regions.ids.shape)
+def _position(regions: Regions, seeds: Seeds, assumed: bool = False) -> NDArray[np.float64]:
+    """Return (N, R) -log of the distance to each class's nearest annotated superpixel, in longer sides of the frame.
+
+    assumed: count superpixels that a prior gives to a class as well, as if they were a little farther away
+    """
     distances = np.full(seeds.hard.shape, 1.0)
     for channel, hard in enumerate(seeds.hard):
         if hard.any():
-            empty = (~hard[regions.ids]).astype(np.uint8)
-            pixels = cv2.distanceTransform(empty, cv2.DIST_L2, cv2.DIST_MASK_5)
-            x, y = np.rint(regions.centroids).astype(int).T
-            distances[channel] = pixels[y, x] / scale
+            distances[channel] = distance_from(regions, hard)
+        if assumed and (seeds.presumed[channel] > 0).any():
+            from_assumed = distance_from(regions, seeds.presumed[channel] > 0) + TUNING.assumed_offset_sides
+            distances[channel] = np.minimum(distances[channel], from_assumed)
     return np.asarray(-np.log(distances + TUNING.position_softening_sides))
 
 
 def candidates_of(
-    regions: Regions, seeds: Seeds, previous: Classes | None
+    regions: Regions, seeds: Seeds, previous: Classes | None, rest: int | None = None
 ) -> tuple[list[Classes], NDArray[np.float64], NDArray[np.float64]]:
     """Compute K candidates, their weights (K,), and the log-probabilities (N, R) of the superpixels by themselves.
 
-    previous: labels of the previous answer, None where there is none
+    previous  labels of the previous answer, None where there is none
+    rest      channel of all that is on no object; None if the whole frame belongs to the annotated classes
     """
+    if rest is not None and np.delete(seeds.hard, rest, axis=0).any():
+        return _bounded_candidates(regions, seeds, rest, previous)
     first_weights = TUNING.appearance_weight, TUNING.geodesic_weight, TUNING.position_weight
     evidence = evidence_of(regions, seeds)
     first = _cut(regions, seeds, evidence.weighted(*first_weights), TUNING.boundary_cost, None)
@@ -142,6 +156,47 @@ def candidates_of(
     continued = _continue_answer(regions, seeds, evidence, previous) if previous is not None else []
     weights = np.repeat([1.0, TUNING.previous_vote], [len(fresh), len(continued)])
     return fresh + continued, weights, evidence.weighted(*first_weights)
+
+
+def _bounded_candidates(
+    regions: Regions, seeds: Seeds, rest: int, previous: Classes | None
+) -> tuple[list[Classes], NDArray[np.float64], NDArray[np.float64]]:
+    """Compute candidates as ``candidates_of``, for several extents of the objects, weighted by the objects' shapes."""
+    objects = [channel for channel in np.flatnonzero(seeds.hard.any(1)) if channel != rest]
+    distances = distance_from(regions, np.asarray(seeds.hard[objects].any(0)))
+    scorers = {channel: ShapeScorer(regions, seeds.hard[channel]) for channel in objects}
+    first_weights = TUNING.appearance_weight, TUNING.geodesic_weight, TUNING.position_weight
+
+    def mean_score(classes: Classes) -> float:
+        return float(np.mean([scorer.score(classes == channel) for channel, scorer in scorers.items()]))
+
+    candidates: list[Classes] = []
+    scores: list[float] = []
+    evidences: list[Evidence] = []
+    for extent, assumed in extents():
+        bounded = assume_rest(regions, seeds, distances, extent, rest)
+        evidence = replace(evidence_of(regions, bounded), position=_position(regions, bounded, assumed))
+        first = _cut(regions, bounded, evidence.weighted(*first_weights), TUNING.boundary_cost, None)
+        evidence = relearned(evidence, regions, first, TUNING.relearned_share)
+        for geodesic, cost in TUNING.bounded_choices:
+            likely = evidence.weighted(TUNING.bounded_appearance_weight, geodesic, TUNING.position_weight)
+            classes = _cut(regions, bounded, likely, cost, first)
+            candidates.append(classes)
+            scores.append(mean_score(classes))
+            evidences.append(evidence)
+    best = evidences[int(np.argmax(scores))]
+    if previous is None:
+        return candidates, _votes(scores, EXTENT_TUNING.scale), best.weighted(*first_weights)
+    # A user who corrects an answer accepts its extent, so that the shapes matter less.
+    continued = _continue_answer(regions, seeds, best, previous)
+    scores += [mean_score(classes) for classes in continued]
+    priors = np.repeat([TUNING.bounded_vote / len(candidates), TUNING.previous_vote], [len(candidates), len(continued)])
+    votes = priors * _votes(scores, EXTENT_TUNING.correction_scale)
+    return candidates + continued, votes, evidences[-1].weighted(*first_weights)
+
+
+def _votes(scores: Sequence[float], scale: float) -> NDArray[np.float64]:
+    return np.asarray(np.exp(scale * (np.array(scores) - max(scores))))
 
 
 def boundary_costs(regions: Regions, cost: float) -> NDArray[np.float64]:

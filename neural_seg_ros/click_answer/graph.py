@@ -48,6 +48,7 @@ def graph_answer(
     clicks: Sequence[PastClick] = (),
     previous_labels: NDArray[np.int64] | None = None,
     new_classes: Collection[int] = (),
+    rest: int | None = None,
 ) -> GraphAnswer:
     """Compute class probabilities of a frame, N = ``count``.
 
@@ -57,12 +58,16 @@ def graph_answer(
     clicks           those among the annotations, oldest first
     previous_labels  (R,) the labels that the user saw before the newest annotations, None at first
     new_classes      channels of the newest annotations: a superpixel changes to no other
+    rest             channel of all that is on no object; None if the annotated classes share the whole frame
     """
     seeds = seeds_of(regions, labels, weights, count)
     if count == 1 or not (seeds.hard.any() or seeds.presumed.any()):
         alike = np.full((count, *regions.ids.shape), 1 / count, np.float32)
         return GraphAnswer(alike, np.zeros(regions.count, np.int64), TOP_ODDS_DIVISOR)
-    candidates, weights_of, likely = candidates_of(regions, seeds, previous_labels)
+    if rest is not None:
+        # People draw anywhere on an object; only a correction tells where they saw an error.
+        clicks = [click for click in clicks if click.previous_labels is not None]
+    candidates, weights_of, likely = candidates_of(regions, seeds, previous_labels, rest)
     odds = np.exp(LOG_ODDS_SCALE * (likely - likely.max(0)))
     prior = odds / odds.sum(0)
     corrections = sum(click.previous_labels is not None for click in clicks)

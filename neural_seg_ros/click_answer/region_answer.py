@@ -17,6 +17,7 @@ from neural_seg_ros.click_answer.boxes import recall_boxes
 from neural_seg_ros.click_answer.carried_seeds import recall
 from neural_seg_ros.click_answer.estimate import Estimate
 from neural_seg_ros.click_answer.graph import graph_answer
+from neural_seg_ros.click_answer.outline import fit_outlines
 from neural_seg_ros.click_answer.vote import PastClick
 from neural_seg_ros.images.arrays import MIN_SIDE, field_shape, resize_channels, resize_image
 from neural_seg_ros.regions import FEW_MEMBERS, MEMBERS, RegionFinder, Regions
@@ -147,8 +148,10 @@ class RegionAnswer:
         new_classes = {channel for mark in new for channel in mark.channels}
         if prior is not None:
             targets = recall(targets, prior)
-        targets = recall_boxes(targets, regions)
-        answer = graph_answer(regions, targets.labels, targets.weights, targets.count, clicks, previous, new_classes)
+        targets = fit_outlines(recall_boxes(targets, regions))
+        answer = graph_answer(
+            regions, targets.labels, targets.weights, targets.count, clicks, previous, new_classes, targets.rest
+        )
         estimate = Estimate(targets.image, answer.probabilities, answer.top_odds_divisor)
         return AnswerVersion(annotations, targets.count, clicks, answer.classes, estimate, ensemble_size)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.annotations.implied import AnnotationTargets, draw, implied_other_class
-from neural_seg_ros.annotations.rasterize import bounding_boxes, outside_boxes, rasterize
+from neural_seg_ros.annotations.rasterize import beyond_band, bounding_boxes, outlines, outside_boxes, rasterize
 from neural_seg_ros.click_answer import Estimate, RegionAnswer
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.images.arrays import likeliest, resize_channels
@@ -88,7 +88,7 @@ class AnnotatedFrame:
     @property
     def answer_classes(self) -> tuple[int, ...]:
         """The class ids of the answer, ascending: the annotated ones, and the implied other one beside a single one."""
-        other = implied_other_class(self.classes, self.config.unlabelled)
+        other = implied_other_class(self.classes, self.config)
         return self.classes if other is None else tuple(sorted({*self.classes, other}))
 
     def draw(self, size: tuple[int, int]) -> AnnotationTargets:
@@ -99,13 +99,18 @@ class AnnotatedFrame:
         """Return the labels that the annotations fix, at full size.
 
         First (H, W) int32 class ids, NOTHING where the user drew nothing, or None without annotations; then
-        {class id: (H, W) bool} of the classes with bounding boxes on the frame: True where the class is ruled out.
+        {class id: (H, W) bool} of the classes with bounding boxes or outlines on the frame: True where the class is
+        ruled out.
         """
         if not self.annotations:
             return None, {}
         size = self.image.shape[:2]
         labels = rasterize(self.annotations, size, size, self.config.unlabelled)
-        return labels, outside_boxes(bounding_boxes(self.annotations, size, size), labels)
+        outside = outside_boxes(bounding_boxes(self.annotations, size, size), labels)
+        for class_id, inside in outlines(self.annotations, size, size, labels).items():
+            where = beyond_band(inside)
+            outside[class_id] = outside[class_id] & where if class_id in outside else where
+        return labels, outside
 
 
 class FrameAnswer:

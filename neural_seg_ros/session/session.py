@@ -265,7 +265,7 @@ class Session:
         self._history.resize(config.undo_megabytes)
         if answer is None:
             return
-        if (config.answer, config.border_prior) != (old.answer, old.border_prior):
+        if (config.answer, config.border_prior, config.rest) != (old.answer, old.border_prior, old.rest):
             answer = answer.with_regions(self._new_regions(answer.image))
         if Remade.FIELD in remade:
             regions = self._new_regions(answer.image)
@@ -297,7 +297,7 @@ class Session:
         """Return a saved session. Raises SessionFileError for a missing, damaged, newer or older file."""
         document, tensors = read_session(path)
         try:
-            session = Session(SessionConfig.from_dict(document["config"]), device, make_steps)
+            session = Session(SessionConfig.from_dict({"rest": "none", **document["config"]}), device, make_steps)
             session.observe(tensors["frame"].numpy(), document["stamp"])
             answer = session._current()
             answer.number = int(document["frame_number"])
@@ -383,7 +383,7 @@ class Session:
     def _annotations_changed(self) -> None:
         """Mark the answer as stale and, with annotations on this frame, make steps due."""
         here = bool(self._annotations_here)
-        self._channels = extended(self._channels, self.classes, self.config.unlabelled)
+        self._channels = extended(self._channels, self.classes, self.config)
         self._current().invalidate(here)
         if here:
             self._fitting.annotations_changed()

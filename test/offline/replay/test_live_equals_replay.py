@@ -40,6 +40,7 @@ SETTINGS = {
     "track.first_steps": 6,
     "fit.click_steps": 4,
     "fit.frame_steps": 2,
+    "rest": "none",
 }
 # A camera that does not wait would lose frames, fits and masks to these.
 HASTE = {"live.max_age": 0.001, "live.fit_budget_ms": 1.0, "live.publish_period": 60.0, "live.still_threshold": 255.0}
