@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -32,7 +33,10 @@ Limit = Annotated[int, typer.Option(min=0, help="Use only the first images, by n
 LongerSide = Annotated[int, typer.Option(min=0, help="Shrink images and truths to this for everybody; 0: as they are.")]
 Clicks = Annotated[int, typer.Option(min=1, help="The most clicks the robot makes on an image.")]
 FirstClicks = Annotated[int, typer.Option(min=0, help="The most clicks the robot makes on an image after the start.")]
-Objects = Annotated[str, typer.Option(help="grabcut: images/ and masks/ | hard: of bsds500/ and davis/ below --data.")]
+Objects = Annotated[
+    str,
+    typer.Option(help="grabcut: images/ and masks/ | hard: of bsds500/ and davis/ below --data | video: of davis/."),
+]
 Robot = Annotated[str, typer.Option(help="Where it clicks in the largest error: centre | random.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random robot; that of sessions is --set seed=N.")]
 Jobs = Annotated[int, typer.Option(min=0, help="Processes of one thread each; 0: one a CPU core.")]
@@ -106,6 +110,36 @@ def boxes(
 
 
 @app.command()
+def drawing(
+    context: typer.Context,
+    data: Data,
+    out: common.Out,
+    objects: Objects = "grabcut",
+    peers: Peers = "grabcut,random_walker",
+    answers: Answers = "fused",
+    limit: Limit = 0,
+    longer_side: LongerSide = 480,
+    marks: Annotated[int, typer.Option(min=1, help="Annotations of the person on an image.")] = 10,
+    seed: Seed = 0,
+    jobs: Jobs = 0,
+    preset: common.Preset = "cpu",
+    device: common.Device = "auto",
+    settings: common.Settings = None,
+    config: common.Config = None,
+) -> None:
+    """Measure masks of one object drawn in the forms that people use, and how often a correct mark lowers the IoU."""
+    from neural_seg_ros.evaluation.clicks.drawing import GAMES, drawing_report
+    from neural_seg_ros.evaluation.clicks.peers import OBJECT_PEERS
+    from neural_seg_ros.evaluation.clicks.play import Plan
+    from neural_seg_ros.evaluation.contestants import choose
+
+    settled = common.session_config(context, preset, settings=settings)
+    contestants = choose(peers, answers, OBJECT_PEERS, settled, device)
+    items = _objects(data, objects, limit)
+    _evaluate(out, Plan(items, contestants, GAMES, longer_side, marks, "random", seed), drawing_report, jobs)
+
+
+@app.command()
 def regions(
     context: typer.Context,
     data: Data,
@@ -134,7 +168,8 @@ def regions(
     from neural_seg_ros.evaluation.contestants import choose
     from neural_seg_ros.evaluation.datasets import region_items
 
-    settled = common.session_config(context, preset, settings=settings)
+    # Every pixel of these images is in a segment.
+    settled = replace(common.session_config(context, preset, settings=settings), rest="none")
     contestants = choose(peers, answers, REGION_PEERS, settled, device)
     items, games = tuple(region_items(data, annotators, limit)), (regions_game(start),)
     _evaluate(out, Plan(items, contestants, games, longer_side, clicks, robot, seed, batch), report_of, jobs)
@@ -225,9 +260,13 @@ def contours(
 
 def _objects(data: Path, objects: str, limit: int) -> tuple[Item, ...]:
     from neural_seg_ros.evaluation.datasets import object_items
-    from neural_seg_ros.evaluation.hard_objects import hard_items
+    from neural_seg_ros.evaluation.hard_objects import hard_items, video_items
 
-    readers: dict[str, Callable[[Path, int], Sequence[Item]]] = {"grabcut": object_items, "hard": hard_items}
+    readers: dict[str, Callable[[Path, int], Sequence[Item]]] = {
+        "grabcut": object_items,
+        "hard": hard_items,
+        "video": video_items,
+    }
     if objects not in readers:
         raise ConfigError(f"--objects: got {objects!r}, accepted: {' | '.join(readers)}")
     return tuple(readers[objects](data, limit))

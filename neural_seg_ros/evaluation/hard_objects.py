@@ -157,6 +157,20 @@ def _match(common: NDArray[np.int64], area: int, areas: NDArray[np.int64]) -> tu
     return np.arange(len(areas)) == single.argmax(), float(single.max())
 
 
+VIDEO_STEP = 15
+
+
+def video_items(root: str | Path, limit: int = 0) -> list[Item]:
+    """List every 15th frame of every sequence of ``root``/davis, or of ``root``. Raises SourceError."""
+    folder = Path(root) / "davis" if (Path(root) / "davis").is_dir() else Path(root)
+    items: list[Item] = [
+        FrameItem(f"{images.name}-{frame.stem}", frame, truths / f"{frame.stem}.png")
+        for images, truths in sequence_folders(folder)
+        for frame in image_paths(images)[::VIDEO_STEP]
+    ]
+    return items[: limit or None]
+
+
 def _frames(root: Path) -> Iterator[FrameItem]:
     """List the frames at a quarter and at three quarters of every sequence."""
     for images, truths in sequence_folders(root):

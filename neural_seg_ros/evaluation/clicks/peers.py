@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import random_walker
 
-from neural_seg_ros.annotations import Annotation, Box, Click
+from neural_seg_ros.annotations import Annotation, Box, Click, Region, Stroke
 from neural_seg_ros.annotations.rasterize import NOTHING, box_pixels, rasterize
 from neural_seg_ros.evaluation.labelers import Labeler, Labeling
 from neural_seg_ros.images.arrays import fill_from_nearest
@@ -27,9 +27,9 @@ _ANY_CLASS = 255  # no dense mask comes here, so none is unlabelled
 
 
 class GrabCut:
-    """OpenCV grabCut, one object, from clicks or from a bounding box with clicks.
+    """OpenCV grabCut, one object, from clicks, strokes and regions, or from a bounding box with these.
 
-    A positive click is a disc of probable object, a negative one of background. The inside of the box is probably
+    The surroundings of a click or stroke are probably of its class; a region is sure. The inside of the box is probably
     object, the outside surely not. Rother, Kolmogorov, Blake: GrabCut, SIGGRAPH 2004.
     """
 
@@ -43,12 +43,21 @@ class GrabCut:
     def label(self, annotations: Sequence[Annotation]) -> Labeling:
         box = next((annotation for annotation in annotations if isinstance(annotation, Box)), None)
         clicks = [annotation for annotation in annotations if isinstance(annotation, Click)]
-        trimap = self._without_box(clicks) if box is None else self._inside(box)
+        marks = [each for each in annotations if isinstance(each, Click | Stroke | Region)]
+        trimap = self._without_box(marks) if box is None else self._inside(box)
         radius = round(self.disc * max(trimap.shape))
         probable, sure = (cv2.GC_PR_BGD, cv2.GC_PR_FGD), (cv2.GC_BGD, cv2.GC_FGD)
         for value, size in ((probable, radius), (sure, self.hard_radius)):
             for click in clicks:
                 cv2.circle(trimap, _pixel(click), size, value[click.class_id != BACKGROUND], cv2.FILLED)
+            for stroke in (annotation for annotation in annotations if isinstance(annotation, Stroke)):
+                # OpenCV draws nothing for a line of one point.
+                points = [np.rint((*stroke.points, stroke.points[-1])).astype(np.int32)]
+                width = round(stroke.width) if value is sure else radius
+                cv2.polylines(trimap, points, False, value[stroke.class_id != BACKGROUND], max(1, width))
+        shape = trimap.shape[0], trimap.shape[1]
+        regions = rasterize([each for each in annotations if isinstance(each, Region)], shape, shape, _ANY_CLASS)
+        trimap[regions == BACKGROUND], trimap[regions > BACKGROUND] = cv2.GC_BGD, cv2.GC_FGD
         if not np.isin(trimap, (cv2.GC_FGD, cv2.GC_PR_FGD)).any():
             return Labeling(np.zeros(trimap.shape, np.uint8))
         iterations = self.iterations_of_clicks if box is None else self.iterations_of_box
@@ -57,9 +66,9 @@ class GrabCut:
         cv2.grabCut(self._image, trimap, None, *models, iterations, cv2.GC_INIT_WITH_MASK)
         return Labeling(np.isin(trimap, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8))
 
-    def _without_box(self, clicks: Sequence[Click]) -> NDArray[np.uint8]:
+    def _without_box(self, marks: Sequence[Click | Stroke | Region]) -> NDArray[np.uint8]:
         trimap = np.full(self._image.shape[:2], cv2.GC_PR_BGD, np.uint8)
-        if not any(click.class_id == BACKGROUND for click in clicks):
+        if not any(each.class_id == BACKGROUND for each in marks):
             trimap[_border(trimap)] = cv2.GC_BGD
         return trimap
 

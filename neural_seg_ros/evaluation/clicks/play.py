@@ -26,7 +26,7 @@ class Game:
 
     start       name of the first annotations
     first       annotations before the robot's first click; may be empty
-    following   the robot's next click from labels, truth, the clicks so far and, of a random robot, a generator
+    following   the user's next annotation from labels, truth, the clicks so far and, of a random one, a generator
     measure     figures of labels by name, the figure of merit first
     marks       the numbers of robot clicks that are shown
     show_first  whether the contact sheet shows the first answer, not the last
@@ -34,7 +34,7 @@ class Game:
 
     start: str
     first: Callable[[Sample], tuple[Annotation, ...]]
-    following: Callable[[Labels, Labels, Sequence[Click], np.random.Generator | None], Click | None]
+    following: Callable[[Labels, Labels, Sequence[Click], np.random.Generator | None], Annotation | None]
     measure: Callable[[Labels, Sample], dict[str, float]]
     marks: tuple[int, ...]
     show_first: bool = False
@@ -194,10 +194,10 @@ def _moves(task: Task, sample: Sample, labeler: Labeler, first: tuple[Annotation
     for number in range(0 if first else 1, task.clicks + 1):
         if number > 0:
             clicks = [annotation for annotation in drawn if isinstance(annotation, Click)]
-            click = task.game.following(labels, sample.truth, clicks, generator)
-            if click is None:
+            annotation = task.game.following(labels, sample.truth, clicks, generator)
+            if annotation is None:
                 return
-            drawn = (*drawn, click)
+            drawn = (*drawn, annotation)
         began = time.perf_counter()
         labeling = labeler.label(drawn)
         yield _Move(drawn, labeling, time.perf_counter() - began)
