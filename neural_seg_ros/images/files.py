@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ from neural_seg_ros.images.arrays import Labels
 
 RgbImage = NDArray[np.uint8]
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+_LABEL_NAME = re.compile(r"\d{5,}\.png")
 DEFAULT_FPS = 25.0  # of a folder of images, and of a video without a rate
 
 
@@ -239,3 +241,28 @@ def is_binary(labels: Labels) -> bool:
 def from_binary(labels: Labels) -> Labels:
     """Convert a black and white mask to class ids: 255 becomes class 1."""
     return np.asarray(labels == _BINARY_OBJECT, np.uint8)
+
+
+@contextmanager
+def open_label_folder(folder: Path) -> Iterator[Callable[[Labels], None]]:
+    """Yield a function that writes the labels of the next frame: ``00000.png``, ``00001.png``, ...
+
+    They are written beside ``folder`` and moved into it when the context ends without an error; label images of an
+    earlier, longer run are removed then. Other files in ``folder`` stay.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as staging:
+        written: list[Path] = []
+
+        def write(labels: Labels) -> None:
+            written.append(Path(staging) / f"{len(written):05d}.png")
+            write_labels(written[-1], labels)
+
+        yield write
+        folder.mkdir(exist_ok=True)
+        names = {path.name for path in written}
+        for path in written:
+            path.replace(folder / path.name)
+        for path in folder.iterdir():
+            if _LABEL_NAME.fullmatch(path.name) and path.name not in names:
+                path.unlink()

@@ -19,11 +19,11 @@ from scipy.special import expit
 from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.evaluation.labelers import Labeling
 from neural_seg_ros.evaluation.tracking.sequences import objects_of
-from neural_seg_ros.evaluation.tracking.soft import Motion, Shares, labels_of, shares_of
 from neural_seg_ros.evaluation.tracking.trackers import mask_among
-from neural_seg_ros.images.arrays import field_shape, resize_channels, resize_image
+from neural_seg_ros.images.arrays import Labels, field_shape, resize_channels, resize_image
 from neural_seg_ros.regions.cuts import CutGraph
 from neural_seg_ros.regions.pixel_features import lab_of
+from neural_seg_ros.tracking.pixel_evidence import backward_flow, warped
 
 LONGER_SIDE = 427
 # Sides of a cell of the grid: pixels across and down, then L, a and b of CIE Lab.
@@ -185,3 +185,41 @@ def _bins(lab: Lab) -> NDArray[np.int64]:
     """Compute (H, W) the bin of each pixel's color."""
     parts = ((lab - (0, -60, -60)) / (100, 120, 120) * BINS).astype(np.int64).clip(0, BINS - 1)
     return np.asarray((parts[..., 0] * BINS + parts[..., 1]) * BINS + parts[..., 2])
+
+
+# -- soft masks --------------------------------------------------------------------------------------------------------
+
+Shares = NDArray[np.float32]  # (objects, H, W) in [0, 1]
+
+
+def shares_of(labels: Labels, ids: Sequence[int]) -> Shares:
+    """Return 1 where the labels (H, W) are the object, else 0."""
+    return np.stack([labels == class_id for class_id in ids]).astype(np.float32)
+
+
+def labels_of(shares: Shares, ids: Sequence[int]) -> Labels:
+    """Return (H, W) uint8: the object with the largest share, background where the rest has more."""
+    best = shares.argmax(0)
+    left_over = 1 - shares.sum(0)
+    return np.where(shares.max(0) > left_over, np.asarray(ids, np.uint8)[best], 0).astype(np.uint8)
+
+
+class Motion:
+    """Dense optical flow between two frames (H, W, 3) uint8 RGB: OpenCV DIS, preset medium, on gray."""
+
+    def __init__(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> None:
+        self._before, self._after = before, after
+
+    @cached_property
+    def forward(self) -> NDArray[np.float32]:
+        """(H, W, 2) pixels right and down from each pixel of ``before`` to where it is in ``after``."""
+        return backward_flow(self._after, self._before)
+
+    @cached_property
+    def back(self) -> NDArray[np.float32]:
+        """(H, W, 2) pixels right and down from each pixel of ``after`` to where it was in ``before``."""
+        return backward_flow(self._before, self._after)
+
+    def warped(self, shares: Shares) -> Shares:
+        """Warp shares of ``before`` to ``after``; 0 where they would come from outside the frame."""
+        return warped(shares, self.back, cv2.BORDER_CONSTANT)

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.evaluation.labelers import Labeling
-from neural_seg_ros.evaluation.tracking.grid import Grid
+from neural_seg_ros.evaluation.tracking.grid import Grid, Motion, labels_of, shares_of
 from neural_seg_ros.evaluation.tracking.sequences import objects_of
-from neural_seg_ros.evaluation.tracking.soft import Motion, labels_of, shares_of
 from neural_seg_ros.evaluation.tracking.trackers import Tracker, mask_among
 
 # Box trackers of OpenCV that need no trained weights; which of them there are depends on how it was built.
