@@ -56,8 +56,8 @@ class ReplayInput:
     """The frames to label, the annotations to start from, and the session's configuration.
 
     ground_truth  a folder of label images by frame index, a topic of the bag, or None
-    rate          factor to real time at which the bag plays; frames that the fit cannot keep up with are dropped;
-                  None: no frame is dropped
+    rate          factor to real time at which the bag plays, dropping frames that the fit cannot keep up with; None
+                  drops no frame
     two_pass      annotations also label the frames before them
     """
 
