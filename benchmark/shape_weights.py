@@ -22,7 +22,7 @@ from neural_seg_ros import SessionConfig
 from neural_seg_ros.annotations.implied import draw
 from neural_seg_ros.click_answer.candidates import candidates_of
 from neural_seg_ros.click_answer.extent import TUNING, ShapeScorer
-from neural_seg_ros.evaluation.clicks.drawing import FORMS
+from neural_seg_ros.evaluation.clicks.drawing_game import FORMS
 from neural_seg_ros.evaluation.datasets import Item, object_items
 from neural_seg_ros.evaluation.hard_objects import hard_items, video_items
 from neural_seg_ros.images.arrays import MIN_SIDE, field_shape

@@ -128,7 +128,7 @@ def drawing(
     config: common.Config = None,
 ) -> None:
     """Measure masks of one object drawn in the forms that people use, and how often a correct mark lowers the IoU."""
-    from neural_seg_ros.evaluation.clicks.drawing import GAMES, drawing_report
+    from neural_seg_ros.evaluation.clicks.drawing_game import GAMES, drawing_report
     from neural_seg_ros.evaluation.clicks.peers import OBJECT_PEERS
     from neural_seg_ros.evaluation.clicks.play import Plan
     from neural_seg_ros.evaluation.contestants import choose

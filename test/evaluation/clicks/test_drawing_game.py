@@ -11,7 +11,7 @@ import pytest
 from neural_seg_ros.annotations import Box, Click
 from neural_seg_ros.annotations.rasterize import NOTHING, rasterize
 from neural_seg_ros.cli.main import run
-from neural_seg_ros.evaluation.clicks.drawing import FORMS, person_mark
+from neural_seg_ros.evaluation.clicks.drawing_game import FORMS, person_mark
 from neural_seg_ros.evaluation.clicks.peers import GrabCut
 from neural_seg_ros.evaluation.datasets import Sample
 from neural_seg_ros.images.files import write_image
