@@ -12,8 +12,8 @@ from scipy.spatial import cKDTree
 
 from neural_seg_ros.annotations.rasterize import (
     NOTHING,
-    beyond_band,
     bounding_boxes,
+    close_outlines,
     outlines,
     outside_boxes,
     rasterize,
@@ -222,10 +222,9 @@ def draw(
     ids = rasterize(annotations, frame.shape[:2], size, config.unlabelled)
     boxes = bounding_boxes(annotations, frame.shape[:2], size)
     outside = outside_boxes(boxes, ids)
-    outlined = outlines(annotations, frame.shape[:2], size, ids)
-    for class_id, inside in outlined.items():
-        where = beyond_band(inside)
-        outside[class_id] = outside[class_id] & where if class_id in outside else where
+    rest = implied_other_class(classes, config)
+    outlined = outlines(annotations, frame.shape[:2], size, ids) if rest is not None else {}
+    outside = close_outlines(outside, outlined)
     beyond = np.zeros(size, np.bool_)
     bounded = bool(outside) and set(classes) - {BACKGROUND} == set(outside)
     if bounded:
@@ -234,7 +233,6 @@ def draw(
     weights = (ids != NOTHING).astype(np.float32)
     unanswered = [(class_id, pixels) for class_id, pixels in boxes if not (ids[pixels] == class_id).any()]
     prior = box_prior(image, ids, unanswered, outside, NOTHING)
-    rest = implied_other_class(classes, config)
     if rest is not None and config.border_prior and (weights.any() or boxes) and not beyond.any():
         prior[border_prior(ids, NOTHING) if rest == BACKGROUND else unlike_prior(image, ids, NOTHING)] = rest
     ids = np.where(prior == NOTHING, ids, prior)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import cv2
 import numpy as np
@@ -82,6 +82,17 @@ def outlines(
         if inside.any() and not (inside & beyond_band(filled)).any():
             found[class_id] = inside
     return found
+
+
+def close_outlines(
+    outside: Mapping[int, NDArray[np.bool_]], outlined: Mapping[int, NDArray[np.bool_]]
+) -> dict[int, NDArray[np.bool_]]:
+    """Return ``outside`` of ``outside_boxes`` with the outlined classes ruled out beyond their bands as well."""
+    closed = dict(outside)
+    for class_id, inside in outlined.items():
+        where = beyond_band(inside)
+        closed[class_id] = closed[class_id] & where if class_id in closed else where
+    return closed
 
 
 def beyond_band(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:

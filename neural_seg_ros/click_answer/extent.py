@@ -28,7 +28,7 @@ class ExtentTuning:
     distances_without_position: tuple[float, ...] = (0.26, np.inf)
     # Weight of an assumed pixel, beside 1 for an annotated one.
     rest_weight: float = 0.02
-    # Superpixels around a shape that count as its surroundings: so many rings.
+    # Rings of superpixels around a shape that are its surroundings.
     rings: int = 3
     # Marks of this diameter, in longer sides, count half as a point.
     point_diameter_sides: float = 0.05
@@ -55,10 +55,8 @@ def assume_rest(regions: Regions, seeds: Seeds, distances: NDArray[np.float64], 
 
 def extents() -> list[tuple[float, bool]]:
     """List the extents, each with whether the distance from assumed pixels counts."""
-    tuning = TUNING
-    return [(extent, True) for extent in tuning.distances] + [
-        (extent, False) for extent in tuning.distances_without_position
-    ]
+    with_position = [(extent, True) for extent in TUNING.distances]
+    return with_position + [(extent, False) for extent in TUNING.distances_without_position]
 
 
 def distance_from(regions: Regions, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:

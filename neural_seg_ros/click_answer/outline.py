@@ -26,10 +26,9 @@ class OutlineTuning:
 
     # Colors of both sides are averaged with Gaussians of this many band widths.
     color_sigma_widths: float = 1.5
-    # Least deviation of a color, in CIE Lab, and the bound of its log-odds.
+    # Least deviation of a color, in CIE Lab, and the cost of a color that is more like the other side.
     min_deviation: float = 4.0
-    max_log_odds: float = 2.0
-    color_weight: float = 0.5
+    color_cost: float = 1.0
     # Cost of the object at the outer end of the band; at the line it is 0.
     distance_cost: float = 2.0
     # Cost of a boundary between two pixels of one color, and the least of one between others.
@@ -48,9 +47,10 @@ def fit_outlines(targets: AnnotationTargets) -> AnnotationTargets:
     for channel, inside in targets.outlines.items():
         fitted = fit_outline(targets.image, inside) & (weights < HARD)
         labels[fitted], weights[fitted] = channel, CARRIED_SEED_WEIGHT
-        if targets.rest is not None:
-            beside = ~beyond_band(inside) & (weights < HARD)
-            labels[beside], weights[beside] = targets.rest, CARRIED_SEED_WEIGHT
+    if targets.rest is not None:
+        bands = np.logical_or.reduce([~beyond_band(inside) for inside in targets.outlines.values()])
+        beside = bands & (weights < HARD)
+        labels[beside], weights[beside] = targets.rest, CARRIED_SEED_WEIGHT
     return replace(targets, labels=labels, weights=weights)
 
 
@@ -67,7 +67,7 @@ def fit_outline(image: NDArray[np.uint8], inside: NDArray[np.bool_]) -> NDArray[
         return np.asarray(inside | band, np.bool_)
     lab = lab_of(image)
     log_odds = np.clip(_log_likelihood(lab, inside, width) - _log_likelihood(lab, outside, width), -1, 1)
-    costs = TUNING.distance_cost * distance / width - TUNING.color_weight * TUNING.max_log_odds * log_odds
+    costs = TUNING.distance_cost * distance / width - TUNING.color_cost * log_odds
     node = np.full(band.shape, -1)
     y, x = np.nonzero(band)
     node[y, x] = np.arange(len(y))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.annotations.implied import AnnotationTargets, draw, implied_other_class
-from neural_seg_ros.annotations.rasterize import beyond_band, bounding_boxes, outlines, outside_boxes, rasterize
+from neural_seg_ros.annotations.rasterize import bounding_boxes, close_outlines, outlines, outside_boxes, rasterize
 from neural_seg_ros.click_answer import Estimate, RegionAnswer
 from neural_seg_ros.config import SessionConfig
 from neural_seg_ros.images.arrays import likeliest, resize_channels
@@ -107,10 +107,9 @@ class AnnotatedFrame:
         size = self.image.shape[:2]
         labels = rasterize(self.annotations, size, size, self.config.unlabelled)
         outside = outside_boxes(bounding_boxes(self.annotations, size, size), labels)
-        for class_id, inside in outlines(self.annotations, size, size, labels).items():
-            where = beyond_band(inside)
-            outside[class_id] = outside[class_id] & where if class_id in outside else where
-        return labels, outside
+        if implied_other_class(self.classes, self.config) is None:
+            return labels, outside
+        return labels, close_outlines(outside, outlines(self.annotations, size, size, labels))
 
 
 class FrameAnswer:

@@ -70,3 +70,16 @@ def test_a_mark_far_outside_opens_the_outline(image: NDArray[np.uint8]) -> None:
     labels = session.result().labels
     assert labels[74, 64] == 1
     assert labels[60, 64] == 1, "between the outline and the mark"
+
+
+def test_two_outlines_leave_the_rest_to_the_background(image: NDArray[np.uint8]) -> None:
+    small = Region(((4.0, 4.0), (20.0, 4.0), (20.0, 20.0), (4.0, 20.0)), 2)
+    for rest, background in (("background", True), ("none", False)):
+        session = Session(SessionConfig.preset("cpu", rest=rest), device="cpu")
+        session.observe(image)
+        session.annotate(polygon(30))
+        session.annotate(small)
+        labels = session.result().labels
+        assert (labels[5:20, 5:20] == 2).all()
+        assert (labels[disc(28)] == 1).all()
+        assert (labels == 0).any() == background
