@@ -1,4 +1,4 @@
-"""Seeds carried to a frame from earlier ones, beside its own annotations."""
+"""What is known of a frame from earlier ones: seeds beside its own annotations, and pixels that a correction keeps."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from dataclasses import replace
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from neural_seg_ros.annotations.implied import AnnotationTargets
 from neural_seg_ros.click_answer.estimate import Estimate
+from neural_seg_ros.click_answer.graph import GraphAnswer
 from neural_seg_ros.images.arrays import likeliest, resize_channels
+from neural_seg_ros.regions.graph import Regions
 
 # Counts as annotated for the region graph, and stays below the user's own annotations.
 CARRIED_SEED_WEIGHT = 0.5
@@ -58,3 +62,29 @@ def contradicted(drawn: AnnotationTargets, channel: int) -> NDArray[np.bool_]:
         return np.zeros(other.shape, np.bool_)
     distance = cv2.distanceTransform((~other).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     return np.asarray(distance < RELEASE_RADIUS_SHARE * max(other.shape))
+
+
+def keep_elsewhere(
+    regions: Regions, answer: GraphAnswer, base: Estimate, previous: NDArray[np.int64], drawn: NDArray[np.bool_]
+) -> GraphAnswer:
+    """Return ``answer`` with what the tracker knew, pixel by pixel, except around the annotations of this frame.
+
+    A correction changes the connected superpixels that get another class with it. All others keep ``base``.
+
+    previous: (R,) channel of every superpixel before; drawn: (h, w) True where the user annotated this frame
+    """
+    a, b = regions.edges.T
+    changed = answer.classes != previous
+    same = changed[a] & changed[b] & (answer.classes[a] == answer.classes[b])
+    graph = coo_matrix((np.ones(same.sum()), (a[same], b[same])), shape=(regions.count, regions.count))
+    number, component = connected_components(graph, directed=False)
+    annotated = np.unique(regions.ids[drawn])
+    touched = np.zeros(number, np.bool_)
+    touched[component[annotated]] = True
+    here = touched[component]
+    height, width = regions.ids.shape
+    full = resize_channels(base.probabilities, height, width, cv2.INTER_LINEAR)
+    known = np.zeros_like(answer.probabilities)
+    known[: len(full)] = full[: len(known)]
+    probabilities = np.where(here[regions.ids], answer.probabilities, known)
+    return replace(answer, probabilities=probabilities, classes=np.where(here, answer.classes, previous))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from neural_seg_ros.annotations import Annotation
 from neural_seg_ros.annotations.implied import AnnotationTargets, Draw
 from neural_seg_ros.click_answer.boxes import recall_boxes
-from neural_seg_ros.click_answer.carried_seeds import recall
+from neural_seg_ros.click_answer.carried_seeds import keep_elsewhere, recall
 from neural_seg_ros.click_answer.estimate import Estimate
 from neural_seg_ros.click_answer.graph import graph_answer
 from neural_seg_ros.click_answer.outline import fit_outlines
@@ -152,6 +152,9 @@ class RegionAnswer:
         answer = graph_answer(
             regions, targets.labels, targets.weights, targets.count, clicks, previous, new_classes, targets.rest
         )
+        if prior is not None and previous is not None:
+            base = prior if last is None else last.estimate
+            answer = keep_elsewhere(regions, answer, base, previous, targets.weights == 1)
         estimate = Estimate(targets.image, answer.probabilities, answer.top_odds_divisor)
         return AnswerVersion(annotations, targets.count, clicks, answer.classes, estimate, ensemble_size)
 
